@@ -1,0 +1,161 @@
+"""What all backbones share: a stem, four stages, output norms; freezing, checkpointing, weights."""
+
+import inspect
+
+import torch
+from mmengine.model import BaseModule
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from .weights import load_checkpoint
+
+
+class Stage(nn.Module):
+    """A downsampling, then blocks, over (B, H, W, C) maps."""
+
+    def __init__(self, blocks, downsample=None):
+        super().__init__()
+        self.downsample = downsample or nn.Identity()
+        self.blocks = nn.ModuleList(blocks)
+
+
+class Backbone(BaseModule):
+    """Images (B, C, H, W) -> a tuple of (B, out_channels[i], ceil(H / s), ceil(W / s)), s = out_strides[i].
+
+    Args:
+        stem: Maps images to (B, ceil(H / 4), ceil(W / 4), dims[0]).
+        stages: Four of `Stage`; each but the first halves height and width, rounding up.
+        dims: Channels of the stages.
+        out_indices: Which stages to return, each behind a norm of its own; others have no norm.
+        frozen_stages: -1 trains everything, 0 freezes the stem, k the first k stages and their
+            output norms as well.
+        norm_eval: Keep the statistics of batch norms as they are in training.
+        with_cp: Save memory in training: keep the input of each block, compute the rest anew.
+        init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` reads every published format.
+    """
+
+    strides = (4, 8, 16, 32)
+    formats = ()  # of checkpoints, see weights/
+
+    def __init__(
+        self,
+        stem,
+        stages,
+        dims,
+        *,
+        out_indices=(0, 1, 2, 3),
+        frozen_stages=-1,
+        norm_eval=False,
+        with_cp=False,
+        init_cfg=None,
+        **unknown,
+    ):
+        self._refuse(unknown)
+        super().__init__(init_cfg)
+        self.out_indices = one_or_more(out_indices, 'out_indices', range(4))
+        self.frozen_stages = one_of(frozen_stages, 'frozen_stages', range(-1, 5))
+        self.norm_eval, self.with_cp = norm_eval, with_cp
+        self.out_channels = tuple(dims[i] for i in self.out_indices)
+        self.out_strides = tuple(self.strides[i] for i in self.out_indices)
+        self.stem = stem
+        self.stages = nn.ModuleList(stages[: max(self.out_indices) + 1])  # none without a use
+        for i in self.out_indices:
+            self.add_module(f'norm{i}', nn.LayerNorm(dims[i]))
+        self.apply(init_linear)
+        self._freeze()
+
+    def forward(self, x):
+        x, outs = self.stem(self._checked(x)), []
+        for i, stage in enumerate(self.stages):
+            x = stage.downsample(x)
+            for block in stage.blocks:
+                x = self._run(block, x)
+            if i in self.out_indices:
+                outs.append(getattr(self, f'norm{i}')(x).permute(0, 3, 1, 2).contiguous())
+        return tuple(outs)
+
+    def _run(self, block, x):
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(block, x, use_reentrant=False)
+        return block(x)
+
+    def _checked(self, x):
+        channels = self.stem.in_channels
+        if x.dim() != 4 or x.shape[1] != channels or not x.is_floating_point() or not x.numel():
+            raise ValueError(
+                f'{type(self).__name__} takes images as floats of shape (B, {channels}, H, W), '
+                f'found {x.dtype} of shape {tuple(x.shape)}'
+            )
+        return x
+
+    def train(self, mode=True):
+        """Set training mode; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        self._freeze()
+        if self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def _freeze(self):
+        parts = [] if self.frozen_stages < 0 else [self.stem, *self.stages[: self.frozen_stages]]
+        norms = [f'norm{i}' for i in self.out_indices if i < self.frozen_stages]
+        for part in parts + [getattr(self, norm) for norm in norms]:
+            part.eval().requires_grad_(False)
+
+    def init_weights(self):
+        """Load the checkpoint that `init_cfg` names; without one, weights stay as constructed."""
+        if not self.init_cfg or self.init_cfg['type'] != 'Pretrained':
+            return super().init_weights()
+        if not self.is_init:
+            load_checkpoint(self, self.init_cfg['checkpoint'])
+            self._is_init = True
+
+    def _refuse(self, unknown):
+        own, common = (
+            [name for name, value in inspect.signature(init).parameters.items() if name != 'self']
+            for init in (type(self).__init__, Backbone.__init__)
+        )
+        names = [n for n in [*own, *common[3:]] if n not in ('common', 'unknown')]
+        if unknown:
+            raise TypeError(
+                f'{type(self).__name__} has no argument {", ".join(unknown)}; '
+                f'it has {", ".join(names)}'
+            )
+
+
+def arch_settings(archs, arch):
+    """The numbers of a published size, by its name, or a dict of one's own with the same keys."""
+    names = list(next(iter(archs.values())))
+    if isinstance(arch, dict) and sorted(arch) == sorted(names):
+        return [arch[name] for name in names]
+    if isinstance(arch, dict):
+        raise ValueError(f'arch has the keys {", ".join(arch)}; it takes {", ".join(names)}')
+    return list(archs[one_of(arch, 'arch', archs)].values())
+
+
+def one_of(value, name, choices):
+    """`value` if it is one of the choices, else a `ValueError` that names them."""
+    if value not in choices:
+        raise ValueError(f'{name} is {value!r}; choose from {", ".join(map(str, choices))}')
+    return value
+
+
+def one_or_more(values, name, choices):
+    """`values` as a tuple if they are different choices in rising order, else a `ValueError`."""
+    values = tuple(values)
+    if not values or list(values) != sorted(set(values) & set(choices)):
+        raise ValueError(
+            f'{name} is {values}; choose one or more of {", ".join(map(str, choices))} in rising order'
+        )
+    return values
+
+
+def init_linear(module):
+    """Linear layers start from a normal distribution of deviation 0.02, cut at 2, and bias zero."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,54 @@
+"""The residual block that all architectures share, and what goes into it."""
+
+import torch
+from torch import nn
+
+
+class DropPath(nn.Module):
+    """Drops a whole branch for a sample with probability `rate` in training, and scales the others."""
+
+    def __init__(self, rate=0.0):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x):
+        if not (self.training and self.rate):
+            return x
+        keep = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device) >= self.rate
+        return x * (keep / (1 - self.rate)).to(x.dtype)
+
+    def extra_repr(self):
+        return f'rate={self.rate:.3f}'
+
+
+def drop_path_rates(rate, depths):
+    """One list per stage: rates that rise evenly from 0 at the first block to `rate` at the last."""
+    rates = torch.linspace(0, rate, sum(depths), device='cpu').tolist()
+    return [[rates.pop(0) for _ in range(depth)] for depth in depths]
+
+
+class Mlp(nn.Module):
+    """Two linear layers with a GELU between them, over the last axis."""
+
+    def __init__(self, dim, ratio=4):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, int(dim * ratio))
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(int(dim * ratio), dim)
+
+    def forward(self, x):
+        return self.fc2(self.act(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """x + mixer(norm(x)), then x + mlp(norm(x)), for a mixer of (B, H, W, C) to itself."""
+
+    def __init__(self, dim, mixer, drop_path=0.0, mlp_ratio=4):
+        super().__init__()
+        self.norm1, self.attn = nn.LayerNorm(dim), mixer
+        self.norm2, self.mlp = nn.LayerNorm(dim), Mlp(dim, mlp_ratio)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x):
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))

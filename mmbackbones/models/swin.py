@@ -1,0 +1,70 @@
+"""Swin Transformer: attention inside windows, shifted by half a window from block to block.
+
+Paper: https://arxiv.org/abs/2103.14030. Official code: microsoft/Swin-Transformer, and for dense
+prediction SwinTransformer/Swin-Transformer-Object-Detection, which this file equals at every input
+size: maps are padded with visible zeros to whole windows, and small maps are shifted all the same.
+(The classifier shrinks the window and drops the shift where a map is no larger than a window.)
+"""
+
+from torch import nn
+
+from ..backbone import Backbone, Stage, arch_settings
+from ..layers import Block, PatchEmbed, RelativeBias, WindowAttention, drop_path_rates, pad_to
+from ..registry import MODELS
+from ..weights import swin as weights
+
+ARCHS = {
+    'tiny': dict(dims=(96, 192, 384, 768), depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
+    'small': dict(dims=(96, 192, 384, 768), depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
+    'base': dict(dims=(128, 256, 512, 1024), depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),
+    'large': dict(dims=(192, 384, 768, 1536), depths=(2, 2, 18, 2), heads=(6, 12, 24, 48)),
+}
+
+
+class PatchMerging(nn.Module):
+    """(B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), out_dim): 2 x 2 tokens side by side, reduced."""
+
+    def __init__(self, dim, out_dim):
+        super().__init__()
+        self.norm = nn.LayerNorm(4 * dim)
+        self.reduction = nn.Linear(4 * dim, out_dim, bias=False)
+
+    def forward(self, x):
+        x = pad_to(x, 2)
+        B, H, W, C = x.shape
+        x = x.reshape(B, H // 2, 2, W // 2, 2, C)
+        x = x.permute(0, 1, 3, 4, 2, 5).flatten(3)  # the official order: down before right
+        return self.reduction(self.norm(x))
+
+
+def swin_blocks(dim, heads, window, rates):
+    """One block per drop path rate; every second one shifts its windows by half."""
+    for i, rate in enumerate(rates):
+        bias = RelativeBias(window, heads)
+        shift = window // 2 * (i % 2)
+        yield Block(dim, WindowAttention(dim, heads, window, shift, bias), rate)
+
+
+@MODELS.register_module()
+class SwinTransformer(Backbone):
+    """Swin Transformer (V1) as a pyramid at strides 4, 8, 16 and 32.
+
+    Args:
+        arch: 'tiny', 'small', 'base', 'large', or a dict of `dims`, `depths` and `heads`.
+        window_size: Side of the attention windows in tokens: 7, or 12 for the weights trained at 384.
+        in_channels: Channels of the images.
+        drop_path_rate: Drop path of the last block; it rises evenly from 0 at the first.
+        common: `out_indices`, `frozen_stages`, `norm_eval`, `with_cp`, `init_cfg`: see `Backbone`.
+    """
+
+    formats = weights.FORMATS
+
+    def __init__(self, arch='tiny', *, window_size=7, in_channels=3, drop_path_rate=0.1, **common):
+        dims, depths, heads = arch_settings(ARCHS, arch)
+        merges = [None, *(PatchMerging(*pair) for pair in zip(dims, dims[1:], strict=False))]
+        rates = drop_path_rates(drop_path_rate, depths)
+        stages = [
+            Stage(swin_blocks(dim, head, window_size, rate), merge)
+            for dim, head, rate, merge in zip(dims, heads, rates, merges, strict=True)
+        ]
+        super().__init__(PatchEmbed(in_channels, dims[0]), stages, dims, **common)

@@ -1,0 +1,164 @@
+"""Fitting the tensors of any known format to a backbone, all of them or none."""
+
+import re
+from dataclasses import dataclass, field
+
+from mmengine.logging import print_log
+
+from .reading import CheckpointError, read_checkpoint
+
+
+@dataclass(frozen=True)
+class Format:
+    """How the checkpoints of one source name and lay out the tensors of an architecture.
+
+    Patterns are regular expressions that may match anywhere in a name.
+    """
+
+    name: str
+    markers: tuple  # patterns; files of this format have a match for each
+    renames: tuple = ()  # (pattern, replacement) pairs, applied in turn
+    drops: tuple = ()  # patterns of what no dense backbone needs, in the format's own names
+    converts: tuple = ()  # (pattern of our name, function of the tensor)
+
+    def fits(self, names):
+        return all(any(re.search(marker, name) for name in names) for marker in self.markers)
+
+    def rename(self, name):
+        for pattern, replacement in self.renames:
+            name = re.sub(pattern, replacement, name)
+        return name
+
+    def convert(self, name, tensor):
+        for pattern, function in self.converts:
+            tensor = function(tensor) if re.search(pattern, name) else tensor
+        return tensor
+
+
+OWN = Format('mmbackbones', markers=(r'^stem\.', r'^stages\.0\.blocks\.0\.'))
+
+
+@dataclass
+class Report:
+    """What became of a checkpoint: names of ours, but for `dropped`, which are the file's."""
+
+    source: str
+    format: str
+    loaded: list = field(default_factory=list)
+    resized: list = field(default_factory=list)
+    dropped: list = field(default_factory=list)
+    new: list = field(default_factory=list)
+
+    def __str__(self):
+        return (
+            f'{self.source}: format {self.format}, {len(self.loaded)} tensors loaded'
+            f'{summary(self.resized, "resized")}{summary(self.dropped, "dropped")}'
+            f'{summary(self.new, "newly initialised")}'
+        )
+
+
+def summary(names, what):
+    """', 8 dropped (head, norm)' for a list of dotted names, nothing for an empty one."""
+    parts = dict.fromkeys(re.sub(r'\.(weight|bias)$', '', n) for n in names)
+    parts = dict.fromkeys(p if p.count('.') < 2 else f'*.{p.split(".")[-1]}' for p in parts)
+    return f', {len(names)} {what} ({some(parts)})' if names else ''
+
+
+def some(names, count=4):
+    """The first names, and how many more there are."""
+    names = list(names)
+    more = f' and {len(names) - count} more' if len(names) > count else ''
+    return ', '.join(names[:count]) + more
+
+
+def load_checkpoint(net, source):
+    """Load a published checkpoint of any known format into a backbone, whole or not at all.
+
+    Output norms that the file lacks keep their values; everything else must be there and fit.
+
+    Args:
+        net: A backbone of this package.
+        source: Path or URL of a classifier, backbone or whole detector, from torch or safetensors.
+
+    Returns:
+        A `Report` of what was loaded, resized, dropped and newly initialised; it is logged too.
+
+    Raises:
+        FileNotFoundError: There is no such file, or it cannot be downloaded.
+        CheckpointError: It is damaged, would run code, or does not fit; `net` is as it was.
+    """
+    tensors, rest = read_checkpoint(source)
+    form = detect_format(net, tensors, source)
+    report = Report(str(source), form.name, dropped=rest)
+    theirs = rename_all(form, tensors, report)
+    ours = net.state_dict()
+    check_names(net, ours, theirs, report)
+    fitted = {name: fit(net, name, theirs[name][1], ours[name], report) for name in report.loaded}
+    net.load_state_dict(fitted, strict=False)
+    print_log(str(report), logger='current')
+    return report
+
+
+def detect_format(net, tensors, source):
+    """The first format of this architecture whose markers the names bear."""
+    formats = [OWN, *net.formats]
+    for form in formats:
+        if form.fits(tensors):
+            return form
+    raise CheckpointError(
+        f'{source} is of no format known for {type(net).__name__} '
+        f'({", ".join(form.name for form in formats)}); its names start with {some(tensors)}'
+    )
+
+
+def rename_all(form, tensors, report):
+    """{our name: (their name, tensor in our layout)}, without what the format says to drop."""
+    theirs = {}
+    for name, tensor in tensors.items():
+        if any(re.search(pattern, name) for pattern in form.drops):
+            report.dropped.append(name)
+            continue
+        ours = form.rename(name)
+        theirs[ours] = name, form.convert(ours, tensor)
+    return theirs
+
+
+def check_names(net, ours, theirs, report):
+    """Sort names into loaded, dropped and new; raise if one is missing or unannounced."""
+
+    def unused(name):
+        part = re.match(r'(?:norm|stages\.)(\d)\.', name)
+        return part and not any(other.startswith(part[0]) for other in ours)
+
+    def fresh(name):
+        part = re.match(r'norm\d\.', name)
+        return part and not any(other.startswith(part[0]) for other in theirs)
+
+    report.loaded = [name for name in ours if name in theirs]
+    report.new = [name for name in ours if fresh(name)]
+    report.dropped += [theirs[name][0] for name in theirs if unused(name)]
+    missing = [name for name in ours if name not in theirs and not fresh(name)]
+    foreign = [theirs[name][0] for name in theirs if name not in ours and not unused(name)]
+    if missing or foreign:
+        raise CheckpointError(
+            f'{report.source} (format {report.format}) is no checkpoint of this '
+            f'{type(net).__name__}: it lacks {len(missing)} tensors ({some(missing) or "none"}) and '
+            f'has {len(foreign)} unknown ones ({some(foreign) or "none"}); check arch and family'
+        )
+
+
+def fit(net, name, tensor, like, report):
+    """A tensor in the shape of ours; a module with a `fit` method resizes its own."""
+    if tensor.shape == like.shape:
+        return tensor
+    module = net.get_submodule(name.rpartition('.')[0])
+    resized = (
+        module.fit(tensor) if hasattr(module, 'fit') and tensor.dim() == like.dim() else tensor
+    )
+    if resized.shape != like.shape:
+        raise CheckpointError(
+            f'{report.source}: {name} is {tuple(tensor.shape)} in the file and {tuple(like.shape)} '
+            f'in this {type(net).__name__}; check arch and its arguments'
+        )
+    report.resized.append(name)
+    return resized

@@ -1,0 +1,141 @@
+"""Checkpoint files and URLs -> tensors by name, without running anything that a file contains."""
+
+import pickle
+import re
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlparse
+
+import torch
+from mmengine.dist import barrier, get_local_rank
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read or does not fit; the backbone is left as it was."""
+
+
+class Ignored(dict):
+    """Stands for an object of a training run (its options, its logs) that is no weight."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__()
+
+    def __setstate__(self, state):
+        pass
+
+
+# What published files hold beside tensors. Every name is read as `Ignored`: nothing of it runs.
+HARMLESS = (
+    'argparse.Namespace',
+    'yacs.config.CfgNode',
+    'mmcv.utils.config.ConfigDict',
+    'mmengine.config.config.ConfigDict',
+    'mmengine.logging.history_buffer.HistoryBuffer',
+    'collections.deque',
+    '_codecs.encode',
+    'builtins.getattr',
+    '__builtin__.getattr',
+    'pathlib.PosixPath',
+    'pathlib._local.PosixPath',
+    'numpy.ndarray',
+    'numpy.dtype',
+    'numpy.core.multiarray.scalar',
+    'numpy.core.multiarray._reconstruct',
+    'numpy._core.multiarray.scalar',
+    'numpy._core.multiarray._reconstruct',
+    'numpy.dtypes.Float64DType',
+    'numpy.dtypes.Float32DType',
+    'numpy.dtypes.Int64DType',
+)
+
+NESTS = ('state_dict', 'state_dict_ema', 'model', 'model_ema', 'module')
+PREFIXES = ('backbone.', 'encoder.')
+
+
+def read_checkpoint(source):
+    """The tensors of a file or URL by name, outer dicts and prefixes taken off, and the names left out.
+
+    Raises:
+        FileNotFoundError: There is no such file, or it cannot be downloaded.
+        CheckpointError: It is damaged, holds no tensors, or would run code.
+    """
+    path = download(source) if re.match('https?://', str(source)) else Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no checkpoint at {source}; give a file or a URL')
+    content = read_safetensors(path) if path.suffix == '.safetensors' else read_pickle(path)
+    return unwrap(content, path)
+
+
+def download(url):
+    """Where the file of a URL lies in PyTorch's cache, after downloading it if it is not there."""
+    path = Path(torch.hub.get_dir(), 'checkpoints', Path(urlparse(url).path).name)
+    try:
+        if not path.exists() and get_local_rank() == 0:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path))
+    except (URLError, OSError) as error:
+        raise FileNotFoundError(
+            f'{url} cannot be downloaded ({error}); bring the file to {path} by other means'
+        ) from error
+    finally:
+        barrier()
+    return path
+
+
+def read_pickle(path):
+    """What `torch.save` wrote, refusing whatever is not data."""
+    harmless = [(type(name, (Ignored,), {}), name) for name in HARMLESS]
+    try:
+        with torch.serialization.safe_globals(harmless):
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        foreign = re.search(r'(?:GLOBAL|class|function) (\S+\.\S+)', str(error))
+        if foreign:
+            raise CheckpointError(
+                f'{path} asks for {foreign[1]}, which is no weight and might run code; it was not '
+                f'read, take another file or save its tensors alone'
+            ) from error
+        raise damaged(path, error) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
+        raise damaged(path, error) from error
+
+
+def read_safetensors(path):
+    """What safetensors wrote."""
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise CheckpointError(f'{path} needs a package: pip install safetensors') from error
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise damaged(path, error) from error
+
+
+def damaged(path, error):
+    """The error for a file that is no checkpoint or only a part of one."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return CheckpointError(
+        f'{path} ({path.stat().st_size:,} bytes) is no whole checkpoint: {reason[:200]}; '
+        f'expected a file of torch.save or safetensors, so fetch it again'
+    )
+
+
+def unwrap(content, path):
+    """Flat {name: tensor} of the backbone, and the names of everything that is not in it."""
+    while isinstance(content, dict) and (nest := next((n for n in NESTS if n in content), None)):
+        content = content[nest]
+    tensors = content if isinstance(content, dict) else {}
+    tensors = {str(k): v for k, v in tensors.items() if isinstance(v, torch.Tensor)}
+    if not tensors:
+        found = (
+            ', '.join(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        )
+        raise CheckpointError(f'{path} holds no tensors by name, but {found or "nothing"}')
+    tensors = {name.removeprefix('module.'): tensor for name, tensor in tensors.items()}
+    for prefix in PREFIXES:
+        if any(name.startswith(prefix) for name in tensors):
+            rest = [name for name in tensors if not name.startswith(prefix)]
+            return {n.removeprefix(prefix): t for n, t in tensors.items() if n not in rest}, rest
+    return tensors, []
