@@ -36,7 +36,8 @@ class Backbone(BaseModule):
     """
 
     strides = (4, 8, 16, 32)
-    formats = ()  # of checkpoints, see weights/
+    archs = {}  # the published sizes: name -> numbers
+    formats = ()  # of their checkpoints, see weights/
 
     def __init__(
         self,

@@ -57,10 +57,10 @@ class SwinTransformer(Backbone):
         common: `out_indices`, `frozen_stages`, `norm_eval`, `with_cp`, `init_cfg`: see `Backbone`.
     """
 
-    formats = weights.FORMATS
+    archs, formats = ARCHS, weights.FORMATS
 
     def __init__(self, arch='tiny', *, window_size=7, in_channels=3, drop_path_rate=0.1, **common):
-        dims, depths, heads = arch_settings(ARCHS, arch)
+        dims, depths, heads = arch_settings(self.archs, arch)
         merges = [None, *(PatchMerging(*pair) for pair in zip(dims, dims[1:], strict=False))]
         rates = drop_path_rates(drop_path_rate, depths)
         stages = [

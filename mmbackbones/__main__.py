@@ -1,0 +1,64 @@
+"""Looks things up from a shell: python -m mmbackbones list | info NAME | doctor."""
+
+import argparse
+import sys
+
+import torch
+
+from . import __version__
+from .doctor import examine
+from .registry import MODELS
+
+
+def describe(name):
+    """(arch, parameters, strides, channels) of every published size of a class."""
+    backbone = MODELS.get(name)
+    for arch in backbone.archs:
+        with torch.device('meta'):
+            net = backbone(arch)
+        yield arch, sum(p.numel() for p in net.parameters()), net.out_strides, net.out_channels
+
+
+def show_list():
+    """One line per class and size."""
+    print(f'mmbackbones {__version__}: use type=\'mmbackbones.NAME\', arch=\'ARCH\' in a config')
+    for name in MODELS.module_dict:
+        for arch, parameters, strides, channels in describe(name):
+            print(f'{name:20} {arch:8} {parameters:>13,} parameters, {channels} at strides {strides}')
+
+
+def show_info(name):
+    """What a class is, its arguments, and the checkpoint formats it reads."""
+    backbone = MODELS.get(name)
+    if backbone is None:
+        sys.exit(f'there is no backbone {name}; choose from {", ".join(MODELS.module_dict)}')
+    print(backbone.__doc__)
+    print('Checkpoints:', ', '.join(form.name for form in backbone.formats), 'and our own')
+    for arch, parameters, strides, channels in describe(name):
+        print(f'{arch:8} {parameters:>13,} parameters, {channels} at strides {strides}')
+
+
+def show_doctor():
+    """Each finding, and for each problem what to do; the exit status is 1 if there is one."""
+    findings = list(examine())
+    for ok, finding, cure in findings:
+        print(f'{"ok  " if ok else "BAD "} {finding}' + ('' if ok else f'\n     -> {cure}'))
+    sys.exit(not all(ok for ok, _, _ in findings))
+
+
+def main(arguments=None):
+    """Run a subcommand."""
+    parser = argparse.ArgumentParser('python -m mmbackbones', description=__doc__)
+    commands = parser.add_subparsers(dest='command', required=True)
+    commands.add_parser('list', help='every backbone and size').set_defaults(run=show_list)
+    commands.add_parser('doctor', help='is the environment whole?').set_defaults(run=show_doctor)
+    info = commands.add_parser('info', help='one backbone in full')
+    info.add_argument('name', help='for example SwinTransformer')
+    info.set_defaults(run=show_info)
+    values = vars(parser.parse_args(arguments))
+    values.pop('command')
+    values.pop('run')(**values)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,55 @@
+# Sourced by demo.sh and test.sh: makes .venv with the pinned stack, once, and activates it.
+# mmcv is compiled with its operators (about 11 minutes on 2 cores); the wheel is kept for next time.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+find_python() { # the first Python that the stack supports
+  for name in ${PYTHON:-python3.11 python3.12 python3.10 python3}; do
+    if "$name" -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null; then
+      echo "$name"
+      return
+    fi
+  done
+  echo 'No Python 3.10, 3.11 or 3.12 with venv was found; install one, or name it: PYTHON=...' >&2
+  return 1
+}
+
+build_mmcv() { # $1: the folder to put the wheel in
+  if ! command -v "${CXX:-c++}" >/dev/null; then
+    echo "mmcv needs a C++ compiler and ${CXX:-c++} was not found; install one (Debian: g++)." >&2
+    return 1
+  fi
+  echo 'Building mmcv with its operators: about 11 minutes on 2 cores, once ...'
+  local partial
+  partial=$(mktemp -d "$1.XXXX")
+  # Without isolation: an isolated build has no torch and silently leaves the operators out.
+  pip wheel --quiet --no-cache-dir --no-build-isolation --no-deps --wheel-dir "$partial" onedl-mmcv==2.3.6
+  mkdir -p "$1"
+  mv "$partial"/*.whl "$1"
+  rmdir "$partial"
+}
+
+install_stack() {
+  pip install --quiet --upgrade pip
+  pip install --quiet torch==2.13.0 setuptools wheel ninja psutil packaging
+  local tag wheels
+  tag=$(python -c 'import sys, torch; print(f"cp3{sys.version_info[1]}-torch{torch.__version__}")')
+  wheels=${XDG_CACHE_HOME:-$HOME/.cache}/mmbackbones/$tag
+  ls "$wheels"/onedl_mmcv-2.3.6-*.whl >/dev/null 2>&1 || build_mmcv "$wheels"
+  pip install --quiet --constraint tools/constraints.txt "$wheels"/onedl_mmcv-2.3.6-*.whl -e '.[onedl,test]'
+  # imaug brings the OpenCV that needs a display's libraries; the one without goes last and wins.
+  pip install --quiet --constraint tools/constraints.txt --force-reinstall --no-deps opencv-python-headless
+  python -m mmbackbones doctor
+}
+
+stamp=$(cat setup.py tools/setup_env.sh tools/constraints.txt | cksum)
+if [ "$(cat .venv/installed 2>/dev/null)" != "$stamp" ]; then
+  python=$(find_python)
+  echo "Making .venv with $("$python" --version) ..."
+  "$python" -m venv --clear .venv
+  source .venv/bin/activate
+  install_stack
+  echo "$stamp" >.venv/installed
+else
+  source .venv/bin/activate
+fi
