@@ -21,10 +21,12 @@ def describe(name):
 
 def show_list():
     """One line per class and size."""
-    print(f'mmbackbones {__version__}: use type=\'mmbackbones.NAME\', arch=\'ARCH\' in a config')
+    print(f"mmbackbones {__version__}: use type='mmbackbones.NAME', arch='ARCH' in a config")
     for name in MODELS.module_dict:
         for arch, parameters, strides, channels in describe(name):
-            print(f'{name:20} {arch:8} {parameters:>13,} parameters, {channels} at strides {strides}')
+            print(
+                f'{name:20} {arch:8} {parameters:>13,} parameters, {channels} at strides {strides}'
+            )
 
 
 def show_info(name):

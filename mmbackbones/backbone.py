@@ -21,7 +21,9 @@ class Stage(nn.Module):
 
 
 class Backbone(BaseModule):
-    """Images (B, C, H, W) -> a tuple of (B, out_channels[i], ceil(H / s), ceil(W / s)), s = out_strides[i].
+    """Images (B, C, H, W) -> a tuple of maps (B, out_channels[i], ceil(H / s), ceil(W / s)).
+
+    The stride s of map i is out_strides[i]: 4, 8, 16 or 32.
 
     Args:
         stem: Maps images to (B, ceil(H / 4), ceil(W / 4), dims[0]).
@@ -94,10 +96,9 @@ class Backbone(BaseModule):
         """Set training mode; what is frozen stays in evaluation mode."""
         super().train(mode)
         self._freeze()
-        if self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
+        norms = [m for m in self.modules() if isinstance(m, _BatchNorm)] if self.norm_eval else []
+        for norm in norms:
+            norm.eval()
         return self
 
     def _freeze(self):
@@ -149,7 +150,8 @@ def one_or_more(values, name, choices):
     values = tuple(values)
     if not values or list(values) != sorted(set(values) & set(choices)):
         raise ValueError(
-            f'{name} is {values}; choose one or more of {", ".join(map(str, choices))} in rising order'
+            f'{name} is {values}; '
+            f'choose one or more of {", ".join(map(str, choices))}, in rising order'
         )
     return values
 

@@ -54,7 +54,9 @@ def family():
     )
     if len(present) == 1:
         return True, listed, ''
-    cure = f'keep one family: pip uninstall {" ".join(found["OpenMMLab"])}, then reinstall the other'
+    cure = (
+        f'keep one family: pip uninstall {" ".join(found["OpenMMLab"])}, then reinstall the other'
+    )
     none = 'install one: pip install "mmbackbones[onedl]"'
     return False, listed or 'no OpenMMLab family is installed', cure if present else none
 

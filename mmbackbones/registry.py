@@ -1,6 +1,12 @@
 """The scope `mmbackbones`: its types resolve from mmdet and mmseg configs without an import."""
 
-from mmengine.registry import MODELS as ROOT
-from mmengine.registry import Registry
+from mmengine import registry
 
-MODELS = Registry('model', parent=ROOT, scope='mmbackbones', locations=['mmbackbones.models'])
+
+def child(kind, parent, location):
+    """A registry of this scope that falls back on mmengine's."""
+    return registry.Registry(kind, parent=parent, scope='mmbackbones', locations=[location])
+
+
+MODELS = child('model', registry.MODELS, 'mmbackbones.models')
+HOOKS = child('hook', registry.HOOKS, 'mmbackbones.hooks')

@@ -6,7 +6,7 @@ from mmengine.config import ConfigDict
 ROOT = 'data/demo'
 DATA = {'mmdet': f'{ROOT}/coco', 'mmseg': f'{ROOT}/ade'}
 SIZE = 160  # of the images, in pixels
-BATCH, EPOCHS, TRAIN, VAL = 4, 6, 400, 50
+BATCH, EPOCHS, TRAIN, VAL = 4, 3, 400, 50
 
 # Transforms that stay; all others resize or crop, and give way to one resize.
 KEPT = {'LoadImageFromFile', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs', 'PackSegInputs'}
@@ -21,6 +21,7 @@ def to_demo(cfg):
     shrink_model(cfg.model)
     cfg.load_from = None
     cfg.randomness = dict(seed=0)
+    cfg.custom_hooks = [dict(type='mmbackbones.RepeatableHook')]
 
 
 def use_data(cfg, split, root):
@@ -67,8 +68,12 @@ def use_schedule(cfg):
 
 
 def shrink_model(model):
-    """Random weights, little drop path, and few regions per image, which hold a handful of objects."""
+    """Random weights, no drop path, and few regions: an image holds a handful of objects."""
     model.backbone.update(init_cfg=None, drop_path_rate=0.0)
+    if 'size' in model.data_preprocessor:
+        model.data_preprocessor.size = (SIZE, SIZE)
+    if 'rpn' in model.test_cfg:
+        model.test_cfg.rpn.max_per_img = 100
     rcnn = model.get('train_cfg', {}).get('rcnn', [])
     for stage in rcnn if isinstance(rcnn, list) else [rcnn]:
         stage.sampler.num = 32

@@ -57,7 +57,9 @@ def load_config(args, parser):
 def check_data(cfg, loaders, parser):
     """Exit with one sentence if a file or folder of the datasets is missing."""
     for loader in loaders:
-        missing = next((path for path in data_paths(cfg[loader].dataset) if not path.exists()), None)
+        missing = next(
+            (path for path in data_paths(cfg[loader].dataset) if not path.exists()), None
+        )
         if missing:
             source = SOURCES.get(cfg.get('default_scope'), 'get the data')
             root = cfg[loader].dataset.data_root

@@ -48,7 +48,7 @@ def logit_gradient(grad, out, q, k, v, bias, scale):
 
 
 def fused_attention(q, k, v, bias=None, scale=None):
-    """Softmax attention of (B, heads, N, C) with an additive (1, heads, N, N) bias that may learn."""
+    """Attention of (B, heads, N, C) with an additive (1, heads, N, N) bias that may learn."""
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     bias = bias if bias is None else bias.to(q.dtype)
     if q.is_cuda:
@@ -91,7 +91,7 @@ class Attention(nn.Module):
 
 
 class WindowAttention(Attention):
-    """Attention of (B, H, W, C) inside windows of `size` x `size` tokens, laid `shift` tokens further.
+    """Attention of (B, H, W, C) inside windows of size x size tokens, laid `shift` further.
 
     Maps are padded with tokens that a zero would become, visible to the others, as the official
     detection code pads. A linear layer maps zero to its bias, so the padding comes after `qkv`.

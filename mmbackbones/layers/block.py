@@ -5,7 +5,7 @@ from torch import nn
 
 
 class DropPath(nn.Module):
-    """Drops a whole branch for a sample with probability `rate` in training, and scales the others."""
+    """In training, drops a branch for a sample with probability `rate`, and scales the others."""
 
     def __init__(self, rate=0.0):
         super().__init__()
@@ -22,7 +22,9 @@ class DropPath(nn.Module):
 
 
 def drop_path_rates(rate, depths):
-    """One list per stage: rates that rise evenly from 0 at the first block to `rate` at the last."""
+    """Rates that rise evenly from 0 at the first block to `rate` at the last; a list per stage."""
+    if not 0 <= rate < 1:
+        raise ValueError(f'drop_path_rate is {rate}; choose a number from 0 up to, but not, 1')
     rates = torch.linspace(0, rate, sum(depths), device='cpu').tolist()
     return [[rates.pop(0) for _ in range(depth)] for depth in depths]
 

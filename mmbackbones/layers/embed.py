@@ -5,7 +5,7 @@ from torch import nn
 
 
 class PatchEmbed(nn.Module):
-    """(B, C, H, W) images -> (B, ceil(H / size), ceil(W / size), dim) tokens: a convolution, a norm."""
+    """Images (B, C, H, W) -> tokens (B, ceil(H / size), ceil(W / size), dim), normed."""
 
     def __init__(self, in_channels, dim, size=4):
         super().__init__()

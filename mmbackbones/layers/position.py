@@ -13,7 +13,7 @@ def offset_index(size):
 
 
 class RelativeBias(nn.Module):
-    """One learned number per head and per offset between two tokens of a window: (1, heads, N, N)."""
+    """One learned number per head and offset between two tokens of a window: (1, heads, N, N)."""
 
     def __init__(self, size, num_heads):
         super().__init__()
@@ -26,7 +26,7 @@ class RelativeBias(nn.Module):
         return self.relative_position_bias_table[self.index].permute(2, 0, 1)[None]
 
     def fit(self, table):
-        """Resize a table that was trained with another window, bicubic as the official loader does."""
+        """Resize a table of another window, bicubic as the official loader does."""
         rows, heads = table.shape
         side, want = round(rows**0.5), round(len(self.relative_position_bias_table) ** 0.5)
         image = table.float().T.reshape(1, heads, side, side)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 
 def pad_to(x, multiple, value=None):
-    """Pad (B, H, W, C) at the bottom and right to multiples of `multiple` with zeros or a (C,) `value`."""
+    """Pad (B, H, W, C) at bottom and right to a multiple, with zeros or the vector `value`."""
     B, H, W, C = x.shape
     bottom, right = -H % multiple, -W % multiple
     if not (bottom or right):

@@ -6,6 +6,8 @@ size: maps are padded with visible zeros to whole windows, and small maps are sh
 (The classifier shrinks the window and drops the shift where a map is no larger than a window.)
 """
 
+from itertools import pairwise
+
 from torch import nn
 
 from ..backbone import Backbone, Stage, arch_settings
@@ -22,7 +24,7 @@ ARCHS = {
 
 
 class PatchMerging(nn.Module):
-    """(B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), out_dim): 2 x 2 tokens side by side, reduced."""
+    """(B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), out_dim): 2 x 2 tokens become one."""
 
     def __init__(self, dim, out_dim):
         super().__init__()
@@ -51,7 +53,7 @@ class SwinTransformer(Backbone):
 
     Args:
         arch: 'tiny', 'small', 'base', 'large', or a dict of `dims`, `depths` and `heads`.
-        window_size: Side of the attention windows in tokens: 7, or 12 for the weights trained at 384.
+        window_size: Side of the windows in tokens: 7, or 12 for the weights trained at 384.
         in_channels: Channels of the images.
         drop_path_rate: Drop path of the last block; it rises evenly from 0 at the first.
         common: `out_indices`, `frozen_stages`, `norm_eval`, `with_cp`, `init_cfg`: see `Backbone`.
@@ -61,7 +63,7 @@ class SwinTransformer(Backbone):
 
     def __init__(self, arch='tiny', *, window_size=7, in_channels=3, drop_path_rate=0.1, **common):
         dims, depths, heads = arch_settings(self.archs, arch)
-        merges = [None, *(PatchMerging(*pair) for pair in zip(dims, dims[1:], strict=False))]
+        merges = [None, *(PatchMerging(*pair) for pair in pairwise(dims))]
         rates = drop_path_rates(drop_path_rate, depths)
         stages = [
             Stage(swin_blocks(dim, head, window_size, rate), merge)

@@ -142,8 +142,9 @@ def check_names(net, ours, theirs, report):
     if missing or foreign:
         raise CheckpointError(
             f'{report.source} (format {report.format}) is no checkpoint of this '
-            f'{type(net).__name__}: it lacks {len(missing)} tensors ({some(missing) or "none"}) and '
-            f'has {len(foreign)} unknown ones ({some(foreign) or "none"}); check arch and family'
+            f'{type(net).__name__}: it lacks {len(missing)} tensors ({some(missing) or "none"}) '
+            f'and has {len(foreign)} unknown ones ({some(foreign) or "none"}); '
+            f'check arch and family'
         )
 
 

@@ -53,7 +53,7 @@ PREFIXES = ('backbone.', 'encoder.')
 
 
 def read_checkpoint(source):
-    """The tensors of a file or URL by name, outer dicts and prefixes taken off, and the names left out.
+    """The tensors of a file or URL by their bare names, and the names of what was left out.
 
     Raises:
         FileNotFoundError: There is no such file, or it cannot be downloaded.

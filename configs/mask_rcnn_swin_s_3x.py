@@ -1,0 +1,12 @@
+"""Mask R-CNN with Swin-S, 3x.
+
+Recipe: https://github.com/SwinTransformer/Swin-Transformer-Object-Detection
+Result: box AP 48.5, mask AP 43.3, reported by the authors, not reproduced here.
+"""
+
+_base_ = ['mask_rcnn_swin_t_3x.py']
+
+pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_small_patch4_window7_224.pth'
+model = dict(
+    backbone=dict(arch='small', init_cfg=dict(checkpoint=pretrained)),
+)

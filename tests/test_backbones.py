@@ -1,0 +1,232 @@
+"""The contract, for every registered class."""
+
+import math
+
+import pytest
+import torch
+
+import mmbackbones
+from mmbackbones.registry import MODELS
+
+TINY = {
+    'SwinTransformer': dict(
+        arch=dict(dims=(16, 32, 64, 128), depths=(2, 2, 2, 2), heads=(1, 2, 4, 8))
+    )
+}
+PARAMETERS = {
+    ('SwinTransformer', 'tiny', 7): 27_520_698,
+    ('SwinTransformer', 'small', 7): 48_838_602,
+    ('SwinTransformer', 'base', 7): 86_745_016,
+    ('SwinTransformer', 'large', 7): 194_998_164,
+    ('SwinTransformer', 'tiny', 12): 27_570_378,
+    ('SwinTransformer', 'small', 12): 48_940_122,
+    ('SwinTransformer', 'base', 12): 86_880_376,
+    ('SwinTransformer', 'large', 12): 195_201_204,
+}
+SIZES = [(64, 64), (61, 97), (33, 200), (28, 28), (1, 1), (5, 1)]
+
+every_class = pytest.mark.parametrize('name', sorted(TINY))
+
+
+def build(name, drop_path_rate=0.0, **kwargs):
+    """A small one of its kind, with norms and biases that are not at their trivial start."""
+    net = MODELS.get(name)(**TINY[name], drop_path_rate=drop_path_rate, **kwargs)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return net
+
+
+def gradients(net, x):
+    """The outputs' gradients in every parameter that trains."""
+    loss = sum(out.float().square().mean() for out in net(x))
+    trained = {n: p for n, p in net.named_parameters() if p.requires_grad}
+    return dict(zip(trained, torch.autograd.grad(loss, trained.values()), strict=True))
+
+
+def test_the_matrix_covers_every_class():
+    assert set(TINY) == set(MODELS.module_dict)
+
+
+@every_class
+@pytest.mark.parametrize('size', SIZES)
+def test_pyramid_of_any_size(name, size):
+    net = build(name).eval()
+    x = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        outs, again = net(x), net(x)
+    assert isinstance(outs, tuple)
+    assert net.out_strides == (4, 8, 16, 32)
+    for out, second, stride, channels in zip(
+        outs, again, net.out_strides, net.out_channels, strict=True
+    ):
+        assert out.shape == (2, channels, *(math.ceil(s / stride) for s in size))
+        assert out.isfinite().all()
+        assert torch.equal(out, second)
+
+
+@every_class
+def test_one_image_does_not_know_of_another(name):
+    net = build(name).eval()
+    x = torch.randn(2, 3, 61, 97)
+    for both, alone in zip(net(x), net(x[1:]), strict=True):
+        assert torch.allclose(both[1:], alone, atol=1e-5)
+
+
+@every_class
+@pytest.mark.parametrize('size', [(64, 64), (61, 97), (1, 1)])
+def test_every_parameter_gets_a_gradient(name, size):
+    found = gradients(build(name).train(), torch.randn(2, 3, *size))
+    assert [n for n, grad in found.items() if not grad.isfinite().all()] == []
+    if size != (1, 1):  # a map of one token has no offsets to learn from
+        assert [n for n, grad in found.items() if not grad.any()] == []
+
+
+@every_class
+def test_checkpointing_changes_nothing(name):
+    x = torch.randn(2, 3, 61, 97)
+    plain, saving = build(name, drop_path_rate=0.2), build(name, drop_path_rate=0.2, with_cp=True)
+    saving.load_state_dict(plain.state_dict())
+    results = []
+    for net in (plain, saving):
+        torch.manual_seed(1)
+        results.append(gradients(net.train(), x))
+    for parameter, grad in results[0].items():
+        assert torch.allclose(grad, results[1][parameter], atol=1e-6), parameter
+
+
+@every_class
+def test_checkpointing_saves_memory(name):
+    saved = {}
+    for with_cp in (False, True):
+        net, kept = build(name, with_cp=with_cp).train(), []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, id_):  # noqa: B023
+            net(torch.randn(1, 3, 64, 64))
+        saved[with_cp] = sum(kept)
+    assert saved[True] < saved[False] / 2
+
+
+def id_(tensor):
+    return tensor
+
+
+@every_class
+@pytest.mark.parametrize('frozen', [-1, 0, 1, 2, 3, 4])
+def test_frozen_stages(name, frozen):
+    net = build(name, frozen_stages=frozen)
+    parts = [] if frozen < 0 else ['stem.', *(f'stages.{i}.' for i in range(frozen))]
+    parts += [f'norm{i}.' for i in range(max(frozen, 0))]
+    held = tuple(parts) or ('nothing',)
+    for _ in range(2):  # in the constructor, before DDP looks, and after train()
+        for parameter, p in net.named_parameters():
+            assert p.requires_grad == (not parameter.startswith(held))
+        assert net.train() is net
+        for module_name, module in net.named_modules():
+            frozen_module = (module_name + '.').startswith(held)
+            assert module.training == (not frozen_module or not module_name)
+    assert net.eval() is net
+    assert not any(module.training for module in net.modules())
+
+
+@every_class
+@pytest.mark.parametrize('indices', [(0,), (3,), (1, 2, 3), (0, 2)])
+def test_out_indices_leave_nothing_unused(name, indices):
+    whole, part = build(name).train(), build(name, out_indices=indices).train()
+    part.load_state_dict(whole.state_dict(), strict=False)
+    x = torch.randn(1, 3, 64, 64)
+    outs = whole.eval()(x)
+    assert part.out_channels == tuple(whole.out_channels[i] for i in indices)
+    assert part.out_strides == tuple(whole.out_strides[i] for i in indices)
+    for index, out in zip(indices, part.eval()(x), strict=True):
+        assert torch.equal(out, outs[index])
+    assert all(grad.any() for grad in gradients(part.train(), x).values())
+
+
+@every_class
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('size', [(64, 64), (33, 61)])
+def test_autocast_is_finite(name, dtype, size):
+    net = build(name).train()
+    with torch.autocast('cpu', dtype):
+        outs = net(torch.randn(2, 3, *size))
+        loss = sum(out.float().square().mean() for out in outs)
+    loss.backward()
+    assert all(out.isfinite().all() for out in outs)
+    assert all(p.grad.isfinite().all() for p in net.parameters())
+
+
+@every_class
+def test_autocast_is_near_full_precision(name):
+    net, x = build(name).eval(), torch.randn(1, 3, 61, 97)
+    with torch.no_grad():
+        exact = net(x)
+        with torch.autocast('cpu', torch.bfloat16):
+            rough = net(x)
+    for a, b in zip(exact, rough, strict=True):
+        assert (a - b).std() < 0.05 * a.std()
+
+
+@every_class
+def test_state_dict_round_trip(name, tmp_path):
+    net, other, x = build(name).eval(), build(name).eval(), torch.randn(1, 3, 40, 40)
+    torch.save(net.state_dict(), tmp_path / 'own.pth')
+    report = mmbackbones.load_checkpoint(other, tmp_path / 'own.pth')
+    assert report.format == 'mmbackbones'
+    assert (report.dropped, report.resized, report.new) == ([], [], [])
+    assert all(torch.equal(a, b) for a, b in zip(net(x), other(x), strict=True))
+    assert not any('index' in key or 'mask' in key for key in net.state_dict())
+
+
+@every_class
+def test_other_numbers_of_input_channels(name):
+    net = build(name, in_channels=5).eval()
+    assert net(torch.randn(1, 5, 32, 32))[0].shape[-2:] == (8, 8)
+
+
+@pytest.mark.parametrize(('name', 'arch', 'window'), PARAMETERS)
+def test_parameter_counts(name, arch, window):
+    with torch.device('meta'):
+        net = MODELS.get(name)(arch, window_size=window)
+    assert sum(p.numel() for p in net.parameters()) == PARAMETERS[name, arch, window]
+
+
+@every_class
+@pytest.mark.parametrize(
+    ('kwargs', 'error', 'words'),
+    [
+        (dict(arch='huger'), ValueError, r"arch is 'huger'; choose from tiny, small"),
+        (dict(arch=dict(dims=(1,))), ValueError, r'arch has the keys dims; it takes dims'),
+        (dict(out_indices=(0, 7)), ValueError, r'out_indices is \(0, 7\); choose .* 0, 1, 2, 3'),
+        (dict(out_indices=(2, 1)), ValueError, r'rising order'),
+        (dict(out_indices=()), ValueError, r'choose one or more'),
+        (dict(frozen_stages=5), ValueError, r'frozen_stages is 5; choose from -1, 0'),
+        (dict(drop_path_rate=1.5), ValueError, r'drop_path_rate is 1.5; .* 0 .* 1'),
+        (dict(window=7), TypeError, r'has no argument window; it has arch, .*with_cp, init_cfg'),
+    ],
+)
+def test_wrong_arguments_are_named(name, kwargs, error, words):
+    with pytest.raises(error, match=words):
+        MODELS.get(name)(**kwargs)
+
+
+@every_class
+@pytest.mark.parametrize(
+    'image',
+    [
+        torch.zeros(1, 3, 32, 32, dtype=torch.uint8),
+        torch.zeros(3, 32, 32),
+        torch.zeros(1, 4, 32, 32),
+        torch.zeros(1, 3, 0, 32),
+    ],
+)
+def test_wrong_images_are_named(name, image):
+    with pytest.raises(ValueError, match=r'floats of shape \(B, 3, H, W\), found torch\.'):
+        build(name)(image)
+
+
+@pytest.mark.parametrize('scope', ['mmdet', 'mmseg', 'mmengine'])
+@every_class
+def test_resolves_from_other_scopes(name, scope):
+    registry = pytest.importorskip(f'{scope}.registry').MODELS
+    net = registry.build(dict(type=f'mmbackbones.{name}', **TINY[name]))
+    assert type(net) is MODELS.get(name)

@@ -1,0 +1,143 @@
+"""The rules of the house: imports go down only, functions are short, nothing stands twice."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / 'mmbackbones'
+FILES = sorted([*PACKAGE.rglob('*.py'), *(ROOT / 'tools').glob('*.py')])
+FLOORS = [
+    'layers',
+    'weights',
+    'registry',
+    'hooks',
+    'backbone',
+    'models',
+    '__init__',
+    'doctor',
+    '__main__',
+]
+BRANCHES = (ast.If, ast.For, ast.While, ast.With, ast.Try)
+
+every_file = pytest.mark.parametrize('path', FILES, ids=lambda p: str(p.relative_to(ROOT)))
+
+
+def floor(path):
+    """The room of the house that a file of the package is in."""
+    parts = path.relative_to(PACKAGE).with_suffix('').parts
+    return parts[0]
+
+
+def functions(path):
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return [node for node in nodes if isinstance(node, ast.FunctionDef)]
+
+
+def imports(path):
+    """(level, module, name) of every import of a file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((0, alias.name, '') for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.level, node.module or '', alias.name) for alias in node.names)
+
+
+def depth(node, level=0):
+    """How deep branches nest inside a node; an elif is as deep as its if."""
+
+    def below(child):
+        chained = isinstance(node, ast.If) and node.orelse == [child]
+        return level + (isinstance(child, BRANCHES) and not chained)
+
+    return max((depth(child, below(child)) for child in ast.iter_child_nodes(node)), default=level)
+
+
+@pytest.mark.parametrize('path', sorted(PACKAGE.rglob('*.py')), ids=lambda p: p.stem)
+def test_imports_go_down_only(path):
+    place = len(path.relative_to(PACKAGE).parts)
+    here = FLOORS.index(floor(path))
+    for level, module, name in imports(path):
+        if level == place:  # from the package itself
+            target = (module or name).split('.')[0]
+            assert target in FLOORS[:here] or target.startswith('__version'), (module, name)
+    outside = {module.split('.')[0] for level, module, _ in imports(path) if not level}
+    assert not outside & {'timm', 'torchvision', 'mmdet', 'mmseg'}
+    assert 'mmcv' not in outside or floor(path) == 'doctor'
+
+
+def test_models_do_not_import_each_other():
+    for path in (PACKAGE / 'models').glob('[a-z]*.py'):
+        assert not [module for level, module, _ in imports(path) if level == 1]
+
+
+def test_layers_need_torch_alone():
+    code = (
+        'import sys, types; package = types.ModuleType("mmbackbones");'
+        f'package.__path__ = [{str(PACKAGE)!r}]; sys.modules["mmbackbones"] = package;'
+        'import mmbackbones.layers;'
+        'print([m for m in ("mmengine", "mmcv", "mmdet", "numpy.f2py") if m in sys.modules])'
+    )
+    out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == '[]'
+
+
+def test_the_package_needs_torch_and_mmengine_alone():
+    others = ('mmcv', 'mmdet', 'mmseg', 'timm')
+    code = f'import sys, mmbackbones; print([m for m in {others} if m in sys.modules])'
+    out = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert out.stdout.strip() == '[]'
+
+
+@every_file
+def test_functions_are_short_and_flat(path):
+    for function in functions(path):
+        length = function.end_lineno - function.lineno + 1
+        assert length <= 40, f'{function.name} has {length} lines'
+        assert depth(function) <= 2, f'{function.name} nests {depth(function)} deep'
+
+
+@every_file
+def test_public_names_have_docstrings(path):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree)
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith('_'):
+            assert ast.get_docstring(node), node.name
+
+
+def test_model_files_are_short():
+    for path in (PACKAGE / 'models').glob('*.py'):
+        assert len(path.read_text().splitlines()) <= 250, path.name
+
+
+def test_constructors_take_few_arguments():
+    for path in (PACKAGE / 'models').glob('*.py'):
+        for function in functions(path):
+            count = len(function.args.args) + len(function.args.kwonlyargs) - 1
+            assert function.name != '__init__' or count <= 8, path.name
+
+
+def test_nothing_stands_twice():
+    """No eight equal lines of code in two places."""
+    seen = {}
+    for path in [*FILES, *sorted((ROOT / 'tests').glob('*.py'))]:
+        lines = [line.strip() for line in path.read_text().splitlines()]
+        lines = [line for line in lines if line and not line.startswith(('#', 'from ', 'import '))]
+        for start in range(len(lines) - 7):
+            block = tuple(lines[start : start + 8])
+            assert block not in seen, f'{path.name} and {seen[block]} share: {block[0]} ...'
+            seen[block] = path.name
+
+
+def test_nothing_forbidden():
+    words = re.compile(r'\bprint\(|os\.environ|qk_scale|breakpoint\(|pdb|TODO|FIXME')
+    for path in PACKAGE.rglob('*.py'):
+        found = words.findall(path.read_text())
+        assert not found or path.name == '__main__.py', (path.name, found)

@@ -1,0 +1,264 @@
+"""Checkpoints: every format by its full key list, resizing, and files that must be refused."""
+
+import io
+import os
+import pickle
+import zipfile
+
+import pytest
+import torch
+from recording import Recording
+
+import mmbackbones
+from mmbackbones import CheckpointError, SwinTransformer, load_checkpoint
+from mmbackbones.weights import reading
+from mmbackbones.weights.swin import from_unfold
+
+NORMS = [f'norm{i}.{kind}' for i in range(4) for kind in ('weight', 'bias')]
+
+
+@pytest.fixture(scope='module')
+def published():
+    """{source: flat checkpoint} of Swin-T with the key lists of published files."""
+    names = {'official': 'cls', 'dense': 'dense', 'mmdet': 'mmdet', 'timm': 'timm'}
+    return {name: Recording(f'swin_tiny_{file}').state_dict() for name, file in names.items()}
+
+
+def save(folder, content, name='file.pth'):
+    torch.save(content, folder / name)
+    return folder / name
+
+
+def prefixed(state, prefix):
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+def mmpretrain(state):
+    """A classifier of mmpretrain: the names of mmdet, one norm, a head."""
+    state = {k: v for k, v in state.items() if not k.startswith(('norm0', 'norm1', 'norm2'))}
+    head = {'head.fc.weight': torch.zeros(1000, 768), 'head.fc.bias': torch.zeros(1000)}
+    return prefixed(state, 'backbone.') | head
+
+
+def detector(state):
+    """A whole detector, with optimizer state beside it as the official training saves it."""
+    rest = {'neck.fpn.weight': torch.zeros(2), 'roi_head.fc.bias': torch.zeros(3)}
+    return dict(meta=dict(epoch=12), state_dict=prefixed(state, 'backbone.') | rest, optimizer={})
+
+
+def distributed(state):
+    return dict(model=prefixed(state, 'module.'))
+
+
+WRAPPED = [
+    ('official', lambda s: dict(model=s), 'official', NORMS),
+    ('official', distributed, 'official', NORMS),
+    ('dense', lambda s: s, 'official', []),
+    ('dense', detector, 'official', []),
+    ('timm', lambda s: s, 'timm', NORMS),
+    ('mmdet', lambda s: dict(state_dict=s), 'mmdet or mmseg', []),
+    ('mmdet', detector, 'mmdet or mmseg', []),
+    ('mmdet', mmpretrain, 'mmpretrain', NORMS),
+]
+
+
+@pytest.mark.parametrize(('source', 'wrap', 'form', 'new'), WRAPPED)
+def test_each_format_loads_whole(published, tmp_path, source, wrap, form, new):
+    net = SwinTransformer('tiny')
+    report = load_checkpoint(net, save(tmp_path, wrap(published[source])))
+    assert report.format == form
+    assert sorted(report.new) == sorted(new)
+    assert len(report.loaded) + len(report.new) == len(net.state_dict())
+    assert report.resized == []
+    assert f'format {form}, {len(report.loaded)} tensors loaded' in str(report)
+    table = 'stages.2.blocks.5.attn.bias.relative_position_bias_table'
+    theirs = next(
+        v for k, v in published[source].items() if '2.blocks.5' in k and 'bias_table' in k
+    )
+    assert torch.equal(net.state_dict()[table], theirs)
+
+
+def test_detector_file_reports_what_it_leaves_out(published, tmp_path):
+    report = load_checkpoint(SwinTransformer('tiny'), save(tmp_path, detector(published['dense'])))
+    assert {'neck.fpn.weight', 'roi_head.fc.bias'} <= set(report.dropped)
+
+
+def test_safetensors(published, tmp_path):
+    safetensors = pytest.importorskip('safetensors.torch')
+    path = tmp_path / 'model.safetensors'
+    safetensors.save_file(published['timm'], path)
+    assert load_checkpoint(SwinTransformer('tiny'), path).format == 'timm'
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r'is no whole checkpoint'):
+        load_checkpoint(SwinTransformer('tiny'), path)
+
+
+def test_merging_weights_of_unfold_order():
+    """Merging of mm files is a strided convolution in disguise; ours gives the same numbers."""
+    x = torch.randn(1, 6, 8, 4)
+    weight = torch.randn(5, 16)
+    unfolded = torch.nn.functional.unfold(x.permute(0, 3, 1, 2), 2, stride=2).mT @ weight.T
+    merge = mmbackbones.models.swin.PatchMerging(4, 5)
+    merge.norm, merge.reduction.weight = (
+        torch.nn.Identity(),
+        torch.nn.Parameter(from_unfold(weight)),
+    )
+    assert torch.allclose(merge(x).flatten(1, 2), unfolded, atol=1e-5)
+
+
+def test_other_window_resizes_every_table_and_nothing_else(published, tmp_path):
+    net = SwinTransformer('tiny', window_size=12)
+    report = load_checkpoint(net, save(tmp_path, published['dense']))
+    assert len(report.resized) == 12
+    assert all(name.endswith('relative_position_bias_table') for name in report.resized)
+    table = net.stages[0].blocks[0].attn.bias.relative_position_bias_table
+    theirs = published['dense']['layers.0.blocks.0.attn.relative_position_bias_table']
+    official = torch.nn.functional.interpolate(
+        theirs.T.reshape(1, 3, 13, 13), size=(23, 23), mode='bicubic'
+    )
+    assert torch.allclose(table, official.view(3, 529).T)
+    assert '12 resized' in str(report)
+
+
+def test_norms_that_are_not_asked_for_are_dropped(published, tmp_path):
+    net = SwinTransformer('tiny', out_indices=(1, 2))
+    report = load_checkpoint(net, save(tmp_path, published['dense']))
+    assert report.new == []
+    dropped = {name.split('.')[0] for name in report.dropped if 'index' not in name}
+    assert {'norm0', 'norm3', 'layers'} == dropped
+
+
+def test_init_cfg_loads_and_reports(published, tmp_path):
+    path = save(tmp_path, dict(model=published['official']))
+    net = SwinTransformer('tiny', init_cfg=dict(type='Pretrained', checkpoint=str(path)))
+    net.init_weights()
+    theirs = published['official']['layers.0.blocks.0.attn.qkv.weight']
+    assert torch.equal(net.stages[0].blocks[0].attn.qkv.weight, theirs)
+    with torch.no_grad():
+        net.stages[0].blocks[0].attn.qkv.weight.zero_()
+    net.init_weights()  # a second call, as detectors make, must not undo training
+    assert not net.stages[0].blocks[0].attn.qkv.weight.any()
+
+
+class Shell:
+    """Runs a command when it is unpickled, if the reader is careless."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_code_in_a_file_is_refused_and_not_run(published, tmp_path, zipped):
+    trace = tmp_path / 'ran'
+    state = dict(published['timm'], extra=Shell(f'touch {trace}'))
+    torch.save(dict(model=state), tmp_path / 'f.pth', _use_new_zipfile_serialization=zipped)
+    check_refused(tmp_path / 'f.pth', r'asks for (posix|nt)\.system.*was not read')
+    (tmp_path / 'bare.pth').write_bytes(pickle.dumps(Shell(f'touch {trace}')))
+    check_refused(tmp_path / 'bare.pth', r'system|no whole checkpoint')
+    assert not trace.exists()
+    pickle.loads(pickle.dumps(Shell(f'touch {trace}')))
+    assert trace.exists()  # so the file is one that would have run
+
+
+def check_refused(path, words, net=None):
+    """Loading raises one clear sentence and leaves the net as it was."""
+    net = net or SwinTransformer(
+        dict(dims=(8, 16, 32, 64), depths=(1, 1, 1, 1), heads=(1, 1, 1, 1))
+    )
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    with pytest.raises(CheckpointError, match=words) as caught:
+        load_checkpoint(net, path)
+    assert '\n' not in str(caught.value)
+    assert all(torch.equal(before[name], t) for name, t in net.state_dict().items())
+
+
+def test_harmless_objects_of_published_files_are_read_as_nothing(published, tmp_path):
+    import argparse
+
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+
+    state = dict(
+        model=published['timm'],
+        args=argparse.Namespace(lr=0.1),
+        history=HistoryBuffer([1.0], [1]),
+        best=np.float64(3.0),
+        table=np.arange(3),
+    )
+    report = load_checkpoint(SwinTransformer('tiny'), save(tmp_path, state))
+    assert report.format == 'timm'
+
+
+def test_truncated_files(published, tmp_path):
+    whole = save(tmp_path, published['timm']).read_bytes()
+    for length in (0, 10, 5000, len(whole) // 2, len(whole) - 100):
+        (tmp_path / 'part.pth').write_bytes(whole[:length])
+        check_refused(tmp_path / 'part.pth', rf'\({length:,} bytes\) is no whole checkpoint')
+
+
+def test_files_of_other_kinds(tmp_path):
+    (tmp_path / 'page.pth').write_bytes(b'<!DOCTYPE html><html>404</html>')
+    check_refused(tmp_path / 'page.pth', 'is no whole checkpoint')
+    with zipfile.ZipFile(tmp_path / 'zip.pth', 'w') as archive:
+        archive.writestr('readme.txt', 'hello')
+    check_refused(tmp_path / 'zip.pth', 'is no whole checkpoint')
+    check_refused(save(tmp_path, [1, 2]), 'holds no tensors by name, but list')
+    check_refused(save(tmp_path, dict(epoch=3)), 'holds no tensors by name, but epoch')
+    check_refused(save(tmp_path, {'conv1.weight': torch.zeros(2)}), 'of no format known .* conv1')
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no checkpoint at .*none\.pth'):
+        load_checkpoint(SwinTransformer('tiny'), tmp_path / 'none.pth')
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda s: s.pop('layers.1.blocks.0.mlp.fc1.weight'), r'lacks 1 tensors \(stages\.1.*fc1'),
+        (lambda s: s.update(odd=torch.zeros(1)), r'has 1 unknown ones \(odd\)'),
+        (lambda s: s.pop('norm1.bias'), r'lacks 1 tensors \(norm1\.bias'),
+        (
+            lambda s: s.update({'patch_embed.norm.weight': torch.zeros(128)}),
+            r'stem\.norm\.weight is \(128,\) in the file and \(96,\) in this SwinTransformer',
+        ),
+        (
+            lambda s: s.update(
+                {'layers.0.blocks.0.attn.relative_position_bias_table': torch.zeros(9, 4)}
+            ),
+            r'relative_position_bias_table is \(9, 4\) in the file and \(169, 3\)',
+        ),
+    ],
+)
+def test_mismatches_are_named(published, tmp_path, change, words):
+    state = dict(published['dense'])
+    change(state)
+    check_refused(save(tmp_path, state), words, SwinTransformer('tiny'))
+
+
+def test_another_size_is_refused(published, tmp_path):
+    check_refused(save(tmp_path, published['dense']), 'lacks 156|lacks 1', SwinTransformer('small'))
+
+
+def test_download_is_kept_and_failure_is_named(published, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    buffer, calls = io.BytesIO(), []
+    torch.save(published['timm'], buffer)
+
+    def fetch(url, path):
+        calls.append(url)
+        if 'missing' in url:
+            raise OSError('HTTP Error 404: Not Found')
+        with open(path, 'wb') as file:
+            file.write(buffer.getvalue())
+
+    monkeypatch.setattr(reading.torch.hub, 'download_url_to_file', fetch)
+    for _ in range(2):
+        load_checkpoint(SwinTransformer('tiny'), 'https://host.example/a/swin.pth?download=true')
+    assert calls == ['https://host.example/a/swin.pth?download=true']
+    assert (tmp_path / 'checkpoints/swin.pth').is_file()
+    with pytest.raises(FileNotFoundError, match=r'cannot be downloaded \(HTTP Error 404'):
+        load_checkpoint(SwinTransformer('tiny'), 'https://host.example/missing.pth')
