@@ -3,77 +3,92 @@
 from demo_set import make_demo_set
 from mmengine.config import ConfigDict
 
-ROOT = 'data/demo'
-DATA = {'mmdet': f'{ROOT}/coco', 'mmseg': f'{ROOT}/ade'}
-SIZE = 160  # of the images, in pixels
-BATCH, EPOCHS, TRAIN, VAL = 4, 3, 400, 50
+# A config may have a dict `demo` with other values, and so may --cfg-options: demo.epochs=6.
+DEMO = dict(root='data/demo', train=400, val=50, size=160, batch_size=4, epochs=3, lr=4e-4)
+LAYOUTS = {'mmdet': 'coco', 'mmseg': 'ade'}
 
-# Transforms that stay; all others resize or crop, and give way to one resize.
+# Transforms that stay; all others resize, crop or distort, and give way to one resize.
 KEPT = {'LoadImageFromFile', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs', 'PackSegInputs'}
 
 
 def to_demo(cfg):
     """Turn a config for COCO or ADE20K into one for the demo set; writes the set if need be."""
-    make_demo_set(ROOT, train=TRAIN, val=VAL, size=SIZE)
+    demo = ConfigDict(DEMO, **cfg.get('demo', {}))
+    make_demo_set(demo.root, train=demo.train, val=demo.val, size=demo.size)
     for split in ('train', 'val', 'test'):
-        use_data(cfg, split, DATA[cfg.default_scope])
-    use_schedule(cfg)
-    shrink_model(cfg.model)
+        use_data(cfg, split, demo)
+    if 'tta_pipeline' in cfg:
+        cfg.tta_pipeline = small_tta(cfg.tta_pipeline, demo.size)
+    use_schedule(cfg, demo)
+    shrink_model(cfg.model, demo.size)
     cfg.load_from = None
     cfg.randomness = dict(seed=0)
     cfg.custom_hooks = [dict(type='mmbackbones.RepeatableHook')]
 
 
-def use_data(cfg, split, root):
+def use_data(cfg, split, demo):
     """Point a dataloader and its evaluator to the demo set."""
-    loader = cfg[f'{split}_dataloader']
-    old = loader.dataset.data_root
-    loader.dataset.data_root = root
-    loader.dataset.pipeline = small_pipeline(loader.dataset.pipeline)
+    loader, root = cfg[f'{split}_dataloader'], f'{demo.root}/{LAYOUTS[cfg.default_scope]}'
+    old, loader.dataset.data_root = loader.dataset.data_root, root
+    loader.dataset.pipeline = small_pipeline(loader.dataset.pipeline, demo.size)
     loader.update(num_workers=0, persistent_workers=False)
     if split == 'train':
-        loader.batch_size = BATCH
-        loader.sampler = dict(type='DefaultSampler', shuffle=True)
+        loader.update(batch_size=demo.batch_size, sampler=dict(type='DefaultSampler', shuffle=True))
         return
     evaluator = cfg[f'{split}_evaluator']
     if 'ann_file' in evaluator:
         evaluator.ann_file = evaluator.ann_file.replace(old.rstrip('/'), root, 1)
 
 
-def small_pipeline(pipeline):
+def small_pipeline(pipeline, size):
     """The same loading, flipping and packing, with one resize to the demo size between them."""
-    resize = ConfigDict(type='Resize', scale=(SIZE, SIZE), keep_ratio=True)
     small = []
     for step in pipeline:
-        if step.type in KEPT:
+        step = step if step.type in KEPT else resize_to(size)
+        if step not in small:
             small.append(step)
-        elif resize not in small:
-            small.append(resize)
     return small
 
 
-def use_schedule(cfg):
+def small_tta(pipeline, size):
+    """The same augmentations at test time, but for the scales: the demo size alone."""
+    for step in pipeline:
+        if 'transforms' in step:
+            step.transforms = [
+                [resize_to(size)] if group[0].type == 'Resize' else group
+                for group in step.transforms
+            ]
+    return pipeline
+
+
+def resize_to(size):
+    """A transform of mmcv that makes images `size` x `size` pixels at most."""
+    return ConfigDict(type='Resize', scale=(size, size), keep_ratio=True)
+
+
+def use_schedule(cfg, demo):
     """A short schedule: one rise, one fall of the learning rate, evaluation after each epoch."""
-    steps = TRAIN // BATCH * EPOCHS
-    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=EPOCHS, val_interval=1)
+    steps = -(-demo.train // demo.batch_size) * demo.epochs
+    rise = min(50, steps // 4)
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=demo.epochs, val_interval=1)
     cfg.param_scheduler = [
-        dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-        dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=steps, eta_min=0),
+        dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=rise),
+        dict(type='CosineAnnealingLR', by_epoch=False, begin=rise, end=steps, eta_min=0),
     ]
-    cfg.optim_wrapper.optimizer.lr = 4e-4
+    cfg.optim_wrapper.optimizer.lr = demo.lr
     cfg.optim_wrapper.clip_grad = dict(max_norm=10)
     cfg.default_hooks.checkpoint.update(by_epoch=True, interval=1, max_keep_ckpts=2)
     cfg.default_hooks.logger.interval = 10
     cfg.log_processor = dict(type='LogProcessor', window_size=20, by_epoch=True)
 
 
-def shrink_model(model):
+def shrink_model(model, size):
     """Random weights, no drop path, and few regions: an image holds a handful of objects."""
     model.backbone.update(init_cfg=None, drop_path_rate=0.0)
     if 'size' in model.data_preprocessor:
-        model.data_preprocessor.size = (SIZE, SIZE)
-    if 'rpn' in model.test_cfg:
+        model.data_preprocessor.size = (size, size)
+    if 'rpn' in (model.get('test_cfg') or {}):
         model.test_cfg.rpn.max_per_img = 100
-    rcnn = model.get('train_cfg', {}).get('rcnn', [])
+    rcnn = (model.get('train_cfg') or {}).get('rcnn', [])
     for stage in rcnn if isinstance(rcnn, list) else [rcnn]:
         stage.sampler.num = 32

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from demo_mode import to_demo
 from mmengine.config import Config, DictAction
 
 SOURCES = {
@@ -40,18 +41,24 @@ def common_parser(description, example):
 
 def load_config(args, parser):
     """The config of the arguments, or an exit with one sentence that says what is wrong with it."""
-    from demo_mode import to_demo  # it imports this module's users' heavy dependencies
-
     if not Path(args.config).is_file():
         parser.error(f'there is no config {args.config}; take one of configs/*.py')
     cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options)
     if args.demo:
         to_demo(cfg)
-    cfg.merge_from_dict(args.cfg_options)
+        cfg.merge_from_dict(args.cfg_options)
     name = Path(args.config).stem + ('_demo' if args.demo else '')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
     cfg.launcher = args.launcher
     return cfg
+
+
+def check_checkpoint(path, parser):
+    """The path, or an exit with one sentence if there is no such file."""
+    if not Path(path).is_file():
+        parser.error(f'there is no checkpoint {path}; tools/train.py writes them into work_dirs')
+    return path
 
 
 def check_data(cfg, loaders, parser):

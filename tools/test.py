@@ -5,7 +5,7 @@ from pathlib import Path
 from mmengine.config import ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from run_config import check_data, common_parser, load_config
+from run_config import check_checkpoint, check_data, common_parser, load_config
 
 
 def parse():
@@ -24,9 +24,7 @@ def parse():
 def configure(args, parser):
     """The config to test with."""
     cfg = load_config(args, parser)
-    if not Path(args.checkpoint).is_file():
-        parser.error(f'there is no checkpoint {args.checkpoint}; tools/train.py writes them')
-    cfg.load_from = args.checkpoint
+    cfg.load_from = check_checkpoint(args.checkpoint, parser)
     if args.show or args.show_dir:
         draw(cfg, args)
     if args.tta:

@@ -1,8 +1,9 @@
 """Train a detector or segmenter, on COCO and ADE20K or, with --demo, on the demo set."""
 
+import torch
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from run_config import check_data, common_parser, load_config
+from run_config import check_checkpoint, check_data, common_parser, load_config
 
 
 def parse():
@@ -25,6 +26,8 @@ def parse():
 def configure(args, parser):
     """The config to train with."""
     cfg = load_config(args, parser)
+    if args.amp and not torch.accelerator.is_available():
+        parser.error('--amp needs a GPU, and none was found; train without it')
     if args.amp:
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     if args.auto_scale_lr and 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
@@ -33,7 +36,7 @@ def configure(args, parser):
         cfg.auto_scale_lr.enable = True
     if args.resume:
         cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.load_from = None if args.resume == 'auto' else check_checkpoint(args.resume, parser)
     check_data(cfg, ('train_dataloader', 'val_dataloader'), parser)
     return cfg
 

@@ -40,3 +40,6 @@ model = dict(
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),
 )
+
+# The head is heavy on a CPU and every pixel teaches it: with --demo, one epoch is enough.
+demo = dict(epochs=1)
