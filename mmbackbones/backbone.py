@@ -109,10 +109,14 @@ class Backbone(BaseModule):
 
     def init_weights(self):
         """Load the checkpoint that `init_cfg` names; without one, weights stay as constructed."""
-        if not self.init_cfg or self.init_cfg['type'] != 'Pretrained':
+        cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg]
+        pretrained = [cfg for cfg in cfgs if cfg and cfg['type'] == 'Pretrained']
+        if not pretrained:
             return super().init_weights()
+        if len(cfgs) > 1:
+            raise ValueError('init_cfg has Pretrained in a list; give it alone, as a dict')
         if not self.is_init:
-            load_checkpoint(self, self.init_cfg['checkpoint'])
+            load_checkpoint(self, pretrained[0]['checkpoint'])
             self._is_init = True
 
     def _refuse(self, unknown):
@@ -147,7 +151,7 @@ def one_of(value, name, choices):
 
 def one_or_more(values, name, choices):
     """`values` as a tuple if they are different choices in rising order, else a `ValueError`."""
-    values = tuple(values)
+    values = tuple(values) if isinstance(values, (list, tuple)) else (values,)
     if not values or list(values) != sorted(set(values) & set(choices)):
         raise ValueError(
             f'{name} is {values}; '

@@ -19,6 +19,7 @@ from mmbackbones.layers import (
     window_merge,
     window_split,
 )
+from mmbackbones.layers.attention import cuda_attention
 
 
 @pytest.mark.parametrize('hw', [(4, 4), (8, 12), (12, 4)])
@@ -102,17 +103,18 @@ def plain_attention(q, k, v, bias=None, scale=None):
 @pytest.mark.parametrize('with_bias', [True, False])
 def test_fused_attention_equals_plain_in_forward_and_all_gradients(with_bias, monkeypatch):
     monkeypatch.setattr(layers.attention.BiasGradient, 'chunk', 3 * 2 * 49 * 49)  # several chunks
+    monkeypatch.setattr(layers.attention, 'CUDA_BATCH', 3)
     qkv = torch.randn(8, 49, 3, 2, 16, dtype=torch.double)
     bias = torch.randn(1, 2, 49, 49, dtype=torch.double)
     results = []
-    for function in (plain_attention, fused_attention):
+    for function in (plain_attention, fused_attention, cuda_attention):
         leaves = [qkv.clone().requires_grad_(), bias.clone().requires_grad_()]
         q, k, v = leaves[0].permute(2, 0, 3, 1, 4)
         out = function(q, k, v, leaves[1] if with_bias else None)
         grads = torch.autograd.grad(out.square().sum(), leaves[: 1 + with_bias])
         results.append((out.detach(), *grads))
-    for plain, fused in zip(*results, strict=True):
-        assert torch.allclose(plain, fused, rtol=1e-5, atol=1e-6)
+    for plain, *others in zip(*results, strict=True):
+        assert all(torch.allclose(plain, other, rtol=1e-5, atol=1e-6) for other in others)
 
 
 def test_training_stays_on_the_fused_kernel():

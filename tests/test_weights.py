@@ -140,6 +140,12 @@ def test_init_cfg_loads_and_reports(published, tmp_path):
     assert not net.stages[0].blocks[0].attn.qkv.weight.any()
 
 
+def test_init_cfg_does_not_load_loosely():
+    cfgs = [dict(type='TruncNormal', layer='Linear'), dict(type='Pretrained', checkpoint='x')]
+    with pytest.raises(ValueError, match='give it alone'):
+        SwinTransformer('tiny', init_cfg=cfgs).init_weights()
+
+
 class Shell:
     """Runs a command when it is unpickled, if the reader is careless."""
 

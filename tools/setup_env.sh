@@ -31,7 +31,7 @@ build_mmcv() { # $1: the folder to put the wheel in
 
 install_stack() {
   pip install --quiet --upgrade pip
-  pip install --quiet torch==2.13.0 setuptools wheel ninja psutil packaging
+  pip install --quiet torch==2.13.0 numpy==2.2.6 setuptools wheel ninja psutil packaging
   local tag wheels
   tag=$(python -c 'import sys, torch; print(f"cp3{sys.version_info[1]}-torch{torch.__version__}")')
   wheels=${XDG_CACHE_HOME:-$HOME/.cache}/mmbackbones/$tag

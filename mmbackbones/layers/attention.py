@@ -59,7 +59,7 @@ def fused_attention(q, k, v, bias=None, scale=None):
     return BiasGradient.apply(out, q, k, v, bias, scale)
 
 
-def cuda_attention(q, k, v, bias, scale):
+def cuda_attention(q, k, v, bias=None, scale=None):
     """The same on the fused CUDA kernels, which take a bias that learns as it is."""
     parts = zip(*(t.split(CUDA_BATCH) for t in (q, k, v)), strict=True)
     with sdpa_kernel(CUDA_KERNELS):
@@ -68,7 +68,7 @@ def cuda_attention(q, k, v, bias, scale):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention between the tokens of (B, N, C).
+    """Multi-head self-attention between all tokens of (B, H, W, C).
 
     `bias` is a module that gives (1, heads, N, N) to add to the logits, or None.
     """
