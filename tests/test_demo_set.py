@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import demo_scene
 import demo_set
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_image_does_not_depend_on_the_count(root, tmp_path):
 
 def test_splits_and_seeds_differ():
     first, *others = (
-        demo_set.make_scene(seed, split, 1, 32).image
+        demo_scene.make_scene(seed, split, 1, 32).image
         for seed, split in ((0, 'train'), (0, 'val'), (1, 'train'))
     )
     assert not any(np.array_equal(first, other) for other in others)
@@ -154,7 +155,7 @@ def test_annotations_are_consistent(coco):
 
 def test_decoded_masks_are_the_drawn_ones(coco):
     for number in coco.imgs:
-        drawn = demo_set.make_scene(SMALL['seed'], coco.split, number, SMALL['size']).objects
+        drawn = demo_scene.make_scene(SMALL['seed'], coco.split, number, SMALL['size']).objects
         notes = coco.loadAnns(coco.getAnnIds(number))
         assert [note['category_id'] for note in notes] == [kind.coco_id for kind, _ in drawn]
         decoded = [coco.annToMask(note) for note in notes]
@@ -166,7 +167,7 @@ def test_labels_agree_with_the_masks(root, coco):
         labels = ade_labels(root, coco.split, number)
         assert labels.shape == (SMALL['size'], SMALL['size'])
         assert labels.dtype == np.uint8
-        for kind in demo_set.KINDS:
+        for kind in demo_scene.KINDS:
             notes = coco.loadAnns(coco.getAnnIds(number, catIds=kind.coco_id))
             whole = sum((coco.annToMask(note) for note in notes), np.zeros_like(labels))
             assert np.array_equal(labels == kind.ade_label, whole > 0)
@@ -184,15 +185,15 @@ def test_a_hole_is_kept():
 
 
 def test_scenes_are_varied():
-    scenes = [demo_set.make_scene(0, 'train', number, 48) for number in range(30)]
+    scenes = [demo_scene.make_scene(0, 'train', number, 48) for number in range(30)]
     counts = [len(scene.objects) for scene in scenes]
     assert {kind.name for scene in scenes for kind, _ in scene.objects} == {
-        kind.name for kind in demo_set.KINDS
+        kind.name for kind in demo_scene.KINDS
     }
-    assert (min(counts), max(counts)) == (2, demo_set.MOST_OBJECTS)
+    assert (min(counts), max(counts)) == (2, demo_scene.MOST_OBJECTS)
     assert all(mask.any() for scene in scenes for _, mask in scene.objects)
     seen = {int(label) for scene in scenes for label in np.unique(scene.labels)}
-    assert seen == set(demo_set.LEGEND)
+    assert seen == set(demo_scene.LEGEND)
 
 
 def test_command_line(tmp_path):
@@ -236,7 +237,7 @@ def test_mmdet_reads_it(root):
     )
     assert len(dataset) == SMALL['train']
     for number, sample in enumerate(dataset, 1):
-        drawn = demo_set.make_scene(SMALL['seed'], 'train', number, SMALL['size']).objects
+        drawn = demo_scene.make_scene(SMALL['seed'], 'train', number, SMALL['size']).objects
         names = [dataset.metainfo['classes'][label] for label in sample['gt_bboxes_labels']]
         assert names == [kind.name for kind, _ in drawn]
         assert np.array_equal(sample['gt_masks'].masks, np.stack([mask for _, mask in drawn]))
@@ -254,7 +255,7 @@ def test_mmseg_reads_it(root):
         ],
     )
     classes = dataset.metainfo['classes']
-    legend = demo_set.LEGEND.values()
+    legend = demo_scene.LEGEND.values()
     assert all(classes[entry.ade_label - 1] == entry.ade_name for entry in legend)
     assert len(dataset) == SMALL['train']
     for number, sample in enumerate(dataset, 1):

@@ -141,3 +141,11 @@ def test_nothing_forbidden():
     for path in PACKAGE.rglob('*.py'):
         found = words.findall(path.read_text())
         assert not found or path.name == '__main__.py', (path.name, found)
+
+
+def test_readme_names_every_config_and_links_lead_somewhere():
+    text = (ROOT / 'README.md').read_text()
+    targets = set(re.findall(r'\]\(([^):]+)\)', text))
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+    configs = {f'configs/{path.name}' for path in (ROOT / 'configs').glob('*.py')}
+    assert configs <= targets
