@@ -127,11 +127,11 @@ def check_names(net, ours, theirs, report):
     """Sort names into loaded, dropped and new; raise if one is missing or unannounced."""
 
     def unused(name):
-        part = re.match(r'(?:norm|stages\.)(\d)\.', name)
+        part = re.match(r'(?:norm|stages\.)[0-3]\.', name)
         return part and not any(other.startswith(part[0]) for other in ours)
 
     def fresh(name):
-        part = re.match(r'norm\d\.', name)
+        part = re.match(r'norm[0-3]\.', name)
         return part and not any(other.startswith(part[0]) for other in theirs)
 
     report.loaded = [name for name in ours if name in theirs]
