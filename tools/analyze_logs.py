@@ -34,6 +34,7 @@ def draw(axis, rows, names, title, unit):
             )
             last[name] = points[-1][1]
     axis.set(title=title, xlabel=unit)
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(alpha=0.3)
     if last:
         axis.legend()

@@ -8,7 +8,8 @@ work=work_dirs/mask_rcnn_swin_t_demo
 if [ ! -e "$work/finished" ]; then
   echo "Training $config on the demo set ..."
   python tools/train.py "$config" --demo --resume
-  python tools/test.py "$config" "$(cat "$work/last_checkpoint")" --demo --show-dir "$work/pictures"
+  python tools/test.py "$config" "$(cat "$work/last_checkpoint")" --demo \
+    --show-dir "$work/pictures" --score-thr 0.6
   touch "$work/finished"
 fi
 echo

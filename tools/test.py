@@ -16,6 +16,9 @@ def parse():
     parser.add_argument('--out', help='keep predictions: a .pkl for detection, else a folder')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument('--show-dir', help='draw ground truth and predictions into this folder')
+    parser.add_argument(
+        '--score-thr', type=float, default=0.3, help='draw detections above this score [0.3]'
+    )
     parser.add_argument('--wait-time', type=float, default=2, help='seconds per window [2]')
     parser.add_argument('--tta', action='store_true', help='average over flips and scales')
     return parser.parse_args(), parser
@@ -39,6 +42,8 @@ def draw(cfg, args):
     """Turn drawing on in the hook that every shipped config has."""
     hook = cfg.default_hooks.visualization
     hook.update(draw=True, interval=1, show=args.show, wait_time=args.wait_time)
+    if cfg.default_scope == 'mmdet':
+        hook.score_thr = args.score_thr
     if args.show_dir and cfg.default_scope == 'mmdet':
         hook.test_out_dir = str(Path(args.show_dir).resolve())
     elif args.show_dir:
