@@ -95,6 +95,12 @@ def test_the_package_needs_torch_and_mmengine_alone():
     assert out.stdout.strip() == '[]'
 
 
+def test_a_missing_mmengine_is_named():
+    code = 'import sys; sys.modules["mmengine"] = None; import mmbackbones'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT)
+    assert 'ImportError: mmbackbones needs mmengine: pip install' in done.stderr
+
+
 @every_file
 def test_functions_are_short_and_flat(path):
     for function in functions(path):
