@@ -117,6 +117,18 @@ def test_fused_attention_equals_plain_in_forward_and_all_gradients(with_bias, mo
         assert all(torch.allclose(plain, other, rtol=1e-5, atol=1e-6) for other in others)
 
 
+def test_bias_gradient_of_many_windows_keeps_its_precision_in_bfloat16(monkeypatch):
+    monkeypatch.setattr(layers.attention.BiasGradient, 'chunk', 2 * 16 * 16)  # a window at a time
+    qkv = torch.randn(2000, 16, 3, 2, 8).bfloat16()
+    q, k, v = qkv.permute(2, 0, 3, 1, 4)
+    grads = []
+    for function, cast in ((plain_attention, torch.Tensor.double), (fused_attention, lambda t: t)):
+        bias = torch.zeros(1, 2, 16, 16).bfloat16().requires_grad_()
+        function(*(cast(t) for t in (q, k, v)), cast(bias)).double().square().sum().backward()
+        grads.append(bias.grad.double())
+    assert (grads[0] - grads[1]).std() < 0.02 * grads[0].std()
+
+
 def test_training_stays_on_the_fused_kernel():
     block = WindowAttention(32, 2, 4, 2, RelativeBias(4, 2))
     with torch.profiler.profile() as profile:

@@ -34,10 +34,10 @@ class BiasGradient(torch.autograd.Function):
         *_, bias = tensors = ctx.saved_tensors
         size = max(1, BiasGradient.chunk // bias[0].numel())
         chunks = zip(grad.split(size), *(t.split(size) for t in tensors[:4]), strict=True)
-        total = torch.zeros_like(bias)
+        total = torch.zeros_like(bias, dtype=torch.float)  # many small numbers add up
         for chunk in chunks:
             total += logit_gradient(*chunk, bias, ctx.scale).sum(0, keepdim=True)
-        return grad, None, None, None, total, None
+        return grad, None, None, None, total.to(bias.dtype), None
 
 
 def logit_gradient(grad, out, q, k, v, bias, scale):
