@@ -70,6 +70,19 @@ def test_doctor_knows_the_families(monkeypatch, present, ok, words):
     assert words in (finding if ok else cure)
 
 
+def test_built_wheels_are_kept_where_there_was_no_folder(tmp_path):
+    """With a pip that writes a wheel without building it."""
+    script = (
+        'set -euo pipefail; source <(sed -n "/^build_mmcv()/,/^}/p" tools/setup_env.sh);'
+        'pip() { while [ "$1" != --wheel-dir ]; do shift; done; touch "$2/onedl_mmcv.whl"; };'
+        f'CXX=true build_mmcv {tmp_path}/new/cache'
+    )
+    done = subprocess.run(['bash', '-c', script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob('*'))]
+    assert found == ['new', 'new/cache', 'new/cache/onedl_mmcv.whl']
+
+
 @pytest.mark.parametrize(
     ('function', 'setting', 'words'),
     [

@@ -21,10 +21,10 @@ build_mmcv() { # $1: the folder to put the wheel in
   fi
   echo 'Building mmcv with its operators: about 11 minutes on 2 cores, once ...'
   local partial
-  partial=$(mktemp -d "$1.XXXX")
+  mkdir -p "$1"
+  partial=$(mktemp -d "$1/build.XXXX")
   # Without isolation: an isolated build has no torch and silently leaves the operators out.
   pip wheel --quiet --no-cache-dir --no-build-isolation --no-deps --wheel-dir "$partial" onedl-mmcv==2.3.6
-  mkdir -p "$1"
   mv "$partial"/*.whl "$1"
   rmdir "$partial"
 }
