@@ -11,33 +11,31 @@ from .registry import MODELS
 
 
 def describe(name):
-    """(arch, parameters, strides, channels) of every published size of a class."""
+    """One line per published size of a class."""
     backbone = MODELS.get(name)
     for arch in backbone.archs:
         with torch.device('meta'):
             net = backbone(arch)
-        yield arch, sum(p.numel() for p in net.parameters()), net.out_strides, net.out_channels
+        count = sum(p.numel() for p in net.parameters())
+        yield f'{arch:8} {count:>13,} parameters, {net.out_channels} at strides {net.out_strides}'
 
 
 def show_list():
     """One line per class and size."""
     print(f"mmbackbones {__version__}: use type='mmbackbones.NAME', arch='ARCH' in a config")
     for name in MODELS.module_dict:
-        for arch, parameters, strides, channels in describe(name):
-            print(
-                f'{name:20} {arch:8} {parameters:>13,} parameters, {channels} at strides {strides}'
-            )
+        for line in describe(name):
+            print(f'{name:20} {line}')
 
 
 def show_info(name):
-    """What a class is, its arguments, and the checkpoint formats it reads."""
+    """What a class is, its arguments, the checkpoint formats it reads, and its sizes."""
     backbone = MODELS.get(name)
     if backbone is None:
         sys.exit(f'there is no backbone {name}; choose from {", ".join(MODELS.module_dict)}')
     print(backbone.__doc__)
     print('Checkpoints:', ', '.join(form.name for form in backbone.formats), 'and our own')
-    for arch, parameters, strides, channels in describe(name):
-        print(f'{arch:8} {parameters:>13,} parameters, {channels} at strides {strides}')
+    print(*describe(name), sep='\n')
 
 
 def show_doctor():

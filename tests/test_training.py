@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
+ENVIRONMENT = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
 DIMS, HEADS = [16, 32, 64, 128], [1, 2, 4, 8]
 SMALL = dict(train=8, val=2, size=64, batch_size=4, epochs=2)
 
@@ -47,9 +48,8 @@ def command(tool, *arguments):
 
 def run(folder, tool, *arguments):
     """Run a tool to its end; the folder holds the demo set and the work dirs."""
-    paths = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
     return subprocess.run(
-        command(tool, *arguments), cwd=folder, env=paths, capture_output=True, text=True
+        command(tool, *arguments), cwd=folder, env=ENVIRONMENT, capture_output=True, text=True
     )
 
 
@@ -97,11 +97,10 @@ def test_killed_training_resumes_with_the_same_losses(work):
     whole = run(work, 'train.py', 'det.py', '--demo', '--work-dir', 'whole', *EACH_STEP)
     assert whole.returncode == 0, whole.stderr[-2000:]
     arguments = ('det.py', '--demo', '--work-dir', 'killed')
-    paths = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
     process = subprocess.Popen(
         command('train.py', *arguments, *EACH_STEP),
         cwd=work,
-        env=paths,
+        env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
