@@ -8,27 +8,49 @@ import torch.nn.functional as F
 
 from mmbackbones import layers
 from mmbackbones.layers import (
+    GridAttention,
+    MaskedWindowAttention,
     RelativeBias,
     WindowAttention,
+    apart,
+    between_tokens,
     fused_attention,
-    offset_index,
+    grid_join,
+    grid_runs,
     pad_to,
-    shift_mask,
-    shift_merge,
-    shift_split,
-    window_merge,
-    window_split,
+    window_join,
+    window_runs,
 )
 from mmbackbones.layers.attention import cuda_attention
 
+LENGTHS = [(12, 12), (12, 9), (12, 11), (8, 5), (4, 4), (4, 1)]  # padded, of the map
 
-@pytest.mark.parametrize('hw', [(4, 4), (8, 12), (12, 4)])
-def test_windows_merge_to_what_was_split(hw):
-    x = torch.randn(2, *hw, 3)
-    windows = window_split(x, 4)
-    assert windows.shape == (2 * hw[0] * hw[1] // 16, 16, 3)
-    assert torch.equal(windows[0].view(4, 4, 3), x[0, :4, :4])
-    assert torch.equal(window_merge(windows, 4, hw), x)
+
+def split(x, runs):
+    """Cut (B, H, W, C) along both axes, and put the parts together without attention."""
+    bands = [torch.cat([part for part, _ in runs(band, 3)], 3) for band, _ in runs(x, 1)]
+    return torch.cat(bands, 1)
+
+
+@pytest.mark.parametrize(('padded', 'length'), LENGTHS)
+@pytest.mark.parametrize('shift', [0, 1, 2])
+def test_windows_join_to_what_was_split(padded, length, shift):
+    x = torch.randn(2, padded, 8, 3)
+    lengths = {1: length, 3: 8}
+    windows = split(x, lambda x, axis: window_runs(x, axis, 4, shift, lengths[axis]))
+    assert windows.shape == (2, padded // 4, 4, 2, 4, 3)
+    assert torch.equal(windows[:, 0, :, 0], x.roll((-shift, -shift), (1, 2))[:, :4, :4])
+    assert torch.equal(window_join(windows, shift), x)
+
+
+@pytest.mark.parametrize(('padded', 'length'), LENGTHS)
+def test_grids_join_to_what_was_split(padded, length):
+    x = torch.randn(2, padded, 8, 3)
+    lengths = {1: length, 3: 8}
+    grids = split(x, lambda x, axis: grid_runs(x, axis, 4, lengths[axis]))
+    assert grids.shape == (2, padded // 4, 4, 2, 4, 3)
+    assert torch.equal(grids[:, 0, :, 1], x[:, :: padded // 4, 1::2])  # strided windows
+    assert torch.equal(grid_join(grids), x)
 
 
 def test_padding_is_at_the_end_and_absent_where_not_needed():
@@ -43,43 +65,39 @@ def test_padding_is_at_the_end_and_absent_where_not_needed():
     assert (filled[:, :, 7:] == value).all()
 
 
-@pytest.mark.parametrize(
-    ('length', 'size', 'shift'), [(12, 4, 2), (4, 4, 2), (14, 7, 3), (6, 3, 1)]
-)
-def test_shift_is_a_roll(length, size, shift):
-    x = torch.arange(2 * length * 3).view(2, length, 3)
-    parts = shift_split(x, size, shift, axis=1)
-    assert torch.equal(torch.cat(parts, 1), x.roll(-shift, 1))
-    assert torch.equal(shift_merge(*parts, size, shift, axis=1), x)
+@pytest.mark.parametrize('length', [12, 11, 9])
+def test_runs_without_numbers_hold_neither_padding_nor_both_ends(length):
+    tokens = torch.arange(12).view(1, 12, 1, 1)
+    for shift in (0, 1, 3):
+        for part, places in window_runs(tokens, 1, 4, shift, length):
+            windows = part.flatten(2)[0].tolist()
+            plain = all(w == list(range(w[0], w[0] + 4)) and w[-1] < length for w in windows)
+            assert plain == (places is None)
+    for part, places in grid_runs(tokens, 1, 4, length):
+        windows = part.flatten(2)[0].tolist()
+        assert all((max(w) < length) == (places is None) for w in windows)
 
 
-@pytest.mark.parametrize(('size', 'shift'), [(4, 2), (7, 3), (3, 1)])
-def test_shift_mask_against_brute_force(size, shift):
-    """Two tokens of a rolled window see each other if one shifted window held both before."""
-    windows = window_split(shifted_windows(3 * size, 3 * size, size, shift), size).tolist()
-    masks = shift_mask(size, shift)
-    for number, tokens in enumerate(windows):
-        row, column = number // 3 == 2, number % 3 == 2
-        for (i, a), (j, b) in itertools.product(enumerate(tokens), enumerate(tokens)):
-            assert masks[int(row), int(column), i, j] == (0 if a == b else -100)
+def test_apart_compares_rows_and_columns():
+    rows, columns = torch.tensor([0, 1]), torch.tensor([5, 5])
+    same = torch.zeros(4, 4, dtype=torch.bool)
+    assert torch.equal(
+        apart(rows, columns, 2), torch.tensor([0, 0, 1, 1])[:, None] != torch.tensor([0, 0, 1, 1])
+    )
+    assert torch.equal(
+        apart(None, rows, 2), torch.tensor([0, 1, 0, 1])[:, None] != torch.tensor([0, 1, 0, 1])
+    )
+    assert torch.equal(apart(None, columns, 2), same)
 
 
-def shifted_windows(height, width, size, shift):
-    """(1, H, W, 2): which shifted window a token is in, by row and column, after the roll."""
-    axes = [(torch.arange(side) + size - shift) // size for side in (height, width)]
-    place = torch.stack(torch.meshgrid(*axes, indexing='ij'), -1)
-    return place.roll((-shift, -shift), (0, 1))[None]
-
-
-def test_offset_index_tells_apart_exactly_the_offsets():
+def test_offsets_reach_the_pairs_they_belong_to():
     size = 3
-    index = offset_index(size)
+    table = torch.arange(2 * (2 * size - 1) ** 2).view(2, 2 * size - 1, 2 * size - 1)
+    pairs = between_tokens(table, size)
     places = list(itertools.product(range(size), repeat=2))
-    offsets = {}
-    for (i, a), (j, b) in itertools.product(enumerate(places), enumerate(places)):
-        offsets.setdefault((a[0] - b[0], a[1] - b[1]), set()).add(index[i, j].item())
-    assert all(len(found) == 1 for found in offsets.values())
-    assert sorted(*zip(*offsets.values(), strict=True)) == list(range((2 * size - 1) ** 2))
+    for (i, query), (j, key) in itertools.product(enumerate(places), enumerate(places)):
+        y, x = (q - k + size - 1 for q, k in zip(query, key, strict=True))
+        assert torch.equal(pairs[0, :, i, j], table[:, y, x])
 
 
 def test_bias_resize_keeps_a_smooth_table():
@@ -139,15 +157,24 @@ def test_training_stays_on_the_fused_kernel():
     assert 'aten::_scaled_dot_product_attention_math' not in names
 
 
-@pytest.mark.parametrize('hw', [(8, 8), (7, 10), (4, 4), (1, 3), (13, 4)])
-@pytest.mark.parametrize('shift', [0, 2])
-def test_window_attention_equals_pad_roll_split_mask(hw, shift):
-    """Against the order of the official code, on whole maps with one mask per window."""
-    net = WindowAttention(16, 2, 4, shift, RelativeBias(4, 2)).double()
+KINDS = {
+    'windows': lambda: WindowAttention(16, 2, 4, 0, RelativeBias(4, 2)),
+    'shifted': lambda: WindowAttention(16, 2, 4, 2, RelativeBias(4, 2)),
+    'masked': lambda: MaskedWindowAttention(16, 2, 4, 0, RelativeBias(4, 2)),
+    'masked and shifted': lambda: MaskedWindowAttention(16, 2, 4, 2, RelativeBias(4, 2)),
+    'shifted by more': lambda: MaskedWindowAttention(16, 2, 4, 3, RelativeBias(4, 2)),
+    'grid': lambda: GridAttention(16, 2, 4, 0, RelativeBias(4, 2)),
+}
+MAPS = [(8, 8), (7, 10), (4, 4), (1, 3), (13, 4), (5, 6)]
+
+
+@pytest.mark.parametrize('hw', MAPS)
+@pytest.mark.parametrize('kind', KINDS)
+def test_windowed_attention_equals_attention_of_the_whole_padded_map(kind, hw):
+    net = KINDS[kind]().double()
     torch.nn.init.normal_(net.qkv.bias)
     x = torch.randn(2, *hw, 16, dtype=torch.double, requires_grad=True)
-    fast = net(x)
-    slow = roll_and_mask(net, x, shift)
+    fast, slow = net(x), whole_map(net, x)
     assert torch.allclose(fast, slow, atol=1e-9)
     leaves = [x, *net.parameters()]
     grads = [torch.autograd.grad(y.pow(3).sum(), leaves) for y in (fast, slow)]
@@ -155,19 +182,47 @@ def test_window_attention_equals_pad_roll_split_mask(hw, shift):
         assert torch.allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
-def roll_and_mask(net, x, shift, size=4):
-    """Windowed attention as the official detection code orders it, without any shortcut."""
+def whole_map(net, x):
+    """All tokens of the padded map attend to all; what windows forbid is masked."""
     H, W = x.shape[1:3]
-    x = pad_to(x, size)
+    x = pad_to(x, 4)
     h, w = x.shape[1:3]
-    windows = window_split(x.roll((-shift, -shift), (1, 2)), size)
-    place = window_split(shifted_windows(h, w, size, shift), size)
-    apart = (place[:, :, None] != place[:, None]).any(-1)
-    mask = -100.0 * apart.double().repeat(len(x), 1, 1)[:, None]
-    q, k, v = net.qkv(windows).unflatten(-1, (3, 2, -1)).permute(2, 0, 3, 1, 4)
-    out = plain_attention(q, k, v, net.bias() + mask).transpose(1, 2).flatten(2)
-    out = window_merge(out, size, (h, w)).roll((shift, shift), (1, 2))
+    axes = (axis_places(net, h, H), axis_places(net, w, W))
+    rows, columns = (torch.stack(axis, -1) for axis in axes)  # (side, 3): window, inside, part
+    place = torch.stack(torch.broadcast_tensors(rows[:, None], columns), -1).flatten(0, 1)
+    window, inside, part = place.unbind(1)  # (tokens, 2)
+    y, x_ = (inside[:, None] - inside + 3).unbind(-1)
+    table = net.bias.relative_position_bias_table.T.view(2, 7, 7)
+    near = (window[:, None] == window).all(-1)
+    logits = table[:, y.clamp(0, 6), x_.clamp(0, 6)].masked_fill(~near, -torch.inf)
+    logits = logits.masked_fill(near & (part[:, None] != part).any(-1), net.hidden)
+    q, k, v = net.qkv(x.flatten(1, 2)).unflatten(-1, (3, 2, -1)).permute(2, 0, 3, 1, 4)
+    out = plain_attention(q, k, v, logits).transpose(1, 2).reshape(x.shape)
     return net.proj(out[:, :H, :W])
+
+
+def axis_places(net, padded, length):
+    """Of each token along an axis: its window, its place inside, and the part it belongs to."""
+    token = torch.arange(padded)
+    part = (token < net.shift).int()
+    if isinstance(net, MaskedWindowAttention):
+        part = torch.where(token >= length, 2, part)
+    if isinstance(net, GridAttention):
+        return token % (padded // 4), token // (padded // 4), part
+    token = (token - net.shift) % padded
+    return token // 4, token % 4, part
+
+
+@pytest.mark.parametrize('hw', MAPS)
+@pytest.mark.parametrize('kind', ['masked', 'masked and shifted', 'shifted by more', 'grid'])
+def test_masked_padding_is_seen_by_nobody(kind, hw, monkeypatch):
+    net, x = KINDS[kind](), torch.randn(2, *hw, 16)
+    out, pad = net(x), net.pad
+    noise = 100 * torch.randn(48)
+    monkeypatch.setattr(net, 'pad', lambda qkv: pad_to(qkv, net.size, noise))
+    assert torch.equal(net(x), out)
+    assert out.isfinite().all()
+    assert torch.equal(pad(x)[:, : hw[0], : hw[1]], x)
 
 
 def test_drop_path_keeps_the_mean_and_drops_whole_samples():

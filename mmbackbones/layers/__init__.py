@@ -1,33 +1,38 @@
 """Parts that two architectures or more are made of; they need torch alone."""
 
-from .attention import Attention, WindowAttention, fused_attention
-from .block import Block, DropPath, Mlp, drop_path_rates
-from .embed import PatchEmbed
-from .position import RelativeBias, offset_index
-from .window import (
-    pad_to,
-    shift_mask,
-    shift_merge,
-    shift_split,
-    window_merge,
-    window_split,
+from .attention import (
+    Attention,
+    GridAttention,
+    MaskedWindowAttention,
+    WindowAttention,
+    fused_attention,
 )
+from .block import Block, DropPath, Mlp, drop_path_rates
+from .embed import ChannelsFirst, PatchEmbed, PatchMerging, pad_image
+from .position import ConvPosition, RelativeBias, between_tokens
+from .window import apart, grid_join, grid_runs, pad_to, window_join, window_runs
 
 __all__ = [
     'Attention',
     'Block',
+    'ChannelsFirst',
+    'ConvPosition',
     'DropPath',
+    'GridAttention',
+    'MaskedWindowAttention',
     'Mlp',
     'PatchEmbed',
+    'PatchMerging',
     'RelativeBias',
     'WindowAttention',
+    'apart',
+    'between_tokens',
     'drop_path_rates',
     'fused_attention',
-    'offset_index',
+    'grid_join',
+    'grid_runs',
+    'pad_image',
     'pad_to',
-    'shift_mask',
-    'shift_merge',
-    'shift_split',
-    'window_merge',
-    'window_split',
+    'window_join',
+    'window_runs',
 ]

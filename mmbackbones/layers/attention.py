@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .window import pad_to, shift_mask, shift_merge, shift_split, window_merge, window_split
+from .window import apart, grid_join, grid_runs, join, pad_to, window_join, window_runs
 
 # cuDNN plans anew for every shape, and multi-scale training brings a new number of windows with
 # almost every image.
@@ -73,21 +73,23 @@ class Attention(nn.Module):
     `bias` is a module that gives (1, heads, N, N) to add to the logits, or None.
     """
 
-    def __init__(self, dim, num_heads, bias=None):
+    scale = None  # of the logits; None is 1 / sqrt(channels of a head)
+
+    def __init__(self, dim, num_heads, bias=None, qkv_bias=True):
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(dim, 3 * dim)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = nn.Linear(dim, dim)
         self.bias = bias
 
     def attend(self, qkv, bias=None):
         """(B, N, 3C) -> (B, N, C)."""
         q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        return fused_attention(q, k, v, bias).transpose(1, 2).flatten(2)
+        return fused_attention(q, k, v, bias, self.scale).transpose(1, 2).flatten(2)
 
     def forward(self, x):
         bias = None if self.bias is None else self.bias()
-        return self.proj(self.attend(self.qkv(x.flatten(1, 2)), bias)).view_as(x)
+        return self.proj(self.attend(self.qkv(x).flatten(1, 2), bias)).view_as(x)
 
 
 class WindowAttention(Attention):
@@ -97,39 +99,78 @@ class WindowAttention(Attention):
     detection code pads. A linear layer maps zero to its bias, so the padding comes after `qkv`.
     """
 
-    def __init__(self, dim, num_heads, size, shift=0, bias=None):
-        super().__init__(dim, num_heads, bias)
+    hidden = -100.0  # added to the logits of tokens that must not see each other
+
+    def __init__(self, dim, num_heads, size, shift=0, bias=None, qkv_bias=True):
+        super().__init__(dim, num_heads, bias, qkv_bias)
         self.size, self.shift = size, shift
-        if shift:
-            self.register_buffer('mask', shift_mask(size, shift), persistent=False)
 
     def forward(self, x):
-        H, W = x.shape[1:3]
-        qkv = pad_to(self.qkv(x), self.size, self.qkv.bias)
-        bias = None if self.bias is None else self.bias()
-        x = self.shifted(qkv, bias) if self.shift else self.windows(qkv, bias)
-        return self.proj(x[:, :H, :W].contiguous())
+        hw, bias = x.shape[1:3], None if self.bias is None else self.bias()
+        bands = []
+        for band, rows in self.runs(self.pad(self.project(x)), 1, hw):
+            runs = self.runs(band, 3, hw)
+            bands.append(join([self.inside(x, bias, rows, columns) for x, columns in runs], 3))
+        x = self.joined(join(bands, 1), hw)
+        return self.proj(x[:, : hw[0], : hw[1]].contiguous())
 
-    def windows(self, qkv, bias):
-        """(B, H, W, 3C) -> (B, H, W, C), each window for itself."""
-        if not qkv.numel():
-            return qkv.chunk(3, -1)[0]  # a map of one window has no inner ones
-        x = self.attend(window_split(qkv, self.size), bias)
-        return window_merge(x, self.size, qkv.shape[1:3])
+    def project(self, x):
+        """(B, H, W, C) -> (B, H, W, 3C): queries, keys and values."""
+        return self.qkv(x)
 
-    def shifted(self, qkv, bias):
-        """The same with shifted windows; those that hold opposite ends of the map get a mask."""
-        at = self.size, self.shift
-        rows = []
-        for row, part in enumerate(shift_split(qkv, *at, axis=1)):
-            parts = enumerate(shift_split(part, *at, axis=2))
-            masked = [self.windows(part, self.masked(bias, row, column)) for column, part in parts]
-            rows.append(shift_merge(*masked, *at, axis=2))
-        return shift_merge(*rows, *at, axis=1)
+    def pad(self, qkv):
+        """Make height and width multiples of the window."""
+        return pad_to(qkv, self.size, self.qkv.bias)
 
-    def masked(self, bias, row, column):
-        """The bias of windows at an end of the rows and of the columns, or inside (False)."""
-        if not (row or column):
+    def runs(self, x, axis, hw):
+        """The windows along an axis (1 or 3) of a padded map that was `hw` tokens large."""
+        return window_runs(x, axis, self.size, self.shift_on(hw), x.shape[axis])
+
+    def joined(self, x, hw):
+        """(B, windows, size, windows, size, C) -> the padded map."""
+        return window_join(x, self.shift_on(hw))
+
+    def shift_on(self, hw):
+        """How far the windows of a map of this size are laid."""
+        return self.shift
+
+    def inside(self, qkv, bias, rows, columns):
+        """(B, windows, size, windows, size, 3C) -> the same with C, each window for itself."""
+        grid = qkv.transpose(2, 3)
+        tokens = grid.reshape(-1, self.size**2, qkv.shape[-1])
+        x = self.attend(tokens, self.masked(bias, rows, columns, qkv.dtype))
+        return x.reshape(*grid.shape[:-1], -1).transpose(2, 3)
+
+    def masked(self, bias, rows, columns, dtype):
+        """The bias, and `hidden` where tokens of a window do not belong together."""
+        if rows is None and columns is None:
             return bias
-        mask = self.mask[row, column][None, None]
+        mask = apart(rows, columns, self.size)
+        mask = torch.zeros_like(mask, dtype=dtype).masked_fill(mask, self.hidden)[None, None]
         return mask if bias is None else bias + mask
+
+
+class MaskedWindowAttention(WindowAttention):
+    """Attention inside windows in which padding is invisible: no output depends on it."""
+
+    hidden = -torch.inf  # padding sees padding, so that no softmax is left without a token
+
+    def pad(self, qkv):
+        """Make height and width multiples of the window, with what nobody will see."""
+        return pad_to(qkv, self.size)
+
+    def runs(self, x, axis, hw):
+        """The windows along an axis; what lies beyond `hw` is padding."""
+        return window_runs(x, axis, self.size, self.shift_on(hw), hw[axis // 2])
+
+
+class GridAttention(MaskedWindowAttention):
+    """Attention among size x size tokens that lie evenly spread over the map."""
+
+    def runs(self, x, axis, hw):
+        """The grids along an axis; what lies beyond `hw` is padding."""
+        return grid_runs(x, axis, self.size, hw[axis // 2])
+
+    def joined(self, x, hw):
+        """(B, grids, size, grids, size, C) -> the padded map."""
+        return grid_join(x)

@@ -45,10 +45,12 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """x + mixer(norm(x)), then x + mlp(norm(x)), for a mixer of (B, H, W, C) to itself."""
 
+    norm = nn.LayerNorm  # of what kind the two are: dim -> module
+
     def __init__(self, dim, mixer, drop_path=0.0, mlp_ratio=4):
         super().__init__()
-        self.norm1, self.attn = nn.LayerNorm(dim), mixer
-        self.norm2, self.mlp = nn.LayerNorm(dim), Mlp(dim, mlp_ratio)
+        self.norm1, self.attn = self.norm(dim), mixer
+        self.norm2, self.mlp = self.norm(dim), Mlp(dim, mlp_ratio)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x):

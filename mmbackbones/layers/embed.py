@@ -1,7 +1,9 @@
-"""From images to tokens."""
+"""From images to tokens, and from tokens to fewer of them."""
 
 import torch.nn.functional as F
 from torch import nn
+
+from .window import pad_to
 
 
 class PatchEmbed(nn.Module):
@@ -14,7 +16,36 @@ class PatchEmbed(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x):
-        bottom, right = -x.shape[2] % self.size, -x.shape[3] % self.size
-        if bottom or right:
-            x = F.pad(x, (0, right, 0, bottom))
-        return self.norm(self.proj(x).permute(0, 2, 3, 1))
+        return self.norm(self.proj(pad_image(x, self.size)).permute(0, 2, 3, 1))
+
+
+class PatchMerging(nn.Module):
+    """(B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), out_dim): 2 x 2 tokens become one."""
+
+    def __init__(self, dim, out_dim):
+        super().__init__()
+        self.norm = nn.LayerNorm(4 * dim)
+        self.reduction = nn.Linear(4 * dim, out_dim, bias=False)
+
+    def forward(self, x):
+        return self.reduction(self.norm(self.gather(x)))
+
+    def gather(self, x):
+        """(B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), 4C)."""
+        x = pad_to(x, 2)
+        B, H, W, C = x.shape
+        x = x.reshape(B, H // 2, 2, W // 2, 2, C)
+        return x.permute(0, 1, 3, 4, 2, 5).flatten(3)  # the official order: down before right
+
+
+class ChannelsFirst(nn.Sequential):
+    """Its modules see (B, C, H, W), its caller (B, H, W, C): two views, no copy."""
+
+    def forward(self, x):
+        return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+def pad_image(x, multiple):
+    """Pad (B, C, H, W) with zeros at bottom and right to a multiple."""
+    bottom, right = -x.shape[2] % multiple, -x.shape[3] % multiple
+    return F.pad(x, (0, right, 0, bottom)) if bottom or right else x

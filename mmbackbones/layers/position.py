@@ -1,35 +1,56 @@
-"""Where tokens stand: relative position bias."""
+"""Where tokens stand: relative position biases, and convolutions that feel the neighbours."""
+
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 
-def offset_index(size):
-    """(N, N): which row of a (2 * size - 1) ** 2 table holds the offset between two tokens."""
-    y, x = torch.arange(size * size) // size, torch.arange(size * size) % size
-    dy, dx = y[:, None] - y + size - 1, x[:, None] - x + size - 1
-    return dy * (2 * size - 1) + dx
+def between_tokens(offsets, size):
+    """(heads, 2 size - 1, 2 size - 1), a value per offset -> (1, heads, N, N), one per token pair.
+
+    Entry (size - 1 + dy, size - 1 + dx) is for a query dy below and dx right of the key. For each
+    query the keys' values are a window of the table, so this is a view of it, and one copy.
+    """
+    windows = offsets.flip(1, 2).unfold(1, size, 1).unfold(2, size, 1)
+    return windows.flip(1, 2).reshape(1, len(offsets), size**2, size**2)
 
 
 class RelativeBias(nn.Module):
     """One learned number per head and offset between two tokens of a window: (1, heads, N, N)."""
 
+    mode = 'bicubic'  # how a table of another window is resized, as the official loader does
+
     def __init__(self, size, num_heads):
         super().__init__()
+        self.size = size
         # The official name, so that weight decay rules written for other Swins find it.
         table = torch.empty((2 * size - 1) ** 2, num_heads)
         self.relative_position_bias_table = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))
-        self.register_buffer('index', offset_index(size), persistent=False)
 
     def forward(self):
-        return self.relative_position_bias_table[self.index].permute(2, 0, 1)[None]
+        return between_tokens(self.offsets(self.relative_position_bias_table), self.size)
+
+    def offsets(self, table):
+        """A table (rows, heads) of any window -> (heads, 2 size - 1, 2 size - 1)."""
+        side, want = math.isqrt(len(table)), 2 * self.size - 1
+        image = table.T.unflatten(1, (side, side))
+        if side == want:
+            return image
+        return F.interpolate(image[None].float(), (want, want), mode=self.mode)[0].to(table.dtype)
 
     def fit(self, table):
-        """Resize a table of another window, bicubic as the official loader does."""
-        rows, heads = table.shape
-        side, want = round(rows**0.5), round(len(self.relative_position_bias_table) ** 0.5)
-        image = table.float().T.reshape(1, heads, side, side)
-        return (
-            F.interpolate(image, (want, want), mode='bicubic').reshape(heads, -1).T.to(table.dtype)
-        )
+        """Resize the table of a checkpoint that was trained with another window."""
+        return self.offsets(table).flatten(1).T
+
+
+class ConvPosition(nn.Module):
+    """A depthwise 3 x 3 convolution added to (B, H, W, C): zeros beyond the edge tell where it is."""
+
+    def __init__(self, dim):
+        super().__init__()
+        self.proj = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+
+    def forward(self, x):
+        return x + self.proj(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

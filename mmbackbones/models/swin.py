@@ -8,10 +8,15 @@ size: maps are padded with visible zeros to whole windows, and small maps are sh
 
 from itertools import pairwise
 
-from torch import nn
-
 from ..backbone import Backbone, Stage, arch_settings
-from ..layers import Block, PatchEmbed, RelativeBias, WindowAttention, drop_path_rates, pad_to
+from ..layers import (
+    Block,
+    PatchEmbed,
+    PatchMerging,
+    RelativeBias,
+    WindowAttention,
+    drop_path_rates,
+)
 from ..registry import MODELS
 from ..weights import swin as weights
 
@@ -21,22 +26,6 @@ ARCHS = {
     'base': dict(dims=(128, 256, 512, 1024), depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),
     'large': dict(dims=(192, 384, 768, 1536), depths=(2, 2, 18, 2), heads=(6, 12, 24, 48)),
 }
-
-
-class PatchMerging(nn.Module):
-    """(B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), out_dim): 2 x 2 tokens become one."""
-
-    def __init__(self, dim, out_dim):
-        super().__init__()
-        self.norm = nn.LayerNorm(4 * dim)
-        self.reduction = nn.Linear(4 * dim, out_dim, bias=False)
-
-    def forward(self, x):
-        x = pad_to(x, 2)
-        B, H, W, C = x.shape
-        x = x.reshape(B, H // 2, 2, W // 2, 2, C)
-        x = x.permute(0, 1, 3, 4, 2, 5).flatten(3)  # the official order: down before right
-        return self.reduction(self.norm(x))
 
 
 def swin_blocks(dim, heads, window, rates):
