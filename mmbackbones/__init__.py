@@ -5,8 +5,18 @@ try:
 except ImportError as error:
     raise ImportError('mmbackbones needs mmengine: pip install "mmbackbones[onedl]"') from error
 
-from .models import SwinTransformer
+from .models import VOLO, Container, DaViT, MaxViT, SwinTransformer, SwinTransformerV2
 from .weights import CheckpointError, load_checkpoint
 
 __version__ = '0.1.0'
-__all__ = ['CheckpointError', 'SwinTransformer', '__version__', 'load_checkpoint']
+__all__ = [
+    'VOLO',
+    'CheckpointError',
+    'Container',
+    'DaViT',
+    'MaxViT',
+    'SwinTransformer',
+    'SwinTransformerV2',
+    '__version__',
+    'load_checkpoint',
+]

@@ -26,9 +26,9 @@ class Backbone(BaseModule):
     The stride s of map i is out_strides[i]: 4, 8, 16 or 32.
 
     Args:
-        stem: Maps images to (B, ceil(H / 4), ceil(W / 4), dims[0]).
-        stages: Four of `Stage`; each but the first halves height and width, rounding up.
-        dims: Channels of the stages.
+        stem: Maps images to tokens (B, H', W', C); has `in_channels`.
+        stages: Four of `Stage`, one after the other; what each of them ends with is an output.
+        dims: Channels of the four outputs.
         out_indices: Which stages to return, each behind a norm of its own; others have no norm.
         frozen_stages: -1 trains everything, 0 freezes the stem, k the first k stages and their
             output norms as well.
@@ -40,6 +40,8 @@ class Backbone(BaseModule):
     strides = (4, 8, 16, 32)
     archs = {}  # the published sizes: name -> numbers
     formats = ()  # of their checkpoints, see weights/
+    output_norm = nn.LayerNorm  # of each returned stage: dim -> module
+    ours = r'norm[0-3]\.'  # the parameters that no published classifier has
 
     def __init__(
         self,
@@ -64,7 +66,7 @@ class Backbone(BaseModule):
         self.stem = stem
         self.stages = nn.ModuleList(stages[: max(self.out_indices) + 1])  # none without a use
         for i in self.out_indices:
-            self.add_module(f'norm{i}', nn.LayerNorm(dims[i]))
+            self.add_module(f'norm{i}', self.output_norm(dims[i]))
         self.apply(init_linear)
         self._freeze()
 
@@ -75,8 +77,12 @@ class Backbone(BaseModule):
             for block in stage.blocks:
                 x = self._run(block, x)
             if i in self.out_indices:
-                outs.append(getattr(self, f'norm{i}')(x).permute(0, 3, 1, 2).contiguous())
+                outs.append(self.output(i, x).permute(0, 3, 1, 2).contiguous())
         return tuple(outs)
+
+    def output(self, i, x):
+        """What is handed out of stage i, whose last block gave x."""
+        return getattr(self, f'norm{i}')(x)
 
     def _run(self, block, x):
         if self.with_cp and torch.is_grad_enabled():

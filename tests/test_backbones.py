@@ -8,11 +8,22 @@ import torch
 import mmbackbones
 from mmbackbones.registry import MODELS
 
+DIMS, DEPTHS, HEADS = (16, 32, 64, 128), (2, 2, 2, 2), (1, 2, 4, 8)
+FOUR = dict(dims=DIMS, depths=DEPTHS)
+TWO = dict(dims=(32, 64), depths=(2, 2), heads=(2, 4), mlp_ratio=2, stem=8)
+STATIC = dict(dims=DIMS, depths=(1, 1, 1, 1), mlp_ratios=(2, 2, 2, 2))
+MIXERS = ('static', 'mixed', 'pam', 'mixed')
 TINY = {
-    'SwinTransformer': dict(
-        arch=dict(dims=(16, 32, 64, 128), depths=(2, 2, 2, 2), heads=(1, 2, 4, 8))
-    )
+    'SwinTransformer': dict(arch=dict(FOUR, heads=HEADS)),
+    'SwinTransformerV2': dict(arch=dict(FOUR, heads=HEADS, norm_every=2), window_size=4),
+    'MaxViT': dict(
+        arch=dict(dims=(32, 32, 64, 64), depths=(1, 2, 1, 1), stem=16, parts='tensorflow')
+    ),
+    'DaViT': dict(arch=dict(FOUR, heads=HEADS)),
+    'VOLO': dict(arch=TWO, pretrain_size=64),
+    'Container': dict(arch=dict(STATIC, mixers=MIXERS), pretrain_size=64),
 }
+WITHOUT_NORMS = {'MaxViT'}
 PARAMETERS = {
     ('SwinTransformer', 'tiny', 7): 27_520_698,
     ('SwinTransformer', 'small', 7): 48_838_602,
@@ -22,6 +33,40 @@ PARAMETERS = {
     ('SwinTransformer', 'small', 12): 48_940_122,
     ('SwinTransformer', 'base', 12): 86_880_376,
     ('SwinTransformer', 'large', 12): 195_201_204,
+    ('SwinTransformerV2', 'tiny', 8): 27_579_498,
+    ('SwinTransformerV2', 'small', 16): 48_960_762,
+    ('SwinTransformerV2', 'base', 24): 86_895_608,
+    ('SwinTransformerV2', 'large', 16): 195_205_620,
+    ('MaxViT', 'tiny', 7): 30_139_848,
+    ('MaxViT', 'tiny', 12): 30_200_328,
+    ('MaxViT', 'tiny', 28): 30_619_656,
+    ('MaxViT', 'small', 7): 67_566_828,
+    ('MaxViT', 'small', 28): 68_286_540,
+    ('MaxViT', 'base', 7): 118_106_580,
+    ('MaxViT', 'base', 28): 119_580_276,
+    ('MaxViT', 'large', 7): 209_708_912,
+    ('MaxViT', 'xlarge', 7): 471_051_048,
+    ('MaxViT', 'tiny_tv', 7): 30_139_848 + 4160 - 64,  # a shortcut more, a bias less
+    ('DaViT', 'tiny', 7): 27_592_512,
+    ('DaViT', 'small', 7): 48_978_240,
+    ('DaViT', 'base', 7): 86_931_200,
+    ('DaViT', 'large', 12): 195_277_440,
+}
+# Published to a tenth of a million only.
+MILLIONS = {
+    ('SwinTransformerV2', 'huge'): 655.1,
+    ('SwinTransformerV2', 'giant'): 2997.9,
+    ('DaViT', 'huge'): 346.9,
+    ('DaViT', 'giant'): 1403.4,
+}
+# Without the ends that make a pyramid of it, and without output norms.
+TRUNKS = {
+    ('VOLO', 'd1'): 22_904_856,
+    ('VOLO', 'd2'): 52_398_704,
+    ('VOLO', 'd3'): 80_045_440,
+    ('VOLO', 'd4'): 179_610_912,
+    ('VOLO', 'd5'): 279_744_144,
+    ('Container', 'light'): 20_119_619,
 }
 SIZES = [(64, 64), (61, 97), (33, 200), (28, 28), (1, 1), (5, 1)]
 
@@ -183,19 +228,45 @@ def test_other_numbers_of_input_channels(name):
     assert net(torch.randn(1, 5, 32, 32))[0].shape[-2:] == (8, 8)
 
 
+def count(name, arch, leave_out=(), **kwargs):
+    """Exact parameters of a published size, without those whose names start as told."""
+    with torch.device('meta'):
+        net = MODELS.get(name)(arch, **kwargs)
+    parameters = net.named_parameters()
+    return sum(p.numel() for n, p in parameters if not n.startswith(leave_out or ('nothing',)))
+
+
 @pytest.mark.parametrize(('name', 'arch', 'window'), PARAMETERS)
 def test_parameter_counts(name, arch, window):
-    with torch.device('meta'):
-        net = MODELS.get(name)(arch, window_size=window)
-    assert sum(p.numel() for p in net.parameters()) == PARAMETERS[name, arch, window]
+    assert count(name, arch, window_size=window) == PARAMETERS[name, arch, window]
+
+
+@pytest.mark.parametrize(('name', 'arch'), TRUNKS)
+def test_parameter_counts_of_trunks(name, arch):
+    assert count(name, arch, ('norm', 'up.')) == TRUNKS[name, arch]
+
+
+@pytest.mark.parametrize(('name', 'arch'), MILLIONS)
+def test_parameter_counts_of_the_unpublished(name, arch):
+    assert round(count(name, arch) / 1e6, 1) == MILLIONS[name, arch]
+
+
+def test_container_full_fits_the_paper():
+    assert round((count('Container', 'full', ('norm',)) + 512 * 1000 + 1000) / 1e6, 1) == 21.8
+
+
+def test_every_published_size_is_counted():
+    known = {(name, arch) for name, arch, *_ in [*PARAMETERS, *TRUNKS, *MILLIONS]}
+    unpublished = {('Container', 'full'), ('Container', 'pam')}
+    assert known | unpublished == {(n, arch) for n in TINY for arch in MODELS.get(n).archs}
 
 
 @every_class
 @pytest.mark.parametrize(
     ('kwargs', 'error', 'words'),
     [
-        (dict(arch='huger'), ValueError, r"arch is 'huger'; choose from tiny, small"),
-        (dict(arch=dict(dims=(1,))), ValueError, r'arch has the keys dims; it takes dims'),
+        (dict(arch='huger'), ValueError, r"arch is 'huger'; choose from (tiny, small|d1|light)"),
+        (dict(arch=dict(dims=(1,))), ValueError, r'arch has the keys dims; it takes '),
         (dict(out_indices=(0, 7)), ValueError, r'out_indices is \(0, 7\); choose .* 0, 1, 2, 3'),
         (dict(out_indices=(2, 1)), ValueError, r'rising order'),
         (dict(out_indices=()), ValueError, r'choose one or more'),

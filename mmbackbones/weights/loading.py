@@ -1,6 +1,7 @@
 """Fitting the tensors of any known format to a backbone, all of them or none."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mmengine.logging import print_log
@@ -20,6 +21,7 @@ class Format:
     renames: tuple = ()  # (pattern, replacement) pairs, applied in turn
     drops: tuple = ()  # patterns of what no dense backbone needs, in the format's own names
     converts: tuple = ()  # (pattern of our name, function of the tensor)
+    prepare: Callable = dict  # {name: tensor} -> the same, where tensors must be joined or split
 
     def fits(self, names):
         return all(any(re.search(marker, name) for name in names) for marker in self.markers)
@@ -101,7 +103,7 @@ def load_checkpoint(net, source):
 
 def detect_format(net, tensors, source):
     """The first format of this architecture whose markers the names bear."""
-    formats = [OWN, *net.formats]
+    formats = [*net.formats, OWN]
     for form in formats:
         if form.fits(tensors):
             return form
@@ -114,7 +116,7 @@ def detect_format(net, tensors, source):
 def rename_all(form, tensors, report):
     """{our name: (their name, tensor in our layout)}, without what the format says to drop."""
     theirs = {}
-    for name, tensor in tensors.items():
+    for name, tensor in form.prepare(tensors).items():
         if any(re.search(pattern, name) for pattern in form.drops):
             report.dropped.append(name)
             continue
@@ -127,11 +129,11 @@ def check_names(net, ours, theirs, report):
     """Sort names into loaded, dropped and new; raise if one is missing or unannounced."""
 
     def unused(name):
-        part = re.match(r'(?:norm|stages\.)[0-3]\.', name)
+        part = re.match(rf'{net.ours}|stages\.[0-3]\.', name)
         return part and not any(other.startswith(part[0]) for other in ours)
 
     def fresh(name):
-        part = re.match(r'norm[0-3]\.', name)
+        part = re.match(net.ours, name)
         return part and not any(other.startswith(part[0]) for other in theirs)
 
     report.loaded = [name for name in ours if name in theirs]

@@ -1,0 +1,117 @@
+"""DaViT: attention inside windows and attention between channels, in turn.
+
+Paper: https://arxiv.org/abs/2204.03645. Official code: dingmyu/davit, whose mmdet folder this file
+equals at every input size: windows are padded with visible zeros behind the norm, nothing is
+shifted, and drop path rises from half to half of a dual block. There are no weights for large,
+huge and giant; the last two may have had 3 x 3 downsampling, which the paper does not settle.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from ..backbone import Backbone, Stage, arch_settings
+from ..layers import (
+    Attention,
+    Block,
+    ConvPosition,
+    PatchEmbed,
+    WindowAttention,
+    drop_path_rates,
+    pad_to,
+)
+from ..registry import MODELS
+from ..weights import davit as weights
+
+# A depth is one dual block: two blocks here, of windows and of channels.
+ARCHS = {
+    'tiny': dict(dims=(96, 192, 384, 768), depths=(1, 1, 3, 1), heads=(3, 6, 12, 24)),
+    'small': dict(dims=(96, 192, 384, 768), depths=(1, 1, 9, 1), heads=(3, 6, 12, 24)),
+    'base': dict(dims=(128, 256, 512, 1024), depths=(1, 1, 9, 1), heads=(4, 8, 16, 32)),
+    'large': dict(dims=(192, 384, 768, 1536), depths=(1, 1, 9, 1), heads=(6, 12, 24, 48)),
+    'huge': dict(dims=(256, 512, 1024, 2048), depths=(1, 1, 9, 1), heads=(8, 16, 32, 64)),
+    'giant': dict(dims=(384, 768, 1536, 3072), depths=(1, 1, 12, 3), heads=(12, 24, 48, 96)),
+}
+
+
+class ChannelAttention(Attention):
+    """Attention between the channels of each head; all tokens of the map describe a channel."""
+
+    def forward(self, x):
+        qkv = self.qkv(x).flatten(1, 2).unflatten(-1, (3, self.num_heads, -1))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, N, C / heads)
+        # The logits are sums over all N tokens, which half precision cannot hold.
+        with torch.autocast(x.device.type, enabled=False):
+            logits = k.float().mT @ v.float()
+            affinity = (logits * k.shape[-1] ** -0.5).softmax(-1).to(q.dtype)
+        x = (q @ affinity.mT).transpose(1, 2).reshape(x.shape)
+        return self.proj(x)
+
+
+class DaViTBlock(Block):
+    """A block with a convolutional position before the mixer and before the MLP."""
+
+    def __init__(self, dim, mixer, drop_path):
+        super().__init__(dim, mixer, drop_path)
+        self.cpe = nn.ModuleList([ConvPosition(dim), ConvPosition(dim)])
+
+    def forward(self, x):
+        x = self.cpe[0](x)
+        x = self.cpe[1](x + self.drop_path(self.attn(self.norm1(x))))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+class Stem(PatchEmbed):
+    """Patches of 4 x 4 pixels that see 7 x 7."""
+
+    def __init__(self, in_channels, dim):
+        super().__init__(in_channels, dim)
+        self.proj = nn.Conv2d(in_channels, dim, 7, 4, padding=3)
+
+
+class Downsample(nn.Module):
+    """(B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), out_dim), by a norm and a convolution."""
+
+    def __init__(self, dim, out_dim):
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.proj = nn.Conv2d(dim, out_dim, 2, 2)
+
+    def forward(self, x):
+        x = pad_to(self.norm(x), 2)
+        return self.proj(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+def dual_blocks(dim, heads, window, rates):
+    """Blocks of windows and of channels in turn, one per drop path rate."""
+    for i, rate in enumerate(rates):
+        channels = i % 2
+        mixer = ChannelAttention(dim, heads) if channels else WindowAttention(dim, heads, window)
+        yield DaViTBlock(dim, mixer, rate)
+
+
+@MODELS.register_module()
+class DaViT(Backbone):
+    """DaViT as a pyramid at strides 4, 8, 16 and 32.
+
+    Args:
+        arch: 'tiny', 'small', 'base', 'large', 'huge', 'giant' (the last three without public
+            weights), or a dict of `dims`, `depths` (dual blocks) and `heads` (groups of channels).
+        window_size: Side of the windows in tokens.
+        in_channels: Channels of the images.
+        drop_path_rate: Drop path of the last block; it rises evenly from 0 at the first.
+        common: `out_indices`, `frozen_stages`, `norm_eval`, `with_cp`, `init_cfg`: see `Backbone`.
+    """
+
+    archs, formats = ARCHS, weights.FORMATS
+
+    def __init__(self, arch='tiny', *, window_size=7, in_channels=3, drop_path_rate=0.1, **common):
+        dims, depths, heads = arch_settings(self.archs, arch)
+        downs = [None, *(Downsample(*pair) for pair in pairwise(dims))]
+        rates = drop_path_rates(drop_path_rate, [2 * depth for depth in depths])
+        stages = [
+            Stage(dual_blocks(dim, head, window_size, rate), down)
+            for dim, head, rate, down in zip(dims, heads, rates, downs, strict=True)
+        ]
+        super().__init__(Stem(in_channels, dims[0]), stages, dims, **common)

@@ -1,0 +1,184 @@
+"""Swin Transformer V2: Swin with cosine attention, norms behind the branches, and a learned bias.
+
+Paper: https://arxiv.org/abs/2111.09883. Official code: microsoft/Swin-Transformer, a classifier for
+one image size; this file equals it there. At other sizes nothing official exists: padding is
+invisible, so no output depends on it. As in the official code, windows are not shifted where the
+shorter side of the map is no larger than a window.
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..backbone import Backbone, Stage, arch_settings
+from ..layers import (
+    Block,
+    MaskedWindowAttention,
+    PatchEmbed,
+    PatchMerging,
+    between_tokens,
+    drop_path_rates,
+)
+from ..registry import MODELS
+from ..weights import swin_v2 as weights
+
+# Huge and giant have no public weights. Their heads are not in the paper, these are mmpretrain's;
+# `norm_every` says after how many blocks of a stage the main branch is normed, for stability.
+ARCHS = {
+    'tiny': dict(dims=(96, 192, 384, 768), depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
+    'small': dict(dims=(96, 192, 384, 768), depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
+    'base': dict(dims=(128, 256, 512, 1024), depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),
+    'large': dict(dims=(192, 384, 768, 1536), depths=(2, 2, 18, 2), heads=(6, 12, 24, 48)),
+    'huge': dict(dims=(352, 704, 1408, 2816), depths=(2, 2, 18, 2), heads=(8, 16, 32, 64)),
+    'giant': dict(dims=(512, 1024, 2048, 4096), depths=(2, 2, 42, 4), heads=(16, 32, 64, 128)),
+}
+for name, numbers in ARCHS.items():
+    numbers['norm_every'] = 6 if name in ('huge', 'giant') else None
+
+
+class LogBias(nn.Module):
+    """The bias of two tokens is a small MLP of their offset, log-spaced: (1, heads, N, N).
+
+    Offsets count in windows of the pretraining, so that another window extrapolates little.
+    """
+
+    def __init__(self, size, num_heads, pretrained_size):
+        super().__init__()
+        self.size = size
+        self.cpb_mlp = nn.Sequential(
+            nn.Linear(2, 512), nn.ReLU(), nn.Linear(512, num_heads, bias=False)
+        )
+        offset = torch.arange(1 - size, size) * 8 / (pretrained_size - 1)
+        offset = offset.sign() * torch.log2(offset.abs() + 1) / math.log2(8)
+        offsets = torch.stack(torch.meshgrid(offset, offset, indexing='ij'), -1)
+        self.register_buffer('offsets', offsets, persistent=False)
+
+    def forward(self):
+        with torch.autocast(self.offsets.device.type, enabled=False):
+            offsets = self.cpb_mlp(self.offsets.to(self.cpb_mlp[0].weight.dtype))
+            return between_tokens(16 * offsets.sigmoid().permute(2, 0, 1), self.size)
+
+
+class CosineAttention(MaskedWindowAttention):
+    """Attention by the angle between query and key, with a learned scale per head."""
+
+    scale = 1.0  # the queries carry theirs
+
+    def __init__(self, dim, num_heads, size, shift, bias):
+        super().__init__(dim, num_heads, size, shift, bias, qkv_bias=False)
+        self.q_bias, self.v_bias = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(dim))
+        self.logit_scale = nn.Parameter(torch.full((num_heads, 1, 1), math.log(10)))
+
+    def project(self, x):
+        """Queries of length `scale`, keys of length one, and values.
+
+        Float32: half precision overflows at the gradient of a short vector's direction. For the
+        same reason no padding is here yet.
+        """
+        bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
+        qkv = F.linear(x, self.qkv.weight, bias).unflatten(-1, (3, self.num_heads, -1))
+        q, k, v = qkv.unbind(-3)
+        scale = self.logit_scale[:, 0].float().clamp(max=math.log(100)).exp()
+        q = (F.normalize(q.float(), dim=-1) * scale).to(v.dtype)
+        k = F.normalize(k.float(), dim=-1).to(v.dtype)
+        return torch.stack([q, k, v], -3).flatten(-3)
+
+    def shift_on(self, hw):
+        """No shift where a window covers the shorter side."""
+        return self.shift if min(hw) > self.size else 0
+
+
+class PostNormBlock(Block):
+    """x + norm(mixer(x)), then x + norm(mlp(x)); the norms start at zero, the block as identity."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        for norm in (self.norm1, self.norm2):
+            nn.init.zeros_(norm.weight)
+
+    def forward(self, x):
+        x = x + self.drop_path(self.norm1(self.attn(x)))
+        return x + self.drop_path(self.norm2(self.mlp(x)))
+
+
+class NormedBlock(PostNormBlock):
+    """A block of the largest sizes that norms the main branch as well."""
+
+    def __init__(self, dim, *args):
+        super().__init__(dim, *args)
+        self.norm3 = nn.LayerNorm(dim)
+
+    def forward(self, x):
+        return self.norm3(super().forward(x))
+
+
+class PostNormMerging(PatchMerging):
+    """Patch merging that norms what it returns."""
+
+    def __init__(self, dim, out_dim):
+        super().__init__(dim, out_dim)
+        self.norm = nn.LayerNorm(out_dim)
+
+    def forward(self, x):
+        return self.norm(self.reduction(self.gather(x)))
+
+
+def swin_v2_blocks(dim, heads, windows, rates, norm_every):
+    """One block per drop path rate; every second one shifts its windows by half."""
+    window, pretrained_window = windows
+    for i, rate in enumerate(rates):
+        bias = LogBias(window, heads, pretrained_window)
+        mixer = CosineAttention(dim, heads, window, window // 2 * (i % 2), bias)
+        normed = norm_every and (i + 1) % norm_every == 0
+        yield (NormedBlock if normed else PostNormBlock)(dim, mixer, rate)
+
+
+def per_stage(sizes, name):
+    """Four window sizes from one or four; a window of one token has no offsets to learn from."""
+    sizes = sizes if isinstance(sizes, (list, tuple)) else (sizes,) * 4
+    if len(sizes) != 4 or min(sizes) < 2:
+        raise ValueError(f'{name} is {sizes}; give one number or four, from 2 up')
+    return sizes
+
+
+@MODELS.register_module()
+class SwinTransformerV2(Backbone):
+    """Swin Transformer V2 as a pyramid at strides 4, 8, 16 and 32.
+
+    Args:
+        arch: 'tiny', 'small', 'base', 'large', 'huge', 'giant' (the last two without public
+            weights), or a dict of `dims`, `depths`, `heads` and `norm_every`.
+        window_size: Side of the windows in tokens, one number or one per stage.
+        pretrained_window_size: The same as the weights were trained with, (16, 16, 16, 8) for
+            window 16 at 256, (12, 12, 12, 6) for window 12 at 192; None: as `window_size`.
+        in_channels: Channels of the images.
+        drop_path_rate: Drop path of the last block; it rises evenly from 0 at the first.
+        common: `out_indices`, `frozen_stages`, `norm_eval`, `with_cp`, `init_cfg`: see `Backbone`.
+    """
+
+    archs, formats = ARCHS, weights.FORMATS
+
+    def __init__(
+        self,
+        arch='tiny',
+        *,
+        window_size=8,
+        pretrained_window_size=None,
+        in_channels=3,
+        drop_path_rate=0.1,
+        **common,
+    ):
+        dims, depths, heads, norm_every = arch_settings(self.archs, arch)
+        windows = per_stage(window_size, 'window_size')
+        trained = per_stage(pretrained_window_size or windows, 'pretrained_window_size')
+        rates = drop_path_rates(drop_path_rate, depths)
+        merges = [None, *(PostNormMerging(*pair) for pair in pairwise(dims))]
+        numbers = zip(dims, heads, zip(windows, trained, strict=True), rates, strict=True)
+        stages = [
+            Stage(swin_v2_blocks(*row, norm_every), merge)
+            for row, merge in zip(numbers, merges, strict=True)
+        ]
+        super().__init__(PatchEmbed(in_channels, dims[0]), stages, dims, **common)

@@ -1,0 +1,164 @@
+"""VOLO: outlook attention on a fine map, then plain attention on a coarse one.
+
+Paper: https://arxiv.org/abs/2106.13112. Official code: sail-sg/volo, a classifier; this file equals
+its maps at strides 8 and 16. No dense code was published, so what follows is ours:
+* stride 4 by a transposed convolution and stride 32 by pooling, as ViTDet builds a pyramid;
+* the position embedding is resized at run time, bicubic as the official loader does;
+* any input size: images are padded to a multiple of 8, and an odd fine map to an even one.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..backbone import Backbone, Stage, arch_settings
+from ..layers import Attention, Block, ChannelsFirst, drop_path_rates, pad_image, pad_to
+from ..registry import MODELS
+from ..weights import volo as weights
+
+# Dims, depths and heads are those of strides 8 and 16; `stem` is the width of the stem.
+ARCHS = {
+    'd1': dict(dims=(192, 384), depths=(4, 14), heads=(6, 12), mlp_ratio=3, stem=64),
+    'd2': dict(dims=(256, 512), depths=(6, 18), heads=(8, 16), mlp_ratio=3, stem=64),
+    'd3': dict(dims=(256, 512), depths=(8, 28), heads=(8, 16), mlp_ratio=3, stem=64),
+    'd4': dict(dims=(384, 768), depths=(8, 28), heads=(12, 16), mlp_ratio=3, stem=64),
+    'd5': dict(dims=(384, 768), depths=(12, 36), heads=(12, 16), mlp_ratio=4, stem=128),
+}
+
+
+class OutlookAttention(nn.Module):
+    """Every second token says how the 3 x 3 tokens around it mix their values.
+
+    Sources are the 3 x 3 values, targets the 3 x 3 places where the mixtures are added up: (B, H, W,
+    C) to itself, by 9 x 9 weights per head.
+    """
+
+    def __init__(self, dim, num_heads):
+        super().__init__()
+        self.num_heads, self.scale = num_heads, (dim // num_heads) ** -0.5
+        self.v = nn.Linear(dim, dim, bias=False)
+        self.attn = nn.Linear(dim, 81 * num_heads)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        H, W = x.shape[1:3]
+        v = neighbours(neighbours(pad_to(self.v(x), 2), 1), 3)  # (B, h, 3, w, 3, C)
+        v = v.unflatten(-1, (self.num_heads, -1)).permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 5)
+        mixed = self.weights(x) @ v  # (B, h, w, heads, 9, C / heads)
+        mixed = mixed.unflatten(4, (3, 3)).permute(0, 1, 4, 2, 5, 3, 6).flatten(5)
+        x = add_neighbours(add_neighbours(mixed, 3), 1)
+        return self.proj(x[:, :H, :W])
+
+    def weights(self, x):
+        """(B, H, W, C) -> (B, h, w, heads, 9, 9), from the mean of 2 x 2 tokens."""
+        x = F.avg_pool2d(x.permute(0, 3, 1, 2), 2, ceil_mode=True).permute(0, 2, 3, 1)
+        weights = self.attn(x).unflatten(-1, (self.num_heads, 9, 9))
+        return (weights * self.scale).softmax(-1).to(x.dtype)
+
+
+def neighbours(x, axis):
+    """(..., 2n, ...) -> (..., n, 3, ...): each even token between the one before and after it."""
+    even, odd = x.unflatten(axis, (-1, 2)).unbind(axis + 1)
+    before = torch.cat([torch.zeros_like(odd.narrow(axis, 0, 1)), odd], axis)
+    return torch.stack([before.narrow(axis, 0, odd.shape[axis]), even, odd], axis + 1)
+
+
+def add_neighbours(x, axis):
+    """(..., n, 3, ...) -> (..., 2n, ...), the transpose of `neighbours`: adds up where they meet."""
+    before, even, odd = x.unbind(axis + 1)
+    after = torch.cat([before, torch.zeros_like(before.narrow(axis, 0, 1))], axis)
+    odd = odd + after.narrow(axis, 1, odd.shape[axis])
+    return torch.stack([even, odd], axis + 1).flatten(axis, axis + 1)
+
+
+class Stem(nn.Module):
+    """Images (B, C, H, W) -> (B, ceil(H / 8), ceil(W / 8), dim)."""
+
+    def __init__(self, in_channels, dim, hidden):
+        super().__init__()
+        self.in_channels = in_channels
+        layers = [nn.Conv2d(in_channels, hidden, 7, 2, 3, bias=False)]
+        for conv in (nn.Conv2d(hidden, hidden, 3, padding=1, bias=False) for _ in range(2)):
+            layers += [nn.BatchNorm2d(hidden), nn.ReLU(inplace=True), conv]
+        self.conv = nn.Sequential(*layers, nn.BatchNorm2d(hidden), nn.ReLU(inplace=True))
+        self.proj = nn.Conv2d(hidden, dim, 4, 4)
+
+    def forward(self, x):
+        return self.proj(self.conv(pad_image(x, 8))).permute(0, 2, 3, 1)
+
+
+class Downsample(nn.Module):
+    """(B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), out_dim), with positions added."""
+
+    def __init__(self, dim, out_dim, size):
+        super().__init__()
+        self.proj = nn.Conv2d(dim, out_dim, 2, 2)
+        self.pos_embed = nn.Parameter(torch.zeros(1, size, size, out_dim))
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+
+    def forward(self, x):
+        x = self.proj(pad_to(x, 2).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return x + resize(self.pos_embed, x.shape[1:3]).to(x.dtype)
+
+    def fit(self, pos_embed):
+        """Resize the positions of a checkpoint that was trained at another image size."""
+        return resize(pos_embed, self.pos_embed.shape[1:3])
+
+
+def resize(pos_embed, hw):
+    """(1, h, w, C) -> (1, H, W, C)."""
+    if pos_embed.shape[1:3] == hw:
+        return pos_embed
+    image = pos_embed.permute(0, 3, 1, 2).float()
+    return F.interpolate(image, hw, mode='bicubic').permute(0, 2, 3, 1).to(pos_embed.dtype)
+
+
+@MODELS.register_module()
+class VOLO(Backbone):
+    """VOLO as a pyramid at strides 4, 8, 16 and 32.
+
+    Its stages are the outlookers (stride 8; up-sampled they are the output of stride 4 as well),
+    none, the transformers (stride 16), and pooling. The up-sampling is never frozen.
+
+    Args:
+        arch: 'd1' to 'd5', or a dict of `dims`, `depths`, `heads`, `mlp_ratio` and `stem`.
+        pretrain_size: Side of the images that the position embedding was trained with.
+        in_channels: Channels of the images.
+        drop_path_rate: Drop path of the last block; it rises evenly, the outlookers have none.
+        common: `out_indices`, `frozen_stages`, `norm_eval`, `with_cp`, `init_cfg`: see `Backbone`.
+    """
+
+    archs, formats = ARCHS, weights.FORMATS
+    ours = r'norm[0-3]\.|up\.'
+
+    def __init__(
+        self, arch='d1', *, pretrain_size=224, in_channels=3, drop_path_rate=0.1, **common
+    ):
+        (fine, coarse), depths, heads, mlp_ratio, hidden = arch_settings(self.archs, arch)
+        rates = drop_path_rates(drop_path_rate, depths)
+        outlookers = [
+            Block(fine, OutlookAttention(fine, heads[0]), 0.0, mlp_ratio) for _ in rates[0]
+        ]
+        transformers = [
+            Block(coarse, Attention(coarse, heads[1], qkv_bias=False), rate, mlp_ratio)
+            for rate in rates[1]
+        ]
+        down = Downsample(fine, coarse, pretrain_size // 16)
+        pool = ChannelsFirst(nn.MaxPool2d(2, 2, ceil_mode=True))
+        stages = [Stage(outlookers), Stage([]), Stage(transformers, down), Stage([], pool)]
+        dims = (fine // 2, fine, coarse, coarse)
+        super().__init__(Stem(in_channels, fine, hidden), stages, dims, **common)
+        if 0 in self.out_indices:
+            self.up = ChannelsFirst(nn.ConvTranspose2d(fine, fine // 2, 2, 2))
+
+    def output(self, i, x):
+        """What is handed out of stage i; of the first one, up-sampled."""
+        return super().output(i, self.up(x) if i == 0 else x)
+
+    def forward(self, x):
+        """As `Backbone`; the fine map, up-sampled, may be wider than the image."""
+        outs = super().forward(x)
+        if 0 not in self.out_indices:
+            return outs
+        H, W = (-(-side // 4) for side in x.shape[2:])
+        return outs[0][:, :, :H, :W].contiguous(), *outs[1:]
