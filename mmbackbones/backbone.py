@@ -1,6 +1,7 @@
 """What all backbones share: a stem, four stages, output norms; freezing, checkpointing, weights."""
 
 import inspect
+import re
 
 import torch
 from mmengine.model import BaseModule
@@ -112,6 +113,22 @@ class Backbone(BaseModule):
         norms = [f'norm{i}' for i in self.out_indices if i < self.frozen_stages]
         for part in parts + [getattr(self, norm) for norm in norms]:
             part.eval().requires_grad_(False)
+
+    def get_layer_depth(self, param_name, prefix=''):
+        """(layer, layers): how many layers from the image a parameter is, the stem being 0.
+
+        Every module of a stage's `blocks` is a layer; a downsampling belongs to the one before it,
+        output norms to a last one. As mmpretrain's, for layer-wise learning rates.
+        """
+        depths = [len(stage.blocks) for stage in self.stages]
+        name, layers = param_name.removeprefix(prefix), sum(depths) + 2
+        if name.startswith('stem.'):
+            return 0, layers
+        place = re.match(r'stages\.(\d)\.(?:downsample|blocks\.(\d+))\.', name)
+        if not place:
+            return layers - 1, layers
+        block = 0 if place[2] is None else int(place[2]) + 1
+        return sum(depths[: int(place[1])]) + block, layers
 
     def init_weights(self):
         """Load the checkpoint that `init_cfg` names; without one, weights stay as constructed."""

@@ -10,3 +10,6 @@ def child(kind, parent, location):
 
 MODELS = child('model', registry.MODELS, 'mmbackbones.models')
 HOOKS = child('hook', registry.HOOKS, 'mmbackbones.hooks')
+OPTIM_WRAPPER_CONSTRUCTORS = child(
+    'optimizer wrapper constructor', registry.OPTIM_WRAPPER_CONSTRUCTORS, 'mmbackbones.optim'
+)

@@ -17,6 +17,7 @@ FLOORS = [
     'registry',
     'hooks',
     'backbone',
+    'optim',
     'models',
     '__init__',
     'doctor',

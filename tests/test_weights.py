@@ -4,13 +4,23 @@ import io
 import os
 import pickle
 import zipfile
+from argparse import Namespace
 
 import pytest
 import torch
 from recording import Recording
 
-import mmbackbones
-from mmbackbones import CheckpointError, SwinTransformer, load_checkpoint
+from mmbackbones import (
+    VOLO,
+    CheckpointError,
+    Container,
+    DaViT,
+    MaxViT,
+    SwinTransformer,
+    SwinTransformerV2,
+    load_checkpoint,
+)
+from mmbackbones.layers import PatchMerging
 from mmbackbones.weights import reading
 from mmbackbones.weights.swin import from_unfold
 
@@ -98,7 +108,7 @@ def test_merging_weights_of_unfold_order():
     x = torch.randn(1, 6, 8, 4)
     weight = torch.randn(5, 16)
     unfolded = torch.nn.functional.unfold(x.permute(0, 3, 1, 2), 2, stride=2).mT @ weight.T
-    merge = mmbackbones.models.swin.PatchMerging(4, 5)
+    merge = PatchMerging(4, 5)
     merge.norm, merge.reduction.weight = (
         torch.nn.Identity(),
         torch.nn.Parameter(from_unfold(weight)),
@@ -118,6 +128,59 @@ def test_other_window_resizes_every_table_and_nothing_else(published, tmp_path):
     )
     assert torch.allclose(table, official.view(3, 529).T)
     assert '12 resized' in str(report)
+
+
+def test_container_as_its_training_saved_it(tmp_path):
+    """A training checkpoint of DeiT, on which the official code builds."""
+    state = Recording('container_light_cls').state_dict()
+    rest = dict(optimizer={}, lr_scheduler={}, epoch=299, scaler={}, args=Namespace(lr=5e-4))
+    path = save(tmp_path, dict(model=state, model_ema=state, **rest))
+    assert load_checkpoint(Container('light'), path).format == 'official'
+
+
+def test_tables_of_maxvit_are_resized_when_loaded_or_in_each_forward_pass(tmp_path):
+    path = save(tmp_path, Recording('maxvit_tiny_224_timm').state_dict())
+    once, always = (MaxViT('tiny', window_size=12, pretrained_window_size=w) for w in (None, 7))
+    report = load_checkpoint(once, path)
+    assert len(report.resized) == 22
+    assert load_checkpoint(always, path).resized == []
+    bias = always.stages[1].blocks[2].attn.bias
+    assert torch.allclose(once.stages[1].blocks[2].attn.bias(), bias(), atol=1e-6)
+    bias().square().sum().backward()
+    assert (bias.relative_position_bias_table.grad != 0).all()
+    assert load_checkpoint(once, save(tmp_path, always.state_dict())).resized == report.resized
+
+
+def test_positions_of_volo_are_resized_when_loaded(tmp_path):
+    state = Recording('volo_d1_448_cls').state_dict()
+    net = VOLO('d1')
+    report = load_checkpoint(net, save(tmp_path, state))
+    assert report.resized == ['stages.2.downsample.pos_embed']
+    image = state['pos_embed'].permute(0, 3, 1, 2)
+    official = torch.nn.functional.interpolate(image, (14, 14), mode='bicubic')
+    assert torch.allclose(net.stages[2].downsample.pos_embed, official.permute(0, 2, 3, 1))
+    assert sorted(report.new) == sorted([*NORMS, 'up.0.bias', 'up.0.weight'])
+
+
+def test_a_file_of_torchvision_wants_its_own_arch(tmp_path):
+    path = save(tmp_path, Recording('maxvit_tiny_torchvision').state_dict())
+    check_refused(path, r'lacks 1 tensors \(stem.conv1.bias\) and has 2 unknown', MaxViT('tiny'))
+
+
+@pytest.mark.parametrize('name', ['swin_tiny_timm', 'swinv2_tiny_w8_timm', 'davit_tiny_timm'])
+def test_files_of_other_families_are_refused(tmp_path, name):
+    own = {'swin': SwinTransformer, 'swinv2': SwinTransformerV2, 'davit': DaViT}[name.split('_')[0]]
+    path = save(tmp_path, Recording(name).state_dict())
+    for family in {SwinTransformer, SwinTransformerV2, MaxViT, DaViT, VOLO, Container} - {own}:
+        net = family(next(iter(family.archs)))
+        check_refused(path, f'of no format known for|no checkpoint of this {family.__name__}', net)
+
+
+def test_files_of_one_name_are_kept_apart():
+    url = 'https://host.example/timm/{}/resolve/main/model.safetensors'
+    names = {reading.cached_name(url.format(model)) for model in ('swin', 'davit')}
+    assert names == {f'timm_{m}_resolve_main_model.safetensors' for m in ('swin', 'davit')}
+    assert reading.cached_name('https://host.example/a/swin.pth?download=true') == 'swin.pth'
 
 
 def test_norms_that_are_not_asked_for_are_dropped(published, tmp_path):
@@ -182,14 +245,12 @@ def check_refused(path, words, net=None):
 
 
 def test_harmless_objects_of_published_files_are_read_as_nothing(published, tmp_path):
-    import argparse
-
     import numpy as np
     from mmengine.logging import HistoryBuffer
 
     state = dict(
         model=published['timm'],
-        args=argparse.Namespace(lr=0.1),
+        args=Namespace(lr=0.1),
         history=HistoryBuffer([1.0], [1]),
         best=np.float64(3.0),
         table=np.arange(3),

@@ -30,11 +30,12 @@ class RelativeBias(nn.Module):
         self.relative_position_bias_table = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))
 
     def forward(self):
-        return between_tokens(self.offsets(self.relative_position_bias_table), self.size)
+        table = self.relative_position_bias_table
+        return between_tokens(self.offsets(table, self.size), self.size)
 
-    def offsets(self, table):
+    def offsets(self, table, size):
         """A table (rows, heads) of any window -> (heads, 2 size - 1, 2 size - 1)."""
-        side, want = math.isqrt(len(table)), 2 * self.size - 1
+        side, want = math.isqrt(len(table)), 2 * size - 1
         image = table.T.unflatten(1, (side, side))
         if side == want:
             return image
@@ -42,11 +43,12 @@ class RelativeBias(nn.Module):
 
     def fit(self, table):
         """Resize the table of a checkpoint that was trained with another window."""
-        return self.offsets(table).flatten(1).T
+        size = math.isqrt(len(self.relative_position_bias_table)) // 2 + 1
+        return self.offsets(table, size).flatten(1).T
 
 
 class ConvPosition(nn.Module):
-    """A depthwise 3 x 3 convolution added to (B, H, W, C): zeros beyond the edge tell where it is."""
+    """A depthwise 3 x 3 convolution, added to (B, H, W, C)."""
 
     def __init__(self, dim):
         super().__init__()

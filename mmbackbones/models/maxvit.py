@@ -93,11 +93,7 @@ class ScaledBias(RelativeBias):
 
     def __init__(self, size, num_heads, table_size):
         super().__init__(table_size, num_heads)
-        self.table_size, self.size = table_size, size
-
-    def fit(self, table):
-        """Resize the table of a checkpoint to the one that is kept here."""
-        return ScaledBias(self.table_size, 1, 1).offsets(table).flatten(1).T
+        self.size = size
 
 
 class SqueezeExcite(nn.Module):
@@ -113,7 +109,7 @@ class SqueezeExcite(nn.Module):
 
 
 class MBConv(nn.Module):
-    """Inverted bottleneck with a norm in front: (B, H, W, C) -> (B, H / stride, W / stride, dim)."""
+    """Inverted bottleneck, normed in front: (B, H, W, C) -> (B, H / stride, W / stride, dim)."""
 
     def __init__(self, in_dim, dim, stride, drop_path, parts):
         super().__init__()

@@ -29,8 +29,8 @@ ARCHS = {
 class OutlookAttention(nn.Module):
     """Every second token says how the 3 x 3 tokens around it mix their values.
 
-    Sources are the 3 x 3 values, targets the 3 x 3 places where the mixtures are added up: (B, H, W,
-    C) to itself, by 9 x 9 weights per head.
+    Nine mixtures of the nine values, by 9 x 9 weights per head, are added up where the nine lie.
+    No copies but these: strided slices give them, and take them back.
     """
 
     def __init__(self, dim, num_heads):
@@ -64,7 +64,7 @@ def neighbours(x, axis):
 
 
 def add_neighbours(x, axis):
-    """(..., n, 3, ...) -> (..., 2n, ...), the transpose of `neighbours`: adds up where they meet."""
+    """(..., n, 3, ...) -> (..., 2n, ...), the transpose of `neighbours`."""
     before, even, odd = x.unbind(axis + 1)
     after = torch.cat([before, torch.zeros_like(before.narrow(axis, 0, 1))], axis)
     odd = odd + after.narrow(axis, 1, odd.shape[axis])

@@ -1,4 +1,4 @@
-"""Names of the published CONTAINER-LIGHT checkpoint; its 1 x 1 convolutions are our linear layers."""
+"""Names of the published CONTAINER checkpoint; its 1 x 1 convolutions are our linear layers."""
 
 from .loading import Format
 

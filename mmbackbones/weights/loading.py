@@ -61,7 +61,7 @@ class Report:
 
 def summary(names, what):
     """', 8 dropped (head, norm)' for a list of dotted names, nothing for an empty one."""
-    parts = dict.fromkeys(re.sub(r'\.(weight|bias)$', '', n) for n in names)
+    parts = dict.fromkeys(re.sub(r'\.(weight|bias|running_\w+|num_\w+)$', '', n) for n in names)
     parts = dict.fromkeys(p if p.count('.') < 2 else f'*.{p.split(".")[-1]}' for p in parts)
     return f', {len(names)} {what} ({some(parts)})' if names else ''
 

@@ -1,5 +1,7 @@
 """Names and layouts of published MaxViT checkpoints."""
 
+import torch
+
 from .loading import Format
 
 ATTENTIONS = {'attn_block': 1, 'attn_grid': 2, 'window_attention': 1, 'grid_attention': 2}
@@ -16,6 +18,12 @@ def from_key_to_query(table):
     return table.flip(1, 2).flatten(1).T
 
 
+def rescale_queries(qkv):
+    """Torchvision divides by the root of all channels, we by that of a head's 32."""
+    dim = len(qkv) // 3
+    return torch.cat([qkv[:dim] * (32 / dim) ** 0.5, qkv[dim:]])
+
+
 FORMATS = (
     Format(
         'timm',
@@ -27,5 +35,35 @@ FORMATS = (
         ),
         drops=(r'^head\.',),
         converts=((r'relative_position_bias_table', from_key_to_query),),
+    ),
+    Format(
+        'torchvision',
+        markers=(r'^blocks\.0\.layers\.0\.layers\.MBconv\.',),
+        renames=(
+            (r'^stem\.0\.0\.', 'stem.conv1.'),
+            (r'^stem\.0\.1\.', 'stem.norm1.'),
+            (r'^stem\.1\.0\.', 'stem.conv2.'),
+            (
+                r'^blocks\.(\d)\.layers\.(\d+)\.layers\.(MBconv|window_attention|grid_attention)\.',
+                in_turn,
+            ),
+            (r'\.proj\.1\.', '.shortcut.1.'),
+            (r'layers\.pre_norm', 'pre_norm'),
+            (r'layers\.conv_a\.0', 'conv1_1x1'),
+            (r'layers\.conv_a\.1', 'norm1'),
+            (r'layers\.conv_b\.0', 'conv2_kxk'),
+            (r'layers\.conv_b\.1', 'norm2'),
+            (r'layers\.squeeze_excitation', 'se'),
+            (r'layers\.conv_c', 'conv3_1x1'),
+            (r'attn_layer\.0', 'norm1'),
+            (r'attn_layer\.1\.to_qkv', 'attn.qkv'),
+            (r'attn_layer\.1\.merge', 'attn.proj'),
+            (r'attn_layer\.1\.relative', 'attn.bias.relative'),
+            (r'mlp_layer\.0', 'norm2'),
+            (r'mlp_layer\.1', 'mlp.fc1'),
+            (r'mlp_layer\.3', 'mlp.fc2'),
+        ),
+        drops=(r'relative_position_index$', r'^classifier\.'),
+        converts=((r'attn\.qkv\.', rescale_queries),),
     ),
 )

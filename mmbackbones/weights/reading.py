@@ -49,6 +49,7 @@ HARMLESS = (
 )
 
 NESTS = ('state_dict', 'state_dict_ema', 'model', 'model_ema', 'module')
+COMMON_NAMES = ('model.safetensors', 'pytorch_model.bin')
 PREFIXES = ('backbone.', 'encoder.')
 
 
@@ -68,7 +69,7 @@ def read_checkpoint(source):
 
 def download(url):
     """Where the file of a URL lies in PyTorch's cache, after downloading it if it is not there."""
-    path = Path(torch.hub.get_dir(), 'checkpoints', Path(urlparse(url).path).name)
+    path = Path(torch.hub.get_dir(), 'checkpoints', cached_name(url))
     try:
         if not path.exists() and get_local_rank() == 0:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,6 +81,12 @@ def download(url):
     finally:
         barrier()
     return path
+
+
+def cached_name(url):
+    """The name of the file; with the names of its folders where every model's file has the same."""
+    *folders, name = urlparse(url).path.strip('/').split('/')
+    return '_'.join([*folders, name]) if name in COMMON_NAMES else name
 
 
 def read_pickle(path):

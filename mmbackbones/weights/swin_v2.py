@@ -1,7 +1,31 @@
 """Names and layouts of published Swin V2 checkpoints."""
 
 from .loading import Format
-from .swin import BUFFERS, MM_RENAMES, OFFICIAL_DROPS, OFFICIAL_RENAMES, from_unfold, next_stage
+from .swin import (
+    BUFFERS,
+    HUGGING_FACE_DROPS,
+    HUGGING_FACE_RENAMES,
+    MM_RENAMES,
+    OFFICIAL_DROPS,
+    OFFICIAL_RENAMES,
+    TORCHVISION_RENAMES,
+    from_unfold,
+    join_qkv,
+    next_stage,
+)
+
+
+def split_bias(tensors):
+    """Torchvision keeps one bias of q, k and v; it never adds the part of k."""
+    split = {}
+    for name, tensor in tensors.items():
+        parts = {'q_bias': 0, 'v_bias': 2} if name.endswith('attn.qkv.bias') else {}
+        for part, index in parts.items():
+            split[name.replace('qkv.bias', part)] = tensor.chunk(3)[index]
+        if not parts:
+            split[name] = tensor
+    return split
+
 
 BIAS = (r'attn\.cpb_mlp', 'attn.bias.cpb_mlp')
 DROPS = (*OFFICIAL_DROPS, r'relative_coords_table$')
@@ -31,5 +55,22 @@ FORMATS = (
         renames=(*MM_NAMES, BIAS),
         drops=(*BUFFERS, r'relative_coords_table$', r'^head\.', r'^norm3\.'),
         converts=((r'\.downsample\.reduction', from_unfold),),
+    ),
+    Format(
+        'torchvision',
+        markers=(r'^features\.0\.0\.', r'logit_scale'),
+        prepare=split_bias,
+        renames=(*TORCHVISION_RENAMES, BIAS),
+        drops=DROPS,
+    ),
+    Format(
+        'Hugging Face',
+        markers=(r'embeddings\.patch_embeddings\.', r'logit_scale'),
+        prepare=join_qkv,
+        renames=(
+            *HUGGING_FACE_RENAMES,
+            (r'attn\.continuous_position_bias_mlp', 'attn.bias.cpb_mlp'),
+        ),
+        drops=(*HUGGING_FACE_DROPS, r'relative_coords_table$'),
     ),
 )
