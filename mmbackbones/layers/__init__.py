@@ -10,6 +10,7 @@ from .attention import (
 from .block import Block, DropPath, Mlp, drop_path_rates
 from .embed import ChannelsFirst, PatchEmbed, PatchMerging, pad_image
 from .position import ConvPosition, RelativeBias, between_tokens
+from .precision import full_precision
 from .window import apart, grid_join, grid_runs, pad_to, window_join, window_runs
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     'apart',
     'between_tokens',
     'drop_path_rates',
+    'full_precision',
     'fused_attention',
     'grid_join',
     'grid_runs',

@@ -8,7 +8,6 @@ huge and giant; the last two may have had 3 x 3 downsampling, which the paper do
 
 from itertools import pairwise
 
-import torch
 from torch import nn
 
 from ..backbone import Backbone, Stage, arch_settings
@@ -19,6 +18,7 @@ from ..layers import (
     PatchEmbed,
     WindowAttention,
     drop_path_rates,
+    full_precision,
     pad_to,
 )
 from ..registry import MODELS
@@ -42,7 +42,7 @@ class ChannelAttention(Attention):
         qkv = self.qkv(x).flatten(1, 2).unflatten(-1, (3, self.num_heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, N, C / heads)
         # The logits are sums over all N tokens, which half precision cannot hold.
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             logits = k.float().mT @ v.float()
             affinity = (logits * k.shape[-1] ** -0.5).softmax(-1).to(q.dtype)
         x = (q @ affinity.mT).transpose(1, 2).reshape(x.shape)

@@ -21,6 +21,7 @@ from ..layers import (
     PatchMerging,
     between_tokens,
     drop_path_rates,
+    full_precision,
 )
 from ..registry import MODELS
 from ..weights import swin_v2 as weights
@@ -57,7 +58,7 @@ class LogBias(nn.Module):
         self.register_buffer('offsets', offsets, persistent=False)
 
     def forward(self):
-        with torch.autocast(self.offsets.device.type, enabled=False):
+        with full_precision(self.offsets):
             offsets = self.cpb_mlp(self.offsets.to(self.cpb_mlp[0].weight.dtype))
             return between_tokens(16 * offsets.sigmoid().permute(2, 0, 1), self.size)
 

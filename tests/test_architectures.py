@@ -1,0 +1,227 @@
+"""What each paper's own parts promise, beyond the contract that all classes share."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from test_backbones import TINY, build
+from torch import nn
+
+from mmbackbones.layers import DropPath
+from mmbackbones.models import container, davit, maxvit, swin_v2, volo
+from mmbackbones.registry import MODELS
+
+
+def saved(run):
+    """The largest tensor, in numbers, that is kept for the backward pass."""
+    sizes = []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: sizes.append(t.numel()) or t, lambda t: t
+    ):
+        run()
+    return max(sizes)
+
+
+def kernels(run):
+    """The names of the operators that run, forward and backward."""
+    with torch.profiler.profile() as profile:
+        run().sum().backward()
+    return {event.key for event in profile.key_averages()}
+
+
+def rates(net):
+    """Drop path rates of the blocks of a net, in order."""
+    return [m.rate for m in net.modules() if isinstance(m, DropPath)]
+
+
+@pytest.mark.parametrize('name', sorted(TINY))
+def test_norms_have_the_eps_of_the_papers(name):
+    net = build(name)
+    eps = {type(m): m.eps for m in net.modules() if isinstance(m, (nn.LayerNorm, nn.BatchNorm2d))}
+    assert eps.pop(nn.LayerNorm) == 1e-5
+    assert eps.pop(nn.BatchNorm2d, None) == dict(MaxViT=1e-3, VOLO=1e-5, Container=1e-5).get(name)
+
+
+@pytest.mark.parametrize('name', sorted(TINY))
+def test_layers_are_counted_from_the_image(name):
+    net = MODELS.get(name)(**TINY[name])
+    depths, order = [], [n for n, _ in net.named_parameters()]
+    for parameter in order:
+        depth, layers = net.get_layer_depth('backbone.' + parameter, 'backbone.')
+        assert 0 <= depth < layers == sum(len(stage.blocks) for stage in net.stages) + 2
+        assert (depth == 0) == parameter.startswith('stem.')
+        assert (depth == layers - 1) == (not parameter.startswith(('stem.', 'stages.')))
+        depths.append(depth)
+    assert depths == sorted(depths)
+    assert set(depths) <= set(range(layers))
+
+
+def test_swin_v2_shifts_only_maps_larger_than_a_window():
+    attention = swin_v2.CosineAttention(8, 2, 8, 4, None)
+    assert attention.shift_on((9, 9)) == 4
+    assert attention.shift_on((8, 99)) == 0
+
+
+@pytest.mark.parametrize(
+    ('window', 'trained', 'largest'),
+    [(8, 8, 1.057), (16, 8, 1.394), (24, 12, 1.383), (16, 12, 1.191)],
+)
+def test_swin_v2_counts_offsets_in_windows_of_the_pretraining(window, trained, largest):
+    assert swin_v2.LogBias(window, 2, trained).offsets.max().item() == pytest.approx(
+        largest, abs=1e-3
+    )
+
+
+def test_swin_v2_limits_the_logit_scale():
+    attention = swin_v2.CosineAttention(8, 2, 4, 0, None)
+    nn.init.constant_(attention.logit_scale, 50)
+    q, k, _ = attention.project(torch.randn(1, 4, 4, 8)).unflatten(-1, (3, 2, 4)).unbind(-3)
+    assert torch.allclose(q.norm(dim=-1), torch.tensor(100.0))
+    assert torch.allclose(k.norm(dim=-1), torch.tensor(1.0))
+
+
+def test_swin_v2_starts_as_identity():
+    block = swin_v2.PostNormBlock(8, nn.Linear(8, 8), 0.0)
+    x = torch.randn(2, 3, 3, 8)
+    assert torch.equal(block(x), x)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_swin_v2_gradients_of_padded_and_of_empty_maps_stay_finite(dtype):
+    """Half precision overflows at the direction of a vector of length zero."""
+    block = swin_v2.CosineAttention(32, 2, 8, 4, swin_v2.LogBias(8, 2, 8))
+    for x in (torch.randn(1, 9, 13, 32), torch.zeros(1, 9, 13, 32)):
+        with torch.autocast('cpu', dtype):
+            block(x).float().square().mean().backward()
+    assert all(p.grad.isfinite().all() for p in block.parameters())
+
+
+def test_swin_v2_norms_the_main_branch_of_its_largest_sizes():
+    with torch.device('meta'):
+        net = swin_v2.SwinTransformerV2('huge')
+    normed = [isinstance(block, swin_v2.NormedBlock) for block in net.stages[2].blocks]
+    assert [i for i, yes in enumerate(normed) if yes] == [5, 11, 17]
+
+
+@pytest.mark.parametrize('sizes', [(8, 8, 8), 1, (8, 8, 8, 1)])
+def test_swin_v2_window_sizes(sizes):
+    with pytest.raises(ValueError, match=r'window_size is .*; give one number or four, from 2 up'):
+        swin_v2.SwinTransformerV2('tiny', window_size=sizes)
+
+
+def test_davit_sums_over_all_tokens_of_a_large_map_in_half_precision():
+    attention = davit.ChannelAttention(32, 1)
+    nn.init.eye_(attention.qkv.weight[:32])
+    with torch.no_grad():
+        attention.qkv.weight[32:] = 2 * torch.eye(32).repeat(2, 1)
+    x = 1 + torch.rand(1, 200, 336, 32)
+    exact = attention(x)
+    k, v = (attention.qkv(x).flatten(1, 2)[..., part : part + 32] for part in (32, 64))
+    assert (k.mT @ v).max() > 65504  # more than half precision holds
+    with torch.autocast('cpu', torch.float16):
+        rough = attention(x)
+    rough.float().square().mean().backward()
+    assert (exact - rough).abs().max() < 0.02 * exact.std()
+    assert all(p.grad.isfinite().all() for p in attention.parameters())
+
+
+def test_davit_drop_path_rises_from_half_to_half_of_a_dual_block():
+    net = davit.DaViT('tiny', drop_path_rate=0.2)
+    assert rates(net) == pytest.approx(torch.linspace(0, 0.2, 12).tolist())
+
+
+def unfold_and_fold(net, x):
+    """Outlook attention as the official code has it."""
+    (B, H, W, C), window = x.shape, dict(kernel_size=3, padding=1, stride=2)
+    v = F.unfold(net.v(x).permute(0, 3, 1, 2), **window)
+    v = v.view(B, net.num_heads, C // net.num_heads, 9, -1).permute(0, 1, 4, 3, 2)
+    pooled = F.avg_pool2d(x.permute(0, 3, 1, 2), 2, ceil_mode=True).permute(0, 2, 3, 1)
+    weights = net.attn(pooled).reshape(B, -1, net.num_heads, 9, 9).transpose(1, 2)
+    mixed = (weights * (C // net.num_heads) ** -0.5).softmax(-1) @ v
+    mixed = mixed.permute(0, 1, 4, 3, 2).reshape(B, 9 * C, -1)
+    return net.proj(F.fold(mixed, (H, W), **window).permute(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize('hw', [(8, 6), (7, 9), (1, 1), (2, 5)])
+def test_outlook_attention_equals_unfold_and_fold_in_forward_and_all_gradients(hw):
+    net = volo.OutlookAttention(16, 2).double()
+    x = torch.randn(2, *hw, 16, dtype=torch.double, requires_grad=True)
+    outs = net(x), unfold_and_fold(net, x)
+    assert torch.allclose(*outs, atol=1e-12)
+    grads = [torch.autograd.grad(out.pow(3).sum(), [x, *net.parameters()]) for out in outs]
+    assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(*grads, strict=True))
+
+
+def test_volo_outlookers_have_no_drop_path():
+    net = volo.VOLO('d1', drop_path_rate=0.1)
+    assert rates(net)[:4] == [0, 0, 0, 0]
+    assert rates(net)[4:] == pytest.approx(torch.linspace(0, 0.1, 18).tolist()[4:])
+
+
+def test_volo_positions_are_untouched_at_their_own_grid():
+    down = volo.Downsample(8, 16, 4)
+    assert volo.resize(down.pos_embed, (4, 4)) is down.pos_embed
+    assert down(torch.randn(1, 7, 11, 8)).shape == (1, 4, 6, 16)
+
+
+@pytest.mark.parametrize(
+    'mixer', [volo.Attention(64, 2), container.MixedAttention(64, container.local_affinity(64))]
+)
+def test_attention_between_all_tokens_never_holds_their_logits(mixer):
+    x = torch.randn(1, 50, 84, 64)  # VOLO at 800 x 1344
+    assert saved(lambda: mixer(x)) < 4200**2 / 10
+    names = kernels(lambda: mixer(x[:, :10]))
+    assert 'aten::_scaled_dot_product_flash_attention_for_cpu_backward' in names
+    assert 'aten::_scaled_dot_product_attention_math' not in names
+
+
+def test_container_gathers_by_both_affinities_in_a_learned_proportion():
+    mixer = container.MixedAttention(32, container.local_affinity(32))
+    x = torch.randn(1, 5, 6, 32)
+    values = mixer.qkv(x).chunk(3, -1)[2]
+    for share, want in ((-50.0, mixer.proj(mixer.static(values))), (50.0, None)):
+        nn.init.constant_(mixer.sa_weight, share)
+        dynamic = mixer.proj(mixer.attend(mixer.qkv(x).flatten(1, 2)).view_as(x))
+        assert torch.allclose(mixer(x), dynamic if want is None else want, atol=1e-6)
+
+
+def test_container_pam_is_a_matrix_at_its_own_size():
+    affinity = container.GlobalAffinity(2, 4)
+    v = torch.randn(3, 4, 4, 16)
+    heads = v.flatten(1, 2).unflatten(-1, (2, 8)).transpose(1, 2)
+    want = (affinity.weight @ heads).transpose(1, 2).flatten(2).view_as(v)
+    assert torch.allclose(affinity(v), want, atol=1e-6)
+    with torch.no_grad():
+        affinity.weight.copy_(torch.eye(16))
+    ones = torch.ones(1, 9, 13, 16)  # another size: averaged down, mixed, interpolated
+    assert torch.allclose(affinity(ones), ones)
+
+
+@pytest.mark.parametrize('hw', [(8, 8), (7, 9), (1, 2)])
+def test_maxvit_convolutions_pad_as_tensorflow(hw):
+    conv = maxvit.SameConv2d(3, 4, 3, 2)
+    x = torch.randn(1, 3, *hw)
+    total = [(math.ceil(side / 2) - 1) * 2 + 3 - side for side in hw]
+    top, left = (pad // 2 for pad in total)
+    pad = (left, total[1] - left, top, total[0] - top)
+    assert torch.equal(conv(x), F.conv2d(F.pad(x, pad), conv.weight, conv.bias, 2))
+
+
+def test_maxvit_parts():
+    ours, torchvisions = maxvit.MaxViT('tiny'), maxvit.MaxViT('tiny_tv')
+    gelus = [
+        {m.approximate for m in net.modules() if isinstance(m, nn.GELU)}
+        for net in (ours, torchvisions)
+    ]
+    assert gelus == [{'tanh'}, {'none'}]
+    momenta = {m.momentum for m in ours.modules() if isinstance(m, nn.BatchNorm2d)}
+    assert momenta == {0.01}
+    with pytest.raises(ValueError, match=r"parts is 'jax'; choose from tensorflow, torchvision"):
+        maxvit.MaxViT(dict(maxvit.ARCHS['tiny'], parts='jax'))
+
+
+def test_maxvit_hands_out_raw_stages():
+    assert not [
+        name for name, _ in maxvit.MaxViT('tiny').named_parameters() if name.startswith('norm')
+    ]
