@@ -111,6 +111,16 @@ def test_pyramid_of_any_size(name, size):
 
 
 @every_class
+def test_a_large_image(name):
+    changes = dict(mixers=('static', 'static', 'static', 'mixed')) if name == 'Container' else {}
+    net = MODELS.get(name)(dict(TINY[name]['arch'], **changes)).eval()
+    with torch.no_grad():
+        outs = net(torch.randn(1, 3, 1499, 1999))
+    assert [out.shape[2:] for out in outs] == [(375, 500), (188, 250), (94, 125), (47, 63)]
+    assert all(out.isfinite().all() for out in outs)
+
+
+@every_class
 def test_one_image_does_not_know_of_another(name):
     net = build(name).eval()
     x = torch.randn(2, 3, 61, 97)

@@ -1,0 +1,78 @@
+"""The FLOPs of the published classifiers, and the tool that counts them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from get_flops import count
+
+from mmbackbones.registry import MODELS
+
+ROOT = Path(__file__).parent.parent
+# What the authors report, in G, for images of this side. Their maps fill their windows, so that
+# nothing depends on padding; V2's last stage at window 16 is no larger than 8.
+PUBLISHED = [
+    ('SwinTransformer', 'tiny', {}, 224, 4.5),
+    ('SwinTransformer', 'small', {}, 224, 8.7),
+    ('SwinTransformer', 'base', {}, 224, 15.4),
+    ('SwinTransformer', 'large', {}, 224, 34.5),
+    ('SwinTransformer', 'base', dict(window_size=12), 384, 47.1),
+    ('SwinTransformerV2', 'tiny', {}, 256, 5.9),
+    ('SwinTransformerV2', 'base', {}, 256, 20.3),
+    ('SwinTransformerV2', 'tiny', dict(window_size=(16, 16, 16, 8)), 256, 6.6),
+    ('SwinTransformerV2', 'base', dict(window_size=(16, 16, 16, 8)), 256, 21.8),
+    ('MaxViT', 'tiny', {}, 224, 5.6),
+    ('MaxViT', 'small', {}, 224, 11.7),
+    ('MaxViT', 'large', {}, 224, 43.9),
+    ('MaxViT', 'xlarge', {}, 224, 97.8),
+    ('MaxViT', 'tiny', dict(window_size=12), 384, 17.7),
+    ('DaViT', 'tiny', {}, 224, 4.5),
+    ('DaViT', 'small', {}, 224, 8.8),
+    ('DaViT', 'base', {}, 224, 15.5),
+    ('Container', 'full', {}, 224, 8.1),
+]
+
+
+@pytest.mark.parametrize(('name', 'arch', 'kwargs', 'side', 'published'), PUBLISHED)
+def test_flops_are_those_of_the_papers(name, arch, kwargs, side, published):
+    with torch.device('meta'):
+        net = MODELS.get(name)(arch, **kwargs).eval()
+        image = torch.empty(1, 3, side, side)
+    assert count(lambda: net(image))['Global'] / 1e9 == pytest.approx(published, rel=0.025)
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, 'tools/get_flops.py', *arguments],
+        env=dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1'),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_tool_shows_all_sizes_of_a_backbone():
+    done = run('DaViT', '--shape', '224', '224')
+    rows = [line.split() for line in done.stdout.splitlines() if line.endswith('G')]
+    assert ['tiny', '27,592,512', '4.5G'] in rows
+    assert len(rows) == 6
+
+
+def test_the_tool_shows_the_parts_of_a_model():
+    pytest.importorskip('mmdet')
+    done = run('configs/mask_rcnn_swin_t.py', '--shape', '64', '64')
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if 'param' in line}
+    assert rows['whole'][1] == '47,794,602'
+    flops = {name: float(row[3].rstrip('G')) for name, row in rows.items()}
+    assert all(flops.values())
+    assert flops.pop('whole') == pytest.approx(sum(flops.values()), abs=0.3)
+
+
+def test_the_tool_names_what_it_does_not_know():
+    done = run('ResNet')
+    assert done.returncode == 2
+    assert 'ResNet is neither a config file nor one of' in done.stderr
+    assert 'Traceback' not in done.stderr

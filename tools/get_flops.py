@@ -1,0 +1,117 @@
+"""Parameters and FLOPs of a config's model by its parts, or of all sizes of a backbone.
+
+As in the papers, a FLOP is a multiplication with its addition, of convolutions and matrix products,
+attention included. PyTorch's own counter watches a real forward pass; that of a backbone alone
+runs on the meta device, without memory or arithmetic. Attention takes no part in padding here,
+so windowed backbones need a little less than the figures of implementations that pad first.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.utils import import_modules_from_strings
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+from mmbackbones.registry import MODELS as BACKBONES
+
+SHAPES = ((800, 1280), (512, 2048))  # the detectors' and the segmenters' in the literature
+
+
+def flops_of_attention(query, key, value, *args, out_shape=None, **kwargs):
+    """PyTorch counts fused attention on GPUs but forgets the CPU's."""
+    return sdpa_flop_count(query, key, value)
+
+
+FORGOTTEN = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: flops_of_attention}
+
+
+def count(run):
+    """{name of a module: FLOPs} of what `run` does."""
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=FORGOTTEN) as counter:
+        run()
+    counts = counter.get_flop_counts()
+    return {name: sum(by_kind.values()) / 2 for name, by_kind in counts.items()}
+
+
+def parameters(module):
+    """How many numbers a module learns."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def show_backbone(name, shapes):
+    """One line per published size."""
+    print(f'{"arch":8} {"parameters":>13}' + ''.join(f'{f"{h} x {w}":>14}' for h, w in shapes))
+    for arch in BACKBONES.get(name).archs:
+        with torch.device('meta'):
+            net = BACKBONES.get(name)(arch).eval()
+            images = [torch.empty(1, 3, *shape) for shape in shapes]
+        flops = [count(lambda: net(image))['Global'] for image in images]  # noqa: B023
+        print(f'{arch:8} {parameters(net):13,}' + ''.join(f'{f / 1e9:13.1f}G' for f in flops))
+
+
+def build(cfg):
+    """The model of a config, with random weights, and a data sample for an image of a shape."""
+    import_modules_from_strings([f'{cfg.default_scope}.models', f'{cfg.default_scope}.structures'])
+    cfg.model.backbone.init_cfg = None
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        return MODELS.build(cfg.model).eval()
+
+
+def sample(scope, shape):
+    """What detectors and segmenters want to know of an image."""
+    kind = dict(mmdet='DetDataSample', mmseg='SegDataSample')[scope]
+    module = import_modules_from_strings(f'{scope}.structures')
+    info = dict(img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape)
+    return getattr(module, kind)(metainfo=dict(info, scale_factor=(1.0, 1.0)))
+
+
+def show_config(path, shapes):
+    """One line per part of the model, for every shape."""
+    cfg = Config.fromfile(path)
+    model = build(cfg)
+    for shape in shapes:
+        image, samples = torch.rand(1, 3, *shape), [sample(cfg.default_scope, shape)]
+        flops = count(lambda: model(image, samples, mode='tensor'))  # noqa: B023
+        print(f'{Path(path).stem} at {shape[0]} x {shape[1]}')
+        for name, part, number in by_part(model, flops):
+            print(f'  {name:16} {parameters(part):13,} parameters {number / 1e9:9.1f}G')
+
+
+def by_part(model, flops):
+    """(name, module, FLOPs) of the parts of a model and of the whole.
+
+    The counter does not see a RoI head itself, only what is in it: it gets what remains.
+    """
+    parts = {name: part for name, part in model.named_children() if parameters(part)}
+    known = {name: flops.get(f'{type(model).__name__}.{name}') for name in parts}
+    rest = flops['Global'] - sum(number or 0 for number in known.values())
+    for name, part in parts.items():
+        yield name, part, rest if known[name] is None else known[name]
+    yield 'whole', model, flops['Global']
+
+
+def main():
+    """Read the arguments and show the counts."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='examples: python tools/get_flops.py MaxViT\n'
+        '          python tools/get_flops.py configs/mask_rcnn_swin_t.py --shape 800 1280',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('model', help='a config file, or the name of a backbone')
+    parser.add_argument('--shape', nargs=2, type=int, metavar=('H', 'W'), help='of the image')
+    args = parser.parse_args()
+    shapes = (tuple(args.shape),) if args.shape else SHAPES
+    if args.model in BACKBONES.module_dict or BACKBONES.get(args.model):
+        return show_backbone(args.model, shapes)
+    if not Path(args.model).is_file():
+        names = ', '.join(BACKBONES.module_dict)
+        parser.error(f'{args.model} is neither a config file nor one of {names}')
+    return show_config(args.model, shapes)
+
+
+if __name__ == '__main__':
+    main()
