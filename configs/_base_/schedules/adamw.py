@@ -11,6 +11,9 @@ optim_wrapper = dict(
         custom_keys={
             'norm': dict(decay_mult=0.0),
             'relative_position_bias_table': dict(decay_mult=0.0),
+            'pos_embed': dict(decay_mult=0.0),
+            'cpb_mlp': dict(decay_mult=0.0),
+            'logit_scale': dict(decay_mult=0.0),
         }
     ),
 )

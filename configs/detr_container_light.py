@@ -1,0 +1,28 @@
+"""DETR with CONTAINER-LIGHT, 150 epochs.
+
+Recipe: https://github.com/open-mmlab/mmdetection
+Result: box AP 38.9, reported by the authors, not reproduced here; their schedule is not published.
+The weights are on a drive without a direct address: put the file that
+https://github.com/allenai/container links to there.
+"""
+
+_base_ = [
+    '_base_/models/detr.py',
+    '_base_/datasets/coco_detection.py',
+    '_base_/schedules/150e_detr.py',
+    '_base_/default_runtime.py',
+]
+
+pretrained = 'checkpoints/container_light.pth'
+model = dict(
+    backbone=dict(
+        type='mmbackbones.Container',
+        arch='light',
+        out_indices=(3,),
+        drop_path_rate=0.1,
+        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+    ),
+    neck=dict(in_channels=[512]),
+)
+# The backbone has batch norms, and two images are a small batch.
+sync_bn = 'torch'

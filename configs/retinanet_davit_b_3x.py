@@ -1,0 +1,18 @@
+"""RetinaNet with DaViT-B, 3x.
+
+Recipe: https://github.com/dingmyu/davit
+Result: box AP 48.7, reported by the authors, not reproduced here.
+The authors published the config of DaViT-T only; drop path is our choice.
+"""
+
+_base_ = ['retinanet_davit_t_3x.py']
+
+pretrained = 'https://huggingface.co/timm/davit_base.msft_in1k/resolve/main/model.safetensors'
+model = dict(
+    backbone=dict(
+        arch='base',
+        drop_path_rate=0.4,
+        init_cfg=dict(checkpoint=pretrained),
+    ),
+    neck=dict(in_channels=[256, 512, 1024]),
+)

@@ -1,0 +1,29 @@
+"""RetinaNet with MaxViT-T, 1x.
+
+Recipe: https://github.com/SwinTransformer/Swin-Transformer-Object-Detection
+Result: no published result for this config. The recipe is Swin's, drop path that of the
+classifier; the authors published neither with this method.
+"""
+
+_base_ = [
+    '_base_/models/retinanet.py',
+    '_base_/datasets/coco_detection.py',
+    '_base_/schedules/1x.py',
+    '_base_/default_runtime.py',
+]
+
+pretrained = 'https://huggingface.co/timm/maxvit_tiny_tf_224.in1k/resolve/main/model.safetensors'
+model = dict(
+    # The published weights were trained on images from -1 to 1, as timm has it for all of them.
+    data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
+    backbone=dict(
+        type='mmbackbones.MaxViT',
+        arch='tiny',
+        out_indices=(1, 2, 3),
+        drop_path_rate=0.2,
+        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+    ),
+    neck=dict(in_channels=[128, 256, 512]),
+)
+# The backbone has batch norms, and two images are a small batch.
+sync_bn = 'torch'

@@ -1,0 +1,18 @@
+"""RetinaNet with VOLO-D4, 1x.
+
+Recipe: https://github.com/SwinTransformer/Swin-Transformer-Object-Detection
+Result: no published result for this config. The authors published no dense code: the recipe is
+Swin's, the pyramid ViTDet's.
+"""
+
+_base_ = ['retinanet_volo_d1.py']
+
+pretrained = 'https://github.com/sail-sg/volo/releases/download/volo_1/d4_224_85.7.pth.tar'
+model = dict(
+    backbone=dict(
+        arch='d4',
+        drop_path_rate=0.3,
+        init_cfg=dict(checkpoint=pretrained),
+    ),
+    neck=dict(in_channels=[384, 768, 768]),
+)

@@ -1,0 +1,17 @@
+"""UPerNet with DaViT-S, crop 512, 160k.
+
+Recipe: https://github.com/dingmyu/davit
+Result: mIoU 48.8, reported by the authors, not reproduced here.
+The authors published the config of DaViT-T only; drop path is our choice.
+"""
+
+_base_ = ['upernet_davit_t.py']
+
+pretrained = 'https://huggingface.co/timm/davit_small.msft_in1k/resolve/main/model.safetensors'
+model = dict(
+    backbone=dict(
+        arch='small',
+        drop_path_rate=0.3,
+        init_cfg=dict(checkpoint=pretrained),
+    ),
+)
