@@ -25,25 +25,67 @@ ROOT = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(path.stem for path in ROOT.glob('*.py'))
 FILES = sorted(ROOT.rglob('*.py'))
 NAME = re.compile(
-    r'(?P<method>(?:cascade_)?mask_rcnn|retinanet|upernet)_(?P<backbone>swin)_(?P<size>[tsbl])'
-    r'(?:_(?P<schedule>3x|22k))?'
+    r'(?P<method>(?:cascade_)?mask_rcnn|retinanet|upernet|detr)_'
+    r'(?P<family>swin|swin_v2|maxvit|davit|volo|container)_'
+    r'(?P<size>t|s|b|l|xl|d[1-5]|light)(?:_(?P<schedule>3x|22k))?'
 )
+ARCHS = dict(t='tiny', s='small', b='base', l='large', xl='xlarge')
 PARAMETERS = {
-    ('mask_rcnn', 't'): 47_794_602,
-    ('mask_rcnn', 's'): 69_112_506,
-    ('mask_rcnn', 'b'): 107_141_800,
-    ('mask_rcnn', 'l'): 215_640_708,
-    ('retinanet', 't'): 38_458_606,
-    ('retinanet', 's'): 59_776_510,
-    ('retinanet', 'b'): 98_387_372,
-    ('retinanet', 'l'): 208_049_416,
-    ('upernet', 't'): 59_941_862,
-    ('upernet', 's'): 81_259_766,
-    ('upernet', 'b'): 121_279_716,
-    ('upernet', 'l'): 233_759_936,
+    ('mask_rcnn', 'swin', 't'): 47_794_602,
+    ('mask_rcnn', 'swin', 's'): 69_112_506,
+    ('mask_rcnn', 'swin', 'b'): 107_141_800,
+    ('mask_rcnn', 'swin', 'l'): 215_640_708,
+    ('retinanet', 'swin', 't'): 38_458_606,
+    ('retinanet', 'swin', 's'): 59_776_510,
+    ('retinanet', 'swin', 'b'): 98_387_372,
+    ('retinanet', 'swin', 'l'): 208_049_416,
+    ('upernet', 'swin', 't'): 59_941_862,
+    ('upernet', 'swin', 's'): 81_259_766,
+    ('upernet', 'swin', 'b'): 121_279_716,
+    ('upernet', 'swin', 'l'): 233_759_936,
+    ('mask_rcnn', 'swin_v2', 't'): 47_853_402,
+    ('mask_rcnn', 'swin_v2', 's'): 69_234_666,
+    ('mask_rcnn', 'swin_v2', 'b'): 107_292_392,
+    ('mask_rcnn', 'swin_v2', 'l'): 215_848_164,
+    ('retinanet', 'swin_v2', 't'): 38_517_406,
+    ('retinanet', 'swin_v2', 's'): 59_898_670,
+    ('retinanet', 'swin_v2', 'b'): 98_537_964,
+    ('retinanet', 'swin_v2', 'l'): 208_256_872,
+    ('upernet', 'swin_v2', 't'): 60_000_662,
+    ('upernet', 'swin_v2', 's'): 81_381_926,
+    ('upernet', 'swin_v2', 'b'): 121_430_308,
+    ('upernet', 'swin_v2', 'l'): 233_967_392,
+    ('mask_rcnn', 'davit', 't'): 47_866_416,
+    ('mask_rcnn', 'davit', 's'): 69_252_144,
+    ('mask_rcnn', 'davit', 'b'): 107_327_984,
+    ('retinanet', 'davit', 't'): 38_530_420,
+    ('retinanet', 'davit', 's'): 59_916_148,
+    ('retinanet', 'davit', 'b'): 98_573_556,
+    ('upernet', 'davit', 't'): 60_013_676,
+    ('upernet', 'davit', 's'): 81_399_404,
+    ('upernet', 'davit', 'b'): 121_465_900,
 }
-# The authors round these three to 86M, 107M and 145M.
-MILLIONS = {'t': 86, 's': 107, 'b': 145}
+# Rounded by the authors, in millions.
+MILLIONS = {
+    ('cascade_mask_rcnn', 'swin', 't'): 86,
+    ('cascade_mask_rcnn', 'swin', 's'): 107,
+    ('cascade_mask_rcnn', 'swin', 'b'): 145,
+}
+WEIGHTS = dict(
+    swin='/swin_{}_patch4_window7_224(_22k)?.pth',
+    swin_v2='/swinv2_{}_patch4_window(16_256|12_192_22k).pth',
+    maxvit='/timm/maxvit_{}_tf_224.in(1|21)k/resolve/main/model.safetensors',
+    davit='/timm/davit_{}.msft_in1k/resolve/main/model.safetensors',
+    volo='/volo_1/{}_224_8[456].[0-9]+.pth.tar',
+    container='checkpoints/container_{}.pth',
+)
+# (learning rate, decay) where it is not that of Swin.
+RECIPES = {
+    'upernet_swin_v2': (4e-5, 0.05),
+    'detr_container': (1e-4, 1e-4),
+    'cascade_mask_rcnn_maxvit_t': (1e-3 / 16, 0.05),
+    'cascade_mask_rcnn_maxvit': (3e-3 / 16, 0.05),
+}
 
 every_config = pytest.mark.parametrize('name', CONFIGS)
 
@@ -63,8 +105,14 @@ def model(name):
         return MODELS.build(cfg.model)
 
 
-def one_per_method():
-    return sorted({NAME.fullmatch(name)['method']: name for name in CONFIGS}.values())
+def published(name):
+    """How many parameters the authors' model has, if they say so."""
+    key = NAME.fullmatch(name).group('method', 'family', 'size')
+    return PARAMETERS.get(key) or MILLIONS.get(key)
+
+
+def one_per_family_and_method():
+    return sorted({NAME.fullmatch(n).group('method', 'family'): n for n in CONFIGS}.values())
 
 
 def texts(value):
@@ -81,7 +129,7 @@ def test_name_says_method_backbone_size_schedule(name):
     parts = NAME.fullmatch(name)
     assert parts
     cfg = config(name)
-    assert cfg.model.backbone.arch[0] == parts['size']
+    assert cfg.model.backbone.arch == ARCHS.get(parts['size'], parts['size'])
     assert (cfg.train_cfg.get('max_epochs') == 36) == (parts['schedule'] == '3x')
 
 
@@ -101,26 +149,25 @@ def test_files_stand_alone(path):
 
 @every_config
 def test_weights_fit_the_size(name):
-    cfg = config(name)
-    url = cfg.model.backbone.init_cfg.checkpoint
-    assert f'/swin_{cfg.model.backbone.arch}_patch4_window7_224' in url
-    assert '22kto1k' not in url
-    assert url.endswith('_22k.pth') == ('ImageNet-22K' in (ROOT / f'{name}.py').read_text())
+    backbone, doc = config(name).model.backbone, (ROOT / f'{name}.py').read_text()
+    url = backbone.init_cfg.checkpoint
+    wanted = WEIGHTS[NAME.fullmatch(name)['family']].format(backbone.arch)
+    assert re.search(f'{wanted}$', url)
+    assert bool(re.search('_22k.pth$|in21k', url)) == ('(ImageNet-2' in doc)
 
 
-@every_config
+@pytest.mark.parametrize('name', [name for name in CONFIGS if published(name)])
 def test_parameter_count(name):
     count = sum(p.numel() for p in model(name).parameters())
-    parts = NAME.fullmatch(name)
-    if parts['method'] == 'cascade_mask_rcnn':
-        assert round(count / 1e6) == MILLIONS[parts['size']]
-        return
-    assert count == PARAMETERS[parts['method'], parts['size']]
+    assert published(name) in (count, round(count / 1e6))
 
 
-def test_every_published_count_has_a_config():
-    found = {NAME.fullmatch(name).group('method', 'size') for name in CONFIGS}
+def test_every_published_count_and_size_has_its_configs():
+    found = {NAME.fullmatch(name).group('method', 'family', 'size') for name in CONFIGS}
     assert found >= PARAMETERS.keys()
+    sizes = {key[1:] for key in found}
+    methods = ('mask_rcnn', 'retinanet', 'upernet')
+    assert found >= {(method, *size) for method in methods for size in sizes}
 
 
 @every_config
@@ -135,19 +182,20 @@ def test_heads_take_what_the_backbone_gives(name):
 
 
 @every_config
-def test_retinanet_leaves_stride_4_out(name):
-    backbone = config(name).model.backbone
-    expected = (1, 2, 3) if name.startswith('retinanet') else (0, 1, 2, 3)
-    assert backbone.get('out_indices', (0, 1, 2, 3)) == expected
+def test_maps_that_no_head_reads_are_left_out(name):
+    expected = (1, 2, 3) if name.startswith(('retinanet', 'cascade_mask_rcnn_maxvit')) else None
+    expected = (3,) if name.startswith('detr') else expected or (0, 1, 2, 3)
+    assert config(name).model.backbone.get('out_indices', (0, 1, 2, 3)) == expected
 
 
 @every_config
 def test_trained_with_adamw(name):
     cfg = config(name)
     optimizer = cfg.optim_wrapper.optimizer
+    own = [recipe for start, recipe in RECIPES.items() if name.startswith(start)]
     recipe = (6e-5, 0.01) if name.startswith('upernet') else (1e-4, 0.05)
     assert optimizer.type == 'AdamW'
-    assert (optimizer.lr, optimizer.weight_decay) == recipe
+    assert (optimizer.lr, optimizer.weight_decay) == pytest.approx(own[0] if own else recipe)
     assert 'SGD' not in texts(cfg.to_dict())
     assert cfg.auto_scale_lr.base_batch_size == 8 * cfg.train_dataloader.batch_size
 
@@ -158,19 +206,33 @@ def undecayed(wrapper):
     return {id(parameter) for group in groups for parameter in group['params']}
 
 
-@pytest.mark.parametrize('name', one_per_method())
-def test_no_decay_on_norms_and_bias_tables_of_the_backbone(name):
+@pytest.mark.parametrize('name', one_per_family_and_method())
+def test_no_decay_on_norms_and_position_biases_of_the_backbone(name):
     net = model(name)
     wrapper = build_optim_wrapper(net, config(name).optim_wrapper)
+    leaves = ('relative_position_bias_table', 'logit_scale', 'pos_embed')
+    expected = {
+        id(p)
+        for n, p in net.backbone.named_parameters()
+        if n.endswith(leaves) or 'cpb_mlp' in n or re.search(r'norm\d?\.', n)
+    }
     norms = [m for m in net.backbone.modules() if isinstance(m, nn.LayerNorm)]
-    expected = {id(p) for norm in norms for p in norm.parameters()}
-    tables = [p for n, p in net.named_parameters() if n.endswith('relative_position_bias_table')]
-    assert norms
-    assert tables
-    assert undecayed(wrapper) == expected | {id(p) for p in tables}
+    assert expected >= {id(p) for norm in norms for p in norm.parameters()}
+    everything = 'davit' in name or name.startswith('detr')  # is decayed, as their authors do
+    assert undecayed(wrapper) == (set() if everything else expected)
 
 
-@pytest.mark.parametrize('name', one_per_method())
+@pytest.mark.parametrize('size', 'tsbl')
+def test_rates_of_swin_v2_fall_towards_the_image(size):
+    net, cfg = model(f'upernet_swin_v2_{size}'), config(f'upernet_swin_v2_{size}')
+    groups = build_optim_wrapper(net, cfg.optim_wrapper).optimizer.param_groups
+    rates = {id(group['params'][0]): group['lr'] for group in groups}
+    layers = sum(len(stage.blocks) for stage in net.backbone.stages) + 2
+    assert rates[id(net.backbone.stem.proj.weight)] == pytest.approx(4e-5 * 0.95 ** (layers - 1))
+    assert rates[id(net.decode_head.conv_seg.weight)] == 4e-5
+
+
+@pytest.mark.parametrize('name', one_per_family_and_method())
 def test_schedulers_cover_the_training_and_build(name):
     cfg = config(name)
     wrapper = build_optim_wrapper(model(name), cfg.optim_wrapper)
