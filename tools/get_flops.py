@@ -83,13 +83,16 @@ def show_config(path, shapes):
 def by_part(model, flops):
     """(name, module, FLOPs) of the parts of a model and of the whole.
 
-    The counter does not see a RoI head itself, only what is in it: it gets what remains.
+    The counter sees what is in a head but not a head whose `forward` is called by that name: it
+    gets what remains. An auxiliary head has no part in testing.
     """
-    parts = {name: part for name, part in model.named_children() if parameters(part)}
-    known = {name: flops.get(f'{type(model).__name__}.{name}') for name in parts}
+    own, known = type(model).__name__, {}
+    for name in (name for name, part in model.named_children() if parameters(part)):
+        ran = any(key.startswith(f'{own}.{name}') for key in flops)
+        known[name] = flops.get(f'{own}.{name}', None if ran else 0)
     rest = flops['Global'] - sum(number or 0 for number in known.values())
-    for name, part in parts.items():
-        yield name, part, rest if known[name] is None else known[name]
+    for name, number in known.items():
+        yield name, getattr(model, name), rest if number is None else number
     yield 'whole', model, flops['Global']
 
 
