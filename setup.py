@@ -11,7 +11,7 @@ VERSION = re.search(r"__version__ = '(.+)'", (HERE / 'mmbackbones/__init__.py').
 setup(
     name='mmbackbones',
     version=VERSION,
-    description='Swin backbones for MMDetection and MMSegmentation',
+    description='Swin, Swin V2, MaxViT, DaViT, VOLO, CONTAINER for MMDetection and MMSegmentation',
     long_description=(HERE / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     packages=find_packages(include=['mmbackbones', 'mmbackbones.*']),

@@ -1,4 +1,4 @@
-"""Swin backbones for MMDetection and MMSegmentation: pyramids of images of any size."""
+"""Backbones for MMDetection and MMSegmentation: pyramids of images of any size."""
 
 try:
     import mmengine  # noqa: F401  asked for first, so that its absence gets a sentence

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from contextlib import contextmanager, nullcontext
 
 import torch
 from mmengine.model import BaseModule
@@ -87,7 +88,8 @@ class Backbone(BaseModule):
 
     def _run(self, block, x):
         if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(block, x, use_reentrant=False)
+            contexts = lambda: (nullcontext(), keep_statistics(block))  # noqa: E731
+            return checkpoint(block, x, use_reentrant=False, context_fn=contexts)
         return block(x)
 
     def _checked(self, x):
@@ -153,6 +155,20 @@ class Backbone(BaseModule):
                 f'{type(self).__name__} has no argument {", ".join(unknown)}; '
                 f'it has {", ".join(names)}'
             )
+
+
+@contextmanager
+def keep_statistics(module):
+    """Batch norms inside keep their running statistics: those of a map computed anew count once."""
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
 
 
 def arch_settings(archs, arch):

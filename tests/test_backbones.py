@@ -148,6 +148,8 @@ def test_checkpointing_changes_nothing(name):
         results.append(gradients(net.train(), x))
     for parameter, grad in results[0].items():
         assert torch.allclose(grad, results[1][parameter], atol=1e-6), parameter
+    for (statistic, one), two in zip(plain.named_buffers(), saving.buffers(), strict=True):
+        assert 'running' not in statistic or torch.allclose(one, two), statistic
 
 
 @every_class
