@@ -2,7 +2,8 @@
 
 Paper: https://arxiv.org/abs/2106.01401. Official code: allenai/container, which has `light` alone;
 this file equals it. `full` and `pam` are reconstructions from the paper, without weights: their
-widths are those of `light`, and the MLP ratio of 4 fits the paper's 22.1 M parameters and 8.1 G.
+widths are those of `light`, and the MLP ratio of 4 fits the paper's 22.1 M parameters and 8.1 G. The
+tables of `pam` are in the last two stages; in the first, one would have 157 M numbers a block.
 Any input size: images are padded to a multiple of 4, and odd maps to even ones.
 """
 
@@ -25,12 +26,25 @@ from ..registry import MODELS
 from ..weights import container as weights
 
 ARCHS = {
-    'light': dict(mlp_ratios=(8, 8, 4, 4), mixers=('static', 'static', 'static', 'mixed')),
-    'full': dict(mlp_ratios=(4, 4, 4, 4), mixers=('mixed', 'mixed', 'mixed', 'mixed')),
-    'pam': dict(mlp_ratios=(4, 4, 4, 4), mixers=('static', 'static', 'pam', 'pam')),
+    'light': dict(
+        dims=(64, 128, 320, 512),
+        depths=(3, 4, 8, 3),
+        mlp_ratios=(8, 8, 4, 4),
+        mixers=('static', 'static', 'static', 'mixed'),
+    ),
+    'full': dict(
+        dims=(64, 128, 320, 512),
+        depths=(3, 4, 8, 3),
+        mlp_ratios=(4, 4, 4, 4),
+        mixers=('mixed', 'mixed', 'mixed', 'mixed'),
+    ),
+    'pam': dict(
+        dims=(64, 128, 320, 512),
+        depths=(3, 4, 8, 3),
+        mlp_ratios=(4, 4, 4, 4),
+        mixers=('static', 'static', 'pam', 'pam'),
+    ),
 }
-for numbers in ARCHS.values():
-    numbers.update(dims=(64, 128, 320, 512), depths=(3, 4, 8, 3))
 HEADS = 16
 
 
@@ -143,7 +157,7 @@ class Container(Backbone):
     def __init__(
         self, arch='light', *, pretrain_size=224, in_channels=3, drop_path_rate=0.1, **common
     ):
-        mlp_ratios, mixers, dims, depths = arch_settings(self.archs, arch)
+        dims, depths, mlp_ratios, mixers = arch_settings(self.archs, arch)
         downs = [None, *(Downsample(*pair) for pair in pairwise(dims))]
         rates = drop_path_rates(drop_path_rate, depths)
         sizes = [pretrain_size // stride for stride in self.strides]

@@ -25,15 +25,13 @@ from ..registry import MODELS
 from ..weights import maxvit as weights
 
 ARCHS = {
-    'tiny': dict(dims=(64, 128, 256, 512), depths=(2, 2, 5, 2), stem=64),
-    'small': dict(dims=(96, 192, 384, 768), depths=(2, 2, 5, 2), stem=64),
-    'base': dict(dims=(96, 192, 384, 768), depths=(2, 6, 14, 2), stem=64),
-    'large': dict(dims=(128, 256, 512, 1024), depths=(2, 6, 14, 2), stem=128),
-    'xlarge': dict(dims=(192, 384, 768, 1536), depths=(2, 6, 14, 2), stem=192),
-    'tiny_tv': dict(dims=(64, 128, 256, 512), depths=(2, 2, 5, 2), stem=64),
+    'tiny': dict(dims=(64, 128, 256, 512), depths=(2, 2, 5, 2), stem=64, parts='tensorflow'),
+    'small': dict(dims=(96, 192, 384, 768), depths=(2, 2, 5, 2), stem=64, parts='tensorflow'),
+    'base': dict(dims=(96, 192, 384, 768), depths=(2, 6, 14, 2), stem=64, parts='tensorflow'),
+    'large': dict(dims=(128, 256, 512, 1024), depths=(2, 6, 14, 2), stem=128, parts='tensorflow'),
+    'xlarge': dict(dims=(192, 384, 768, 1536), depths=(2, 6, 14, 2), stem=192, parts='tensorflow'),
+    'tiny_tv': dict(dims=(64, 128, 256, 512), depths=(2, 2, 5, 2), stem=64, parts='torchvision'),
 }
-for name, numbers in ARCHS.items():
-    numbers['parts'] = 'torchvision' if name == 'tiny_tv' else 'tensorflow'
 HEAD = 32  # channels
 
 batch_norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)

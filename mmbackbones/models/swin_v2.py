@@ -29,15 +29,25 @@ from ..weights import swin_v2 as weights
 # Huge and giant have no public weights. Their heads are not in the paper, these are mmpretrain's;
 # `norm_every` says after how many blocks of a stage the main branch is normed, for stability.
 ARCHS = {
-    'tiny': dict(dims=(96, 192, 384, 768), depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
-    'small': dict(dims=(96, 192, 384, 768), depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
-    'base': dict(dims=(128, 256, 512, 1024), depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),
-    'large': dict(dims=(192, 384, 768, 1536), depths=(2, 2, 18, 2), heads=(6, 12, 24, 48)),
-    'huge': dict(dims=(352, 704, 1408, 2816), depths=(2, 2, 18, 2), heads=(8, 16, 32, 64)),
-    'giant': dict(dims=(512, 1024, 2048, 4096), depths=(2, 2, 42, 4), heads=(16, 32, 64, 128)),
+    'tiny': dict(
+        dims=(96, 192, 384, 768), depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), norm_every=None
+    ),
+    'small': dict(
+        dims=(96, 192, 384, 768), depths=(2, 2, 18, 2), heads=(3, 6, 12, 24), norm_every=None
+    ),
+    'base': dict(
+        dims=(128, 256, 512, 1024), depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), norm_every=None
+    ),
+    'large': dict(
+        dims=(192, 384, 768, 1536), depths=(2, 2, 18, 2), heads=(6, 12, 24, 48), norm_every=None
+    ),
+    'huge': dict(
+        dims=(352, 704, 1408, 2816), depths=(2, 2, 18, 2), heads=(8, 16, 32, 64), norm_every=6
+    ),
+    'giant': dict(
+        dims=(512, 1024, 2048, 4096), depths=(2, 2, 42, 4), heads=(16, 32, 64, 128), norm_every=6
+    ),
 }
-for name, numbers in ARCHS.items():
-    numbers['norm_every'] = 6 if name in ('huge', 'giant') else None
 
 
 class LogBias(nn.Module):
