@@ -138,6 +138,18 @@ def test_container_as_its_training_saved_it(tmp_path):
     assert load_checkpoint(Container('light'), path).format == 'official'
 
 
+def test_swin_v2_as_simmim_saved_it(tmp_path):
+    """Self-supervised pretraining: an encoder with older names, a decoder, no classifier."""
+    state = Recording('swinv2_tiny_w8_cls').state_dict()
+    rest = ('head.weight', 'head.bias')
+    encoder = {k.replace('cpb_mlp', 'rpe_mlp'): t for k, t in state.items() if k not in rest}
+    decoder = {'decoder.0.weight': torch.zeros(1), 'encoder.mask_token': torch.zeros(1)}
+    path = save(tmp_path, dict(model=prefixed(encoder, 'encoder.') | decoder))
+    report = load_checkpoint(SwinTransformerV2('tiny'), path)
+    assert (report.format, report.resized) == ('official', [])
+    assert {'decoder.0.weight', 'mask_token'} <= set(report.dropped)
+
+
 def test_tables_of_maxvit_are_resized_when_loaded_or_in_each_forward_pass(tmp_path):
     path = save(tmp_path, Recording('maxvit_tiny_224_timm').state_dict())
     once, always = (MaxViT('tiny', window_size=12, pretrained_window_size=w) for w in (None, 7))

@@ -2,8 +2,8 @@
 
 Paper: https://arxiv.org/abs/2106.01401. Official code: allenai/container, which has `light` alone;
 this file equals it. `full` and `pam` are reconstructions from the paper, without weights: their
-widths are those of `light`, and the MLP ratio of 4 fits the paper's 22.1 M parameters and 8.1 G. The
-tables of `pam` are in the last two stages; in the first, one would have 157 M numbers a block.
+widths are those of `light`, and the MLP ratio of 4 fits the paper's 22.1 M parameters and 8.1 G.
+The tables of `pam` are in the last two stages; in the first, one would have 157 M numbers a block.
 Any input size: images are padded to a multiple of 4, and odd maps to even ones.
 """
 

@@ -27,8 +27,8 @@ def split_bias(tensors):
     return split
 
 
-BIAS = (r'attn\.cpb_mlp', 'attn.bias.cpb_mlp')
-DROPS = (*OFFICIAL_DROPS, r'relative_coords_table$')
+BIAS = (r'attn\.(cpb|rpe)_mlp', 'attn.bias.cpb_mlp')  # early files of SimMIM say rpe
+DROPS = (*OFFICIAL_DROPS, r'relative_coords_table$', r'^mask_token$')
 MM_NAMES = [rename for rename in MM_RENAMES if rename[1] is not next_stage]
 
 FORMATS = (
