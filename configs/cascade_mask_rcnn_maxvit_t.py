@@ -18,7 +18,7 @@ _base_ = [
 pretrained = 'https://huggingface.co/timm/maxvit_tiny_tf_224.in1k/resolve/main/model.safetensors'
 strides = [8, 16, 32, 64, 128]
 model = dict(
-    # The published weights were trained on images from -1 to 1, as timm has it for all of them.
+    # timm has it so for all of these weights; the authors' own evaluation at 224 had ImageNet's.
     data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
     backbone=dict(
         type='mmbackbones.MaxViT',
