@@ -42,5 +42,7 @@ setup(
             'tqdm',
         ],
         'test': ['pytest', 'ruff'],
+        # Only to measure against; on a CPU build of torch, torchvision must be one as well.
+        'bench': ['timm', 'torchvision'],
     },
 )

@@ -1,0 +1,93 @@
+"""The benchmark measures, shows and keeps; peers that need other packages are left out."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from benchmark import activations, shapes
+from benchmark_peers import PEERS, ours, plain, plain_container
+
+from mmbackbones.registry import MODELS
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, str(ROOT / 'tools/benchmark.py'), *map(str, arguments)],
+        env=dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1'),
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_it_measures_shows_and_keeps(tmp_path):
+    out = tmp_path / 'figures.json'
+    small = ('--shape', '32x64', '--stream', 2, '--rounds', 3, '--mode', 'training')
+    done = run('Container', '--peers', 'paper', *small, '--out', out)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 'share of matmul rate' in done.stdout
+    kept = json.loads(out.read_text())
+    assert set(kept['figures']) == {'ours', 'paper'}
+    assert kept['machine']['torch'] == torch.__version__
+    for row in kept['figures'].values():
+        assert len(row['seconds']) == len(row['ratios']) == 3
+        assert min(row['median'], row['share'], row['activations'], row['peak']) > 0
+    assert kept['figures']['ours']['ratio'] == 1
+    assert cv2.imread(str(out.with_suffix('.png'))).std() > 5
+
+
+def test_what_it_does_not_know_is_named():
+    done = run('DaViT', '--peers', 'keras')
+    assert done.returncode == 1
+    assert 'DaViT has no peer keras; it has ours, plain, timm, mmpretrain' in done.stderr
+
+
+def test_every_class_has_a_peer():
+    assert set(PEERS) == set(MODELS.module_dict)
+
+
+@pytest.mark.parametrize('name', ['SwinTransformer', 'Container'])
+def test_plain_peers_do_the_same_work(name):
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        shapes_ = [[out.shape for out in net(x)] for net in (ours(name), plain(name))]
+        paper = [out.shape for out in plain_container()(x)]
+    assert shapes_[0] == shapes_[1]
+    assert name != 'Container' or paper == shapes_[0]
+    counts = [sum(p.numel() for p in net.parameters()) for net in (ours(name), plain(name))]
+    assert counts[0] == counts[1]
+
+
+def test_the_paper_block_has_the_parameters_of_ours():
+    """But for the mixing weight, which it has in every block."""
+    numbers = [
+        sum(p.numel() for p in net.parameters()) for net in (ours('Container'), plain_container())
+    ]
+    assert numbers[1] - numbers[0] == 3 + 4 + 8
+
+
+def test_a_stream_has_different_shapes_of_equal_size():
+    class Arguments:
+        stream, shape = 20, (800, 1200)
+
+    found = shapes(Arguments)
+    assert len(set(found)) == 20
+    assert all(abs(h * w / (800 * 1200) - 1) < 0.01 for h, w in found)
+
+
+def test_activations_count_each_storage_once_and_no_parameters():
+    net = torch.nn.Linear(8, 8)
+
+    def forward(x):
+        y = net(x)
+        return (y.exp() * y[:, :4].exp().repeat(1, 2)).sum()
+
+    forward.net = net
+    kept = activations(forward, torch.randn(2, 8))
+    assert 0 < kept <= 5 * 2 * 8 * 4

@@ -1,0 +1,273 @@
+"""Time and memory of a backbone and of its peers, alternating in one process.
+
+Every round runs every contestant once; what counts is the median of the rounds' ratios, peer over
+ours, so that a noisy machine slows both sides alike. The share says how much of the machine's own
+measured rate of matrix products the backbone reaches.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import matplotlib
+import torch
+from benchmark_peers import PEERS, ours, plain
+from get_flops import count
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from mmbackbones.registry import MODELS
+
+# glibc gives every tensor above 32 MB back at once, and the next one is zeroed by the kernel again.
+KEEP_PAGES = dict(
+    MALLOC_MMAP_THRESHOLD_='4294967296',
+    MALLOC_TRIM_THRESHOLD_='17179869184',
+    MALLOC_TOP_PAD_='268435456',
+)
+DTYPES = dict(float32=None, bfloat16=torch.bfloat16, float16=torch.float16)
+
+
+def shape(text):
+    """'896x1344' -> (896, 1344)."""
+    height, width = text.split('x')
+    return int(height), int(width)
+
+
+def parse():
+    """The arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='example: python tools/benchmark.py DaViT --shape 896x1344 --out davit.json',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('name', choices=sorted(PEERS), help='a class, at its tiny size')
+    parser.add_argument('--peers', nargs='+', help='of timm torchvision mmdet ... plain [all]')
+    parser.add_argument('--options', default='{}', help='our arguments as JSON')
+    parser.add_argument('--shape', type=shape, default=(896, 1344), metavar='HxW')
+    parser.add_argument('--stream', type=int, default=0, help='so many different shapes instead')
+    parser.add_argument('--batch', type=int, default=1)
+    parser.add_argument('--mode', choices=('inference', 'training'), default='inference')
+    parser.add_argument('--dtype', choices=sorted(DTYPES), default='float32', help='of autocast')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    parser.add_argument('--rounds', type=int, default=9)
+    parser.add_argument('--compile', action='store_true', help='torch.compile everybody')
+    parser.add_argument('--keep-pages', action='store_true', help='an allocator that keeps memory')
+    parser.add_argument('--out', type=Path, help='a .json file; a .png with the same name lies by')
+    parser.add_argument('--peak-of', help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def builders(args):
+    """{contestant: function that builds it}, ours first."""
+    options = json.loads(args.options)
+    peers = {
+        'ours': lambda: ours(args.name, **options),
+        'plain': lambda: plain(args.name, **options),
+    }
+    for peer, build in PEERS[args.name].items():
+        peers[peer] = lambda build=build: build(args.shape)
+    chosen = args.peers or [name for name in peers if name != 'ours']
+    if unknown := set(chosen) - set(peers):
+        sys.exit(f'{args.name} has no peer {", ".join(unknown)}; it has {", ".join(peers)}')
+    return {name: peers[name] for name in ('ours', *chosen)}
+
+
+def shapes(args):
+    """The one shape, or a stream of different ones with as many pixels, in random order."""
+    if not args.stream:
+        return [args.shape]
+    height, width = args.shape
+    random = torch.randperm(args.stream, generator=torch.Generator().manual_seed(0))
+    aspects = torch.linspace(0.5, 2, args.stream)[random].sqrt().tolist()
+    side = (height * width) ** 0.5
+    return [(round(side / aspect), round(side * aspect)) for aspect in aspects]
+
+
+def contestant(build, args):
+    """A function that runs one image: forward, and in training backward too."""
+    net = build().to(args.device).train(args.mode == 'training')
+    net = torch.compile(net) if args.compile else net
+    dtype = DTYPES[args.dtype]
+
+    def run(image):
+        with torch.autocast(args.device, dtype or torch.bfloat16, enabled=dtype is not None):
+            outs = net(image)
+            loss = sum(out.float().mean() for out in outs)
+        if args.mode == 'training':
+            loss.backward()
+            net.zero_grad()
+
+    run.net = net
+    return torch.no_grad()(run) if args.mode == 'inference' else run
+
+
+def seconds(run, image):
+    """How long one run takes."""
+    start = time.perf_counter()
+    run(image)
+    if image.is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def measure(runs, images, rounds):
+    """{contestant: seconds per round}, over all images; the order turns round by round."""
+    for image in tqdm(images, desc='warm-up', leave=False):
+        for run in runs.values():
+            seconds(run, image)
+    times, order = {name: [] for name in runs}, list(runs)
+    for _ in tqdm(range(rounds), desc='rounds', leave=False):
+        for name in order:
+            times[name].append(sum(seconds(runs[name], image) for image in images))
+        order.reverse()
+    return times
+
+
+def matmul_rate(device, dtype, size=2048, rounds=7):
+    """FLOPs per second of a large matrix product, the best of some rounds."""
+    a, b = (torch.rand(size, size, device=device, dtype=dtype) for _ in range(2))
+    fastest = min(seconds(lambda a: a @ b, a) for _ in range(rounds))
+    return 2 * size**3 / fastest
+
+
+def activations(run, image):
+    """Bytes that forward keeps for backward, each storage once, without the parameters."""
+    own = {p.untyped_storage().data_ptr() for p in run.net.parameters()}
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        run(image)
+    return sum(kept.values())
+
+
+def peak(build, args):
+    """Bytes that one run needs at most beside what was there before."""
+    run, image = contestant(build, args), torch.rand(args.batch, 3, *args.shape, device=args.device)
+    if image.is_cuda:
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        run(image)
+        return torch.cuda.max_memory_allocated() - before
+    before = memory('VmRSS')
+    run(image)
+    return memory('VmHWM') - before
+
+
+def memory(kind):
+    """Bytes of this process as Linux counts them."""
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(kind))
+
+
+def peak_of(name):
+    """`peak` of a contestant, in a process of its own."""
+    command = [sys.executable, *sys.argv, '--peak-of', name]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return int(done.stdout) if done.returncode == 0 else None
+
+
+def results(args, build):
+    """{contestant: figures}."""
+    images = [torch.rand(args.batch, 3, *s, device=args.device) for s in shapes(args)]
+    runs = {name: contestant(function, args) for name, function in build.items()}
+    times = measure(runs, images, args.rounds)
+    flops, pixels = 2 * work(args, images), sum(image[:, 0].numel() for image in images)
+    rate = matmul_rate(args.device, DTYPES[args.dtype] or torch.float32)
+    figures = {}
+    for name, own in times.items():
+        ratios = [theirs / mine for theirs, mine in zip(own, times['ours'], strict=True)]
+        median = statistics.median(own)
+        figures[name] = dict(
+            seconds=own,
+            median=median,
+            ratios=ratios,
+            ratio=statistics.median(ratios),
+            nanoseconds_per_pixel=1e9 * median / pixels,
+            share=flops / median / rate,
+            activations=activations(runs[name], images[0]) if args.mode == 'training' else None,
+            peak=peak_of(name),
+        )
+    return figures
+
+
+def work(args, images):
+    """Multiplications with addition of our own backbone, thrice that in training."""
+    with torch.device('meta'):
+        net = MODELS.get(args.name)(**json.loads(args.options)).eval()
+    total = sum(count(lambda: net(image.to('meta')))['Global'] for image in images)  # noqa: B023
+    return total * (3 if args.mode == 'training' else 1)
+
+
+def show(figures, title):
+    """A table on the terminal."""
+    table = Table(title=title)
+    for column in ('', 'median ms', 'times ours', 'share of matmul rate', 'kept MB', 'peak MB'):
+        table.add_column(column, justify='left' if not column else 'right')
+    for name, row in figures.items():
+        sizes = [f'{row[key] / 1e6:,.0f}' if row[key] else '-' for key in ('activations', 'peak')]
+        times = (f'{1e3 * row["median"]:,.0f}', f'{row["ratio"]:.2f}', f'{row["share"]:.0%}')
+        table.add_row(name, *times, *sizes)
+    Console(width=100).print(table)
+
+
+def keep(figures, machine, title, path):
+    """Write the figures and a plot of all ratios."""
+    path.write_text(json.dumps(dict(title=title, machine=machine, figures=figures), indent=1))
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    names = [name for name in figures if name != 'ours']
+    figure, axes = pyplot.subplots(figsize=(6, 1 + 0.5 * len(names)), layout='constrained')
+    axes.boxplot([figures[name]['ratios'] for name in names], orientation='horizontal')
+    axes.set_yticks(range(1, len(names) + 1), names)
+    axes.axvline(1, color='grey')
+    axes.set_xlabel('time over ours')
+    axes.set_title(title, fontsize='small')
+    figure.savefig(path.with_suffix('.png'), dpi=150)
+
+
+def machine(args):
+    """What the figures belong to."""
+    lines = Path('/proc/cpuinfo').read_text().splitlines() if Path('/proc/cpuinfo').exists() else []
+    cpu = next((line.split(':')[1].strip() for line in lines if 'model name' in line), 'unknown')
+    gpu = torch.cuda.get_device_name() if args.device.startswith('cuda') else None
+    kept = 'MALLOC_TOP_PAD_' in os.environ
+    return dict(cpu=cpu, gpu=gpu, threads=args.threads, torch=torch.__version__, keeps_pages=kept)
+
+
+def main():
+    """Measure, show and keep."""
+    args = parse()
+    if args.keep_pages and 'MALLOC_TOP_PAD_' not in os.environ:
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **KEEP_PAGES})
+    torch.set_num_threads(args.threads)
+    build = builders(args)
+    if args.peak_of:
+        print(peak(build[args.peak_of], args))
+        return
+    size = f'{args.stream} shapes around ' * bool(args.stream) + '{} x {}'.format(*args.shape)
+    title = f'{args.name} {args.options}, {args.mode}, {size}, batch {args.batch}, {args.dtype}'
+    try:
+        figures = results(args, build)
+    except ImportError as error:
+        sys.exit(f'{error.name} is not installed: pip install -e ".[bench]", or choose --peers')
+    show(figures, title)
+    if args.out:
+        keep(figures, machine(args), title, args.out)
+
+
+if __name__ == '__main__':
+    main()
