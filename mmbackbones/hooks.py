@@ -2,6 +2,7 @@
 
 from mmengine.hooks import Hook
 from mmengine.runner import set_random_seed
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .registry import HOOKS
 
@@ -16,3 +17,19 @@ class RepeatableHook(Hook):
 
     def before_train_epoch(self, runner):
         set_random_seed(runner.seed + runner.iter)
+
+
+@HOOKS.register_module()
+class BatchNormMomentumHook(Hook):
+    """Sets the momentum of all batch norms, for trainings that are short.
+
+    At MaxViT's 0.01, running statistics are still a third of what they began as after 100 steps.
+    """
+
+    def __init__(self, momentum=0.1):
+        self.momentum = momentum
+
+    def before_train(self, runner):
+        for module in runner.model.modules():
+            if isinstance(module, _BatchNorm):
+                module.momentum = self.momentum

@@ -23,7 +23,10 @@ def to_demo(cfg):
     shrink_model(cfg.model, demo.size)
     cfg.load_from = None
     cfg.randomness = dict(seed=0)
-    cfg.custom_hooks = [dict(type='mmbackbones.RepeatableHook')]
+    cfg.custom_hooks = [
+        dict(type='mmbackbones.RepeatableHook'),
+        dict(type='mmbackbones.BatchNormMomentumHook', momentum=0.1),
+    ]
 
 
 def use_data(cfg, split, demo):
