@@ -99,27 +99,30 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, dim, hidden):
         super().__init__()
-        self.fc1, self.fc2 = nn.Conv2d(dim, hidden, 1), nn.Conv2d(hidden, dim, 1)
+        self.fc1, self.fc2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
 
     def forward(self, x):
-        mean = x.mean((2, 3), keepdim=True)
-        return x * self.fc2(F.silu(self.fc1(mean))).sigmoid()
+        scale = self.fc2(F.silu(self.fc1(x.mean((2, 3))))).sigmoid()
+        return x * scale[:, :, None, None]
 
 
 class MBConv(nn.Module):
-    """Inverted bottleneck, normed in front: (B, H, W, C) -> (B, H / stride, W / stride, dim)."""
+    """Inverted bottleneck, normed in front: (B, H, W, C) -> (B, H / stride, W / stride, dim).
+
+    Its 1 x 1 convolutions are linear layers here, which need no other layout.
+    """
 
     def __init__(self, in_dim, dim, stride, drop_path, parts):
         super().__init__()
         hidden = 4 * dim
         depthwise = parts.strided if stride == 2 else partial(nn.Conv2d, kernel_size=3, padding=1)
         self.pre_norm = batch_norm(in_dim)
-        self.conv1_1x1 = nn.Conv2d(in_dim, hidden, 1, bias=False)
+        self.conv1_1x1 = nn.Linear(in_dim, hidden, bias=False)
         self.norm1, self.act1 = batch_norm(hidden), parts.act()
         self.conv2_kxk = depthwise(hidden, hidden, groups=hidden, bias=False)
         self.norm2, self.act2 = batch_norm(hidden), parts.act()
         self.se = SqueezeExcite(hidden, dim // 4)
-        self.conv3_1x1 = nn.Conv2d(hidden, dim, 1)
+        self.conv3_1x1 = nn.Linear(hidden, dim)
         self.drop_path = DropPath(drop_path)
         self.shortcut = nn.Identity()
         if stride == 2:
@@ -127,10 +130,10 @@ class MBConv(nn.Module):
 
     def forward(self, x):
         x = x.permute(0, 3, 1, 2)
-        y = self.act1(self.norm1(self.conv1_1x1(self.pre_norm(x))))
-        y = self.act2(self.norm2(self.conv2_kxk(y)))
-        y = self.drop_path(self.conv3_1x1(self.se(y)))
-        return (self.shortcut(x) + y).permute(0, 2, 3, 1)
+        y = self.conv1_1x1(self.pre_norm(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        y = self.conv2_kxk(self.act1(self.norm1(y)))
+        y = self.se(self.act2(self.norm2(y))).permute(0, 2, 3, 1)
+        return self.shortcut(x).permute(0, 2, 3, 1) + self.drop_path(self.conv3_1x1(y))
 
 
 class Stem(nn.Module):

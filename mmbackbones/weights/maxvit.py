@@ -24,6 +24,8 @@ def rescale_queries(qkv):
     return torch.cat([qkv[:dim] * (32 / dim) ** 0.5, qkv[dim:]])
 
 
+LINEAR = (r'(conv[13]_1x1|se\.fc[12])\.weight', lambda tensor: tensor.flatten(1))
+
 FORMATS = (
     Format(
         'timm',
@@ -34,7 +36,7 @@ FORMATS = (
             (r'attn\.rel_pos\.', 'attn.bias.'),
         ),
         drops=(r'^head\.',),
-        converts=((r'relative_position_bias_table', from_key_to_query),),
+        converts=((r'relative_position_bias_table', from_key_to_query), LINEAR),
     ),
     Format(
         'torchvision',
@@ -64,6 +66,6 @@ FORMATS = (
             (r'mlp_layer\.3', 'mlp.fc2'),
         ),
         drops=(r'relative_position_index$', r'^classifier\.'),
-        converts=((r'attn\.qkv\.', rescale_queries),),
+        converts=((r'attn\.qkv\.', rescale_queries), LINEAR),
     ),
 )
