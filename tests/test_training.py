@@ -80,8 +80,12 @@ def test_every_config_takes_a_step_on_the_demo_set(path, tmp_path_factory):
     optimizer = runner.build_optim_wrapper(cfg.optim_wrapper)
     model = runner.model.train()
     weight = next(model.backbone.stem.parameters())
-    before = weight.clone()
+    before, idle = weight.clone(), {n for n, p in model.named_parameters() if p.requires_grad}
+    for parameter, p in model.named_parameters():
+        if p.requires_grad:
+            p.register_post_accumulate_grad_hook(lambda _, n=parameter: idle.discard(n))
     losses = model.train_step(batch, optimizer)
+    assert not idle  # distributed training waits for every gradient
     assert all(value.isfinite().all() for value in losses.values())
     assert not torch.equal(before, weight)
 

@@ -259,7 +259,8 @@ def main():
         print(peak(build[args.peak_of], args))
         return
     size = f'{args.stream} shapes around ' * bool(args.stream) + '{} x {}'.format(*args.shape)
-    title = f'{args.name} {args.options}, {args.mode}, {size}, batch {args.batch}, {args.dtype}'
+    name = f'{args.name} {args.options}'.removesuffix(' {}')
+    title = f'{name}, {args.mode}, {size}, batch {args.batch}, {args.dtype}'
     try:
         figures = results(args, build)
     except ImportError as error:
