@@ -23,7 +23,8 @@ class RepeatableHook(Hook):
 class BatchNormMomentumHook(Hook):
     """Sets the momentum of all batch norms, for trainings that are short.
 
-    At MaxViT's 0.01, running statistics are still a third of what they began as after 100 steps.
+    At MaxViT's 0.01, running statistics are still a third of what they began as after 100 steps,
+    and 33 norms in a row multiply what is missing.
     """
 
     def __init__(self, momentum=0.1):

@@ -25,7 +25,7 @@ def to_demo(cfg):
     cfg.randomness = dict(seed=0)
     cfg.custom_hooks = [
         dict(type='mmbackbones.RepeatableHook'),
-        dict(type='mmbackbones.BatchNormMomentumHook', momentum=0.1),
+        dict(type='mmbackbones.BatchNormMomentumHook', momentum=0.3),
     ]
 
 
