@@ -1,0 +1,88 @@
+"""Layers that keep less for backward: what is cheap is done twice."""
+
+from contextlib import nullcontext
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Recomputed(torch.autograd.Function):
+    """operation(prelude(x, *own), *others), which keeps x and does the cheap prelude again.
+
+    `parts` are the prelude, the operation, gradient(grad, prelude's result, *others) for a tuple of
+    what is behind `grad`, and how many tensors are `own`.
+    """
+
+    @staticmethod
+    def forward(ctx, parts, x, *tensors):
+        prelude, operation, _, count = ctx.parts = parts
+        ctx.own, ctx.precision = tensors[:count], precision_of(x)
+        ctx.save_for_backward(x, *tensors[count:])
+        return operation(prelude(x, *ctx.own), *tensors[count:])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        prelude, _, gradient, _ = ctx.parts
+        x, *others = ctx.saved_tensors
+        wants = ctx.needs_input_grad[1 : len(ctx.own) + 2]
+        # Parameters stay what they are, as modules hold them; of all else the graph must end here.
+        inputs = [t if t.is_leaf else t.detach().requires_grad_() for t in ctx.own]
+        inputs = [x.detach().requires_grad_(wants[0]), *inputs]
+        with ctx.precision():
+            with torch.enable_grad():
+                y = prelude(*inputs)
+            grad, *of_others = gradient(grad, y.detach(), *others)
+        wanted = [t for t, want in zip(inputs, wants, strict=True) if want]
+        found = wanted and torch.autograd.grad(y, wanted, grad.to(y.dtype), allow_unused=True)
+        found = iter(found)
+        return None, *(next(found) if want else None for want in wants), *of_others
+
+
+def precision_of(x):
+    """A function that gives the autocast of now, on the device of x, again."""
+    kind = x.device.type
+    if not torch.amp.is_autocast_available(kind):
+        return nullcontext
+    dtype, enabled = torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
+    return lambda: torch.autocast(kind, dtype, enabled)
+
+
+class Prelude:
+    """function(x, *own), for those who may call it again in backward."""
+
+    def __init__(self, function, own=()):
+        self.function, self.own = function, own
+
+    @classmethod
+    def of(cls, function):
+        """A module is one as well."""
+        if isinstance(function, cls):
+            return function
+        return cls(lambda x, *_: function(x), list(function.parameters()))
+
+
+def recomputed(prelude, operation, gradient, x, *others):
+    """operation(prelude of x, *others), in training by `Recomputed`."""
+    prelude = Prelude.of(prelude)
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return operation(prelude.function(x, *prelude.own), *others)
+    parts = prelude.function, operation, gradient, len(prelude.own)
+    return Recomputed.apply(parts, x, *prelude.own, *others)
+
+
+def linear_gradient(grad, x, weight, bias):
+    """Gradients of x, weight and bias."""
+    rows, grads = x.flatten(0, -2), grad.flatten(0, -2)
+    own = None if bias is None else grads.sum(0)
+    return grad @ weight, grads.mT @ rows, own
+
+
+class Linear(nn.Linear):
+    """A linear layer behind a cheap module, a norm or an activation, whose output is not kept."""
+
+    def forward(self, x, prelude=None):
+        if prelude is None:
+            return super().forward(x)
+        return recomputed(prelude, F.linear, linear_gradient, x, self.weight, self.bias)
