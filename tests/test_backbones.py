@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import mmbackbones
+from mmbackbones.layers import bands
 from mmbackbones.registry import MODELS
 
 DIMS, DEPTHS, HEADS = (16, 32, 64, 128), (2, 2, 2, 2), (1, 2, 4, 8)
@@ -126,6 +127,29 @@ def test_one_image_does_not_know_of_another(name):
     x = torch.randn(2, 3, 61, 97)
     for both, alone in zip(net(x), net(x[1:]), strict=True):
         assert torch.allclose(both[1:], alone, atol=1e-5)
+
+
+@every_class
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('size', [(56, 64), (61, 97), (130, 30)])
+def test_bands_change_nothing(name, size, training, monkeypatch):
+    net = build(name).double().train(training)
+    x = torch.randn(2, 3, *size, dtype=torch.double, requires_grad=True)
+    state = {key: value.clone() for key, value in net.state_dict().items()}
+    results = []
+    for numbers in (1, 2**9, 2**30):  # a row or a row of windows at a time, some, all at once
+        monkeypatch.setattr(bands, 'BAND', numbers)
+        net.load_state_dict(state)
+        outs = net(x)
+        with torch.no_grad():
+            outs = outs, net(x)
+        loss = sum(out.square().mean() for out in outs[0])
+        grads = torch.autograd.grad(loss, [x, *net.parameters()])
+        statistics = [value.double() for value in net.state_dict().values()]
+        results.append([*outs[0], *outs[1], *grads, *statistics])
+    for few in results[:2]:
+        for got, want in zip(few, results[2], strict=True):
+            assert (got - want).abs().max() <= 1e-5 * (1e-2 + want.abs().max())
 
 
 @every_class

@@ -7,11 +7,15 @@ from .attention import (
     WindowAttention,
     fused_attention,
 )
+from .bands import add_branch, in_cache, join, row_bands, token_bands, whole_map
 from .block import Block, DropPath, Mlp, drop_path_rates
+from .conv import Rows, SameConv2d, convolution, folded
 from .embed import ChannelsFirst, PatchEmbed, PatchMerging, pad_image
+from .norm import affine, settled, settles
 from .position import ConvPosition, RelativeBias, between_tokens
 from .precision import full_precision
-from .window import apart, grid_join, grid_runs, pad_to, window_join, window_runs
+from .recompute import Linear, Prelude, Recomputed, recomputed
+from .window import apart, grid_piece, grid_runs, pad_to, window_piece, window_runs
 
 __all__ = [
     'Attention',
@@ -20,21 +24,38 @@ __all__ = [
     'ConvPosition',
     'DropPath',
     'GridAttention',
+    'Linear',
     'MaskedWindowAttention',
     'Mlp',
     'PatchEmbed',
     'PatchMerging',
+    'Prelude',
+    'Recomputed',
     'RelativeBias',
+    'Rows',
+    'SameConv2d',
     'WindowAttention',
+    'add_branch',
+    'affine',
     'apart',
     'between_tokens',
+    'convolution',
     'drop_path_rates',
+    'folded',
     'full_precision',
     'fused_attention',
-    'grid_join',
+    'grid_piece',
     'grid_runs',
+    'in_cache',
+    'join',
     'pad_image',
     'pad_to',
-    'window_join',
+    'recomputed',
+    'row_bands',
+    'settled',
+    'settles',
+    'token_bands',
+    'whole_map',
+    'window_piece',
     'window_runs',
 ]

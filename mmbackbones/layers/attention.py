@@ -1,11 +1,17 @@
-"""Attention on PyTorch's fused kernels, forward and backward, on the CPU and on the GPU."""
+"""Attention on PyTorch's fused kernels, and inside windows."""
+
+from functools import partial
+from itertools import product
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .window import apart, grid_join, grid_runs, join, pad_to, window_join, window_runs
+from .bands import in_cache, join, row_bands, whole_map
+from .precision import full_precision
+from .recompute import Linear, Prelude, recomputed
+from .window import apart, grid_piece, grid_runs, pad_to, window_piece, window_runs
 
 # cuDNN plans anew for every shape, and multi-scale training brings a new number of windows with
 # almost every image.
@@ -13,140 +19,212 @@ CUDA_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPB
 CUDA_BATCH = 65535  # the fused kernels put batch items on a grid axis of this length
 
 
-class BiasGradient(torch.autograd.Function):
-    """Passes the output of an attention on, and works out the gradient of its bias in backward.
-
-    The fused CPU kernel refuses a bias that requires grad and PyTorch falls back to unfused
-    arithmetic, so the bias goes into the kernel detached and learns here, a few windows at a time.
-    """
-
-    chunk = 2**20  # logits at a time: bounds the memory, and more at once is not faster
-
-    @staticmethod
-    def forward(ctx, out, q, k, v, bias, scale):
-        ctx.save_for_backward(out, q, k, v, bias)
-        ctx.scale = scale
-        return out.view_as(out)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad):
-        *_, bias = tensors = ctx.saved_tensors
-        size = max(1, BiasGradient.chunk // bias[0].numel())
-        chunks = zip(grad.split(size), *(t.split(size) for t in tensors[:4]), strict=True)
-        total = torch.zeros_like(bias, dtype=torch.float)  # many small numbers add up
-        for chunk in chunks:
-            total += logit_gradient(*chunk, bias, ctx.scale).sum(0, keepdim=True)
-        return grad, None, None, None, total.to(bias.dtype), None
-
-
-def logit_gradient(grad, out, q, k, v, bias, scale):
-    """(B, heads, N, N): gradient of the logits of softmax(scale q k^T + bias) v, in float32."""
-    grad, out, q, k, v = (t.float() for t in (grad, out, q, k, v))
-    probability = torch.softmax((q * scale) @ k.mT + bias, -1)
-    return (grad @ v.mT).sub_((grad * out).sum(-1, keepdim=True)).mul_(probability)
-
-
 def fused_attention(q, k, v, bias=None, scale=None):
-    """Attention of (B, heads, N, C) with an additive (1, heads, N, N) bias that may learn."""
-    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    """Attention of (B, heads, N, C) with an additive (1, heads, N, N) bias."""
     bias = bias if bias is None else bias.to(q.dtype)
-    if q.is_cuda:
-        return cuda_attention(q, k, v, bias, scale)
-    if bias is None or not (torch.is_grad_enabled() and bias.requires_grad):
+    if not q.is_cuda:
+        # The CPU's fused kernel refuses a bias that learns, even where no gradient is wanted.
+        bias = bias if bias is None or torch.is_grad_enabled() else bias.detach()
         return F.scaled_dot_product_attention(q, k, v, bias, scale=scale)
-    out = F.scaled_dot_product_attention(q, k, v, bias.detach(), scale=scale)
-    return BiasGradient.apply(out, q, k, v, bias, scale)
-
-
-def cuda_attention(q, k, v, bias=None, scale=None):
-    """The same on the fused CUDA kernels, which take a bias that learns as it is."""
     parts = zip(*(t.split(CUDA_BATCH) for t in (q, k, v)), strict=True)
     with sdpa_kernel(CUDA_KERNELS):
         outs = [F.scaled_dot_product_attention(*part, bias, scale=scale) for part in parts]
-    return torch.cat(outs) if len(outs) > 1 else outs[0]
+    return join(outs, 0)
+
+
+def probabilities(q, k, bias, scale):
+    """(B, heads, N, N): how much of each key every query takes."""
+    logits = q @ (k * (q.shape[-1] ** -0.5 if scale is None else scale)).mT
+    return (logits if bias is None else logits.add_(bias)).softmax(-1)
+
+
+def attention_gradient(grad, q, k, v, bias=None, scale=None):
+    """Gradients of q, k, v and the bias, in float32, given that of `fused_attention`."""
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    with full_precision(q):  # many small numbers add up
+        grad, q, k, v = (t if t.dtype == torch.double else t.float() for t in (grad, q, k, v))
+        p = probabilities(q, k, bias, scale)
+        grad_logits = torch._softmax_backward_data(grad @ v.mT, p, -1, p.dtype)
+        own = None if bias is None else grad_logits.sum(0, keepdim=True)
+        return grad_logits @ k * scale, grad_logits.mT @ q * scale, p.mT @ grad, own
 
 
 class Attention(nn.Module):
     """Multi-head self-attention between all tokens of (B, H, W, C).
 
-    `bias` is a module that gives (1, heads, N, N) to add to the logits, or None.
+    `norm` is a module that each token goes through first.
     """
 
     scale = None  # of the logits; None is 1 / sqrt(channels of a head)
 
-    def __init__(self, dim, num_heads, bias=None, qkv_bias=True):
+    def __init__(self, dim, num_heads, qkv_bias=True):
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.qkv = Linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = nn.Linear(dim, dim)
-        self.bias = bias
+
+    def heads(self, tokens):
+        """(B, N, nC) -> n times (B, heads, N, C / heads)."""
+        count = tokens.shape[-1] // self.proj.in_features
+        return tokens.unflatten(-1, (count, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
 
     def attend(self, qkv, bias=None):
         """(B, N, 3C) -> (B, N, C)."""
-        q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = self.heads(qkv)
         return fused_attention(q, k, v, bias, self.scale).transpose(1, 2).flatten(2)
 
-    def forward(self, x):
-        bias = None if self.bias is None else self.bias()
-        return self.proj(self.attend(self.qkv(x).flatten(1, 2), bias)).view_as(x)
+    def bands(self, x):
+        """The bands of rows that can go without the others, see `add_branch`."""
+        return whole_map(x)
+
+    def forward(self, x, norm=None):
+        return self.proj(self.attend(self.qkv(x, norm).flatten(1, 2)).view_as(x))
 
 
 class WindowAttention(Attention):
     """Attention of (B, H, W, C) inside windows of size x size tokens, laid `shift` further.
 
+    `bias` is a module that gives (1, heads, N, N) to add to the logits, or None.
     Maps are padded with tokens that a zero would become, visible to the others, as the official
     detection code pads. A linear layer maps zero to its bias, so the padding comes after `qkv`.
     """
 
     hidden = -100.0  # added to the logits of tokens that must not see each other
+    chunk = 2**19  # logits at a time in backward
+    few = 64  # tokens up to which matrix products beat the CPU's fused kernel, inside a band
 
     def __init__(self, dim, num_heads, size, shift=0, bias=None, qkv_bias=True):
-        super().__init__(dim, num_heads, bias, qkv_bias)
-        self.size, self.shift = size, shift
+        super().__init__(dim, num_heads, qkv_bias)
+        self.size, self.shift, self.bias = size, shift, bias
 
-    def forward(self, x):
-        hw, bias = x.shape[1:3], None if self.bias is None else self.bias()
-        bands = []
-        for band, rows in self.runs(self.pad(self.project(x)), 1, hw):
-            runs = self.runs(band, 3, hw)
-            bands.append(join([self.inside(x, bias, rows, columns) for x, columns in runs], 3))
-        x = self.joined(join(bands, 1), hw)
-        return self.proj(x[:, : hw[0], : hw[1]].contiguous())
+    def forward(self, x, norm=None, bias=None, shift=None):
+        """Of a whole map, or of a band with its bias and how far its windows are laid."""
+        if shift is None:
+            *_, bias, shift = self.whole(x)
+        return self.proj(self.within(self.project(x, norm), bias, shift))
 
-    def project(self, x):
+    def whole(self, x):
+        """The map as a single band: its rows, the bias, how far the windows are laid each way."""
+        shift = self.shift_on(x.shape[1:3])
+        bias = None if self.bias is None else self.bias()
+        return [(0, x.shape[1])], bias, (shift, shift)
+
+    def bands(self, x):
+        """Bands of whole windows.
+
+        The rows between two windows' borders can be left out of a map and nothing changes for the
+        rest. So the rows at both ends, which a shift joins, are a map as well.
+        """
+        whole = [(start, stop)], bias, (shift, _) = self.whole(x)
+        end = shift + max(stop - shift, 0) // self.size * self.size
+        rows = row_bands(x, shift, end, self.size)
+        if len(rows) < 2:
+            return [whole]
+        ends = [each for each in ((start, shift), (end, stop)) if each[0] < each[1]]
+        bands = [([each], bias, (0, shift)) for each in rows]
+        return [*bands, (ends, bias, (shift, shift))] if ends else bands
+
+    def project(self, x, norm):
         """(B, H, W, C) -> (B, H, W, 3C): queries, keys and values."""
-        return self.qkv(x)
-
-    def pad(self, qkv):
-        """Make height and width multiples of the window."""
-        return pad_to(qkv, self.size, self.qkv.bias)
-
-    def runs(self, x, axis, hw):
-        """The windows along an axis (1 or 3) of a padded map that was `hw` tokens large."""
-        return window_runs(x, axis, self.size, self.shift_on(hw), x.shape[axis])
-
-    def joined(self, x, hw):
-        """(B, windows, size, windows, size, C) -> the padded map."""
-        return window_join(x, self.shift_on(hw))
+        return self.qkv(x, norm)
 
     def shift_on(self, hw):
         """How far the windows of a map of this size are laid."""
         return self.shift
 
-    def inside(self, qkv, bias, rows, columns):
-        """(B, windows, size, windows, size, 3C) -> the same with C, each window for itself."""
-        grid = qkv.transpose(2, 3)
-        tokens = grid.reshape(-1, self.size**2, qkv.shape[-1])
-        x = self.attend(tokens, self.masked(bias, rows, columns, qkv.dtype))
-        return x.reshape(*grid.shape[:-1], -1).transpose(2, 3)
+    def within(self, qkv, bias, shift):
+        """(B, H, W, 3C) -> (B, H, W, C)."""
+        hw = qkv.shape[1:3]
 
-    def masked(self, bias, rows, columns, dtype):
+        def attend(qkv, bias):
+            x = self.windowed(self.attend, [qkv], bias, shift, hw)
+            return x[:, : hw[0], : hw[1]].contiguous()
+
+        def gradient(grad, qkv, bias):
+            total = [0.0]
+            function = partial(self.attend_gradient, total)
+            grad = self.windowed(function, [qkv, pad_to(grad, self.size)], bias, shift, hw)
+            return grad, (None if bias is None else total[0])
+
+        own = self.of_prelude()
+        if not in_cache(qkv):
+            return attend(self.prelude(qkv, *own), bias)
+        return recomputed(Prelude(self.prelude, own), attend, gradient, qkv, bias)
+
+    def of_prelude(self):
+        """The parameters that `prelude` uses."""
+        return [] if self.qkv.bias is None else [self.qkv.bias]
+
+    def prelude(self, qkv, bias=None):
+        """Make height and width multiples of the window."""
+        return pad_to(qkv, self.size, bias)
+
+    def windowed(self, function, maps, bias, shift, hw):
+        """What function(bias, *tensors) gives for all windows, side by side on a map.
+
+        The tensors it takes are (windows, heads, N, C / heads), cut from (B, H, W, nC) maps; those
+        in the list that it gives, too. Before padding, the maps were `hw` large.
+        """
+        B, H, W, _ = maps[0].shape
+        runs = product(self.runs(H, shift[0], hw[0]), self.runs(W, shift[1], hw[1]))
+        canvas = None
+        for (rows, row_places), (columns, column_places) in runs:
+            tensors = [t for each in maps for t in self.cut(each, rows, columns)]
+            results = function(self.masked(bias, row_places, column_places, tensors[0]), *tensors)
+            if canvas is None:
+                heads = results[0].shape[1::2]
+                canvas = results[0].new_empty(B, H, W, len(results), *heads)
+            for i, result in enumerate(results):
+                self.put(canvas[:, :, :, i], result, rows, columns)
+        return canvas.flatten(3)
+
+    def cut(self, x, rows, columns):
+        """(B, H, W, nC) -> n times (windows, heads, N, C / heads): those of a run each way."""
+        x = join([self.piece(x, 1, piece) for piece in rows], 2)
+        x = join([self.piece(x, 3, piece) for piece in columns], 4)
+        x = x.unflatten(-1, (-1, self.num_heads, self.proj.in_features // self.num_heads))
+        return x.permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(5, 6).flatten(1, 3)
+
+    def put(self, canvas, x, rows, columns):
+        """Write what comes of `cut`, back to (B, H, W, heads, C / heads)."""
+        shape = len(canvas), rows[0][2], columns[0][2]
+        x = x.unflatten(2, (self.size, self.size)).unflatten(0, shape).permute(0, 1, 4, 2, 5, 3, 6)
+        for row, part in zip(rows, x.split([size for _, size, _ in rows], 2), strict=True):
+            band = self.piece(canvas, 1, row)
+            parts = part.split([size for _, size, _ in columns], 4)
+            for column, part in zip(columns, parts, strict=True):
+                self.piece(band, 3, column).copy_(part)
+
+    def runs(self, end, shift, length):
+        """The windows along a padded axis of a map that was `length` tokens long."""
+        return window_runs(end, self.size, shift, end)
+
+    def piece(self, x, axis, piece):
+        """A view of an axis as (windows, tokens)."""
+        return window_piece(x, axis, piece)
+
+    def attend(self, bias, q, k, v):
+        """[Attention], in windows."""
+        if in_cache(q) and self.size**2 <= self.few and q.dtype == torch.float:
+            return [probabilities(q, k, bias, self.scale) @ v]
+        return [fused_attention(q, k, v, bias, self.scale)]
+
+    def attend_gradient(self, total, bias, *tensors):
+        """Gradients of q, k and v, given those and that of `attend`; of the bias, to total[0]."""
+        outs = []
+        chunk = max(1, self.chunk // (self.num_heads * self.size**4))
+        for q, k, v, grad in zip(*(t.split(chunk) for t in tensors), strict=True):
+            *grads, of_bias = attention_gradient(grad, q, k, v, bias, self.scale)
+            outs.append(grads)
+            total[0] = total[0] if bias is None else total[0] + of_bias
+        return [join(parts, 0) for parts in zip(*outs, strict=True)]
+
+    def masked(self, bias, rows, columns, x):
         """The bias, and `hidden` where tokens of a window do not belong together."""
         if rows is None and columns is None:
             return bias
-        mask = apart(rows, columns, self.size)
-        mask = torch.zeros_like(mask, dtype=dtype).masked_fill(mask, self.hidden)[None, None]
+        mask = apart(rows, columns, self.size, x.device)
+        mask = torch.zeros_like(mask, dtype=x.dtype).masked_fill(mask, self.hidden)[None, None]
         return mask if bias is None else bias + mask
 
 
@@ -155,22 +233,41 @@ class MaskedWindowAttention(WindowAttention):
 
     hidden = -torch.inf  # padding sees padding, so that no softmax is left without a token
 
-    def pad(self, qkv):
+    def of_prelude(self):
+        """None: padding is zero here."""
+        return []
+
+    def prelude(self, qkv):
         """Make height and width multiples of the window, with what nobody will see."""
         return pad_to(qkv, self.size)
 
-    def runs(self, x, axis, hw):
-        """The windows along an axis; what lies beyond `hw` is padding."""
-        return window_runs(x, axis, self.size, self.shift_on(hw), hw[axis // 2])
+    def runs(self, end, shift, length):
+        """The windows along an axis; what lies beyond `length` is padding."""
+        return window_runs(end, self.size, shift, length)
 
 
 class GridAttention(MaskedWindowAttention):
     """Attention among size x size tokens that lie evenly spread over the map."""
 
-    def runs(self, x, axis, hw):
-        """The grids along an axis; what lies beyond `hw` is padding."""
-        return grid_runs(x, axis, self.size, hw[axis // 2])
+    def bands(self, x):
+        """Bands of whole grids: of rows that lie a grid's step apart, some next to each other."""
+        H, whole = x.shape[1], self.whole(x)
+        step = -(-H // self.size)
+        starts = row_bands(x, 0, self.size * step, self.size)
+        starts = [range(start // self.size, stop // self.size) for start, stop in starts]
+        if len(starts) < 2 or (self.size - 1) * step >= H or len(starts[0]) >= self.size:
+            return [whole]
+        return [(self.rows(first, step, H), *whole[1:]) for first in starts]
 
-    def joined(self, x, hw):
-        """(B, grids, size, grids, size, C) -> the padded map."""
-        return grid_join(x)
+    def rows(self, first, step, end):
+        """The ranges of rows of the grids that begin in the rows `first`."""
+        ranges = [(a + first.start, min(a + first.stop, end)) for a in range(0, end, step)]
+        return [each for each in ranges if each[0] < each[1]]
+
+    def runs(self, end, shift, length):
+        """The grids along an axis; what lies beyond `length` is padding."""
+        return grid_runs(end, self.size, length)
+
+    def piece(self, x, axis, piece):
+        """A view of an axis as (grids, tokens)."""
+        return grid_piece(x, axis, piece)

@@ -3,6 +3,9 @@
 import torch
 from torch import nn
 
+from .bands import add_branch, token_bands
+from .recompute import Linear
+
 
 class DropPath(nn.Module):
     """In training, drops a branch for a sample with probability `rate`, and scales the others."""
@@ -12,10 +15,15 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x):
+        scale = self.scale(x)
+        return x if scale is None else x * scale
+
+    def scale(self, x):
+        """What to multiply the branch of each sample of x by, or None."""
         if not (self.training and self.rate):
-            return x
+            return None
         keep = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device) >= self.rate
-        return x * (keep / (1 - self.rate)).to(x.dtype)
+        return (keep / (1 - self.rate)).to(x.dtype)
 
     def extra_repr(self):
         return f'rate={self.rate:.3f}'
@@ -30,20 +38,26 @@ def drop_path_rates(rate, depths):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with a GELU between them, over the last axis."""
+    """Two linear layers with a GELU between them, over the last axis of (B, H, W, C).
+
+    `norm` is a module that each token goes through first.
+    """
 
     def __init__(self, dim, ratio=4):
         super().__init__()
-        self.fc1 = nn.Linear(dim, int(dim * ratio))
+        self.fc1 = Linear(dim, int(dim * ratio))
         self.act = nn.GELU()
-        self.fc2 = nn.Linear(int(dim * ratio), dim)
+        self.fc2 = Linear(int(dim * ratio), dim)
 
-    def forward(self, x):
-        return self.fc2(self.act(self.fc1(x)))
+    def forward(self, x, norm=None):
+        return self.fc2(self.fc1(x, norm), self.act)
 
 
 class Block(nn.Module):
-    """x + mixer(norm(x)), then x + mlp(norm(x)), for a mixer of (B, H, W, C) to itself."""
+    """x + mixer(norm(x)), then x + mlp(norm(x)), for a mixer of (B, H, W, C) to itself.
+
+    Both take their norm as an argument, so that they need not keep what comes out of it.
+    """
 
     norm = nn.LayerNorm  # of what kind the two are: dim -> module
 
@@ -54,5 +68,20 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x):
-        x = x + self.drop_path(self.attn(self.norm1(x)))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        return self.second(self.first(x))
+
+    def first(self, x):
+        """X + mixer(norm(x))."""
+        return add_branch(x, self.mix, self.attn.bands(x), self.drop_path.scale(x))
+
+    def second(self, x):
+        """X + mlp(norm(x)); without gradients, x may be overwritten."""
+        return add_branch(x, self.feed, token_bands(x), self.drop_path.scale(x), spare=x)
+
+    def mix(self, x, *where):
+        """The first branch, of a band of a map."""
+        return self.attn(x, self.norm1, *where)
+
+    def feed(self, x):
+        """The second branch, of any tokens."""
+        return self.mlp(x, self.norm2)

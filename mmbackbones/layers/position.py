@@ -55,4 +55,9 @@ class ConvPosition(nn.Module):
         self.proj = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
 
     def forward(self, x):
-        return x + self.proj(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        image, proj = x.permute(0, 3, 1, 2), self.proj
+        if x.dtype != torch.float or torch.is_autocast_enabled(x.device.type):
+            return x + proj(image).permute(0, 2, 3, 1)
+        # Exact in float32 alone: the centre of the kernel adds the token itself.
+        weight = proj.weight + F.pad(proj.weight.new_ones(1, 1, 1, 1), (1, 1, 1, 1))
+        return F.conv2d(image, weight, proj.bias, 1, 1, groups=proj.groups).permute(0, 2, 3, 1)

@@ -1,8 +1,9 @@
 """Windows over (B, H, W, C) maps: padding, laying out, and which of their tokens belong together.
 
-A map is cut one axis at a time into *runs*: pairs of a part, with the axis as (windows, size), and
-of numbers that differ for tokens of a window that must not see each other, or None where all may.
-So only the few windows that hold padding or opposite ends of the map carry a mask.
+A map is cut one axis at a time into *runs* of windows: pairs of pieces, and of numbers that differ
+for tokens of a window that must not see each other, or None where all may. So only the few windows
+that hold padding or opposite ends of the map carry a mask. A piece is a view of the map with the
+axis as (windows, tokens); the pieces of a run, one behind the other, are whole windows.
 """
 
 import torch
@@ -22,53 +23,51 @@ def pad_to(x, multiple, value=None):
     return torch.cat([x, value.expand(B, bottom, W + right, C)], 1)
 
 
-def window_runs(x, axis, size, shift, length):
+def window_runs(end, size, shift, length):
     """Neighbouring tokens: windows that start `shift` tokens in; the last joins both ends.
 
-    The first `length` tokens are the map, padding follows.
+    Of the `end` tokens of the axis the first `length` are the map, padding follows. A piece is
+    (its first token, tokens of each window, windows).
     """
-    end = x.shape[axis]
-    start = shift + max(length - shift, 0) // size * size
-    runs = [(x.narrow(axis, shift, start - shift), None)] if start > shift else []
-    if start < end or shift:
-        rest = torch.cat([x.narrow(axis, start, end - start), x.narrow(axis, 0, shift)], axis)
-        token = torch.arange(start, end + shift, device=x.device)
-        place = 2 * (token >= end).int() + (token % end >= length)  # an end, padded or not
-        runs += zip(rest.split(size, axis), place.split(size), strict=True)
-    return [(part.unflatten(axis, (-1, size)), place) for part, place in runs]
+    inner = max(length - shift, 0) // size
+    runs = [([(shift, size, inner)], None)] if inner else []
+    for first in range(shift + inner * size, end + shift, size):
+        before = min(max(end - first, 0), size)  # tokens up to the end of the map
+        pieces = [(first % end, before, 1), ((first + before) % end, size - before, 1)]
+        window = range(first, first + size)
+        place = tuple(2 * (token >= end) + (token % end >= length) for token in window)
+        runs.append(([piece for piece in pieces if piece[1]], place))
+    return runs
 
 
-def window_join(x, shift):
-    """(B, windows, size, windows, size, C), cut by `window_runs` -> (B, H, W, C)."""
-    x = x.flatten(3, 4).flatten(1, 2)
-    return x.roll((shift, shift), (1, 2)) if shift else x
+def window_piece(x, axis, piece):
+    """(..., tokens, ...) -> (..., windows, size, ...), a view."""
+    first, tokens, windows = piece
+    return x.narrow(axis, first, windows * tokens).unflatten(axis, (windows, tokens))
 
 
-def grid_runs(x, axis, size, length):
-    """Tokens spread evenly: window i of n holds the tokens i, i + n, i + 2 n, ..."""
-    n = x.shape[axis] // size
-    x = x.unflatten(axis, (size, n)).transpose(axis, axis + 1)
-    tokens, fuller = divmod(length, n)  # of the map, in each window; the first ones hold one more
-    counts = [(fuller, tokens + 1), (n - fuller, tokens)]
-    parts = x.split([windows for windows, _ in counts], axis)
-    place = torch.arange(size, device=x.device)
-    runs = [(p, None if c == size else place >= c) for p, (_, c) in zip(parts, counts, strict=True)]
-    return [run for run in runs if run[0].shape[axis]]
+def grid_runs(end, size, length):
+    """Tokens spread evenly: window i of n holds the tokens i, i + n, i + 2 n, ...
+
+    A piece is (its first window, tokens of each window, windows).
+    """
+    tokens, fuller = divmod(length, end // size)  # of the map; the first windows hold one more
+    runs = [(0, tokens + 1, fuller), (fuller, tokens, end // size - fuller)]
+    return [
+        ([(first, size, n)], None if held == size else tuple(i >= held for i in range(size)))
+        for first, held, n in runs
+        if n
+    ]
 
 
-def grid_join(x):
-    """(B, windows, size, windows, size, C), cut by `grid_runs` -> (B, H, W, C)."""
-    return x.transpose(1, 2).transpose(3, 4).flatten(3, 4).flatten(1, 2)
+def grid_piece(x, axis, piece):
+    """(..., tokens, ...) -> (..., windows, size, ...), a view."""
+    first, size, windows = piece
+    return x.unflatten(axis, (size, -1)).transpose(axis, axis + 1).narrow(axis, first, windows)
 
 
-def join(parts, axis):
-    """torch.cat that does not copy a single part."""
-    return torch.cat(parts, axis) if len(parts) > 1 else parts[0]
-
-
-def apart(rows, columns, size):
+def apart(rows, columns, size, device):
     """(N, N): whether two tokens of a window must not see each other, from their runs' numbers."""
-    none = torch.zeros(size, dtype=torch.int, device=(columns if rows is None else rows).device)
-    rows = (none if rows is None else rows).repeat_interleave(size)
-    columns = (none if columns is None else columns).repeat(size)
+    rows, columns = (torch.tensor(place or (0,) * size, device=device) for place in (rows, columns))
+    rows, columns = rows.repeat_interleave(size), columns.repeat(size)
     return (rows[:, None] != rows) | (columns[:, None] != columns)

@@ -7,6 +7,7 @@ The tables of `pam` are in the last two stages; in the first, one would have 157
 Any input size: images are padded to a multiple of 4, and odd maps to even ones.
 """
 
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -19,8 +20,14 @@ from ..layers import (
     Block,
     ChannelsFirst,
     ConvPosition,
+    Linear,
     PatchEmbed,
+    add_branch,
     drop_path_rates,
+    settled,
+    settles,
+    token_bands,
+    whole_map,
 )
 from ..registry import MODELS
 from ..weights import container as weights
@@ -78,11 +85,11 @@ class StaticMixer(nn.Module):
 
     def __init__(self, dim):
         super().__init__()
-        self.v, self.static = nn.Linear(dim, dim), local_affinity(dim)
-        self.proj = nn.Linear(dim, dim)
+        self.v, self.static = Linear(dim, dim), local_affinity(dim)
+        self.proj = Linear(dim, dim)
 
-    def forward(self, x):
-        return self.proj(self.static(self.v(x)))
+    def forward(self, x, norm=None):
+        return self.proj(self.v(x, norm), self.static)
 
 
 class MixedAttention(Attention):
@@ -93,8 +100,8 @@ class MixedAttention(Attention):
         self.static = static
         self.sa_weight = nn.Parameter(torch.zeros(1))
 
-    def forward(self, x):
-        qkv = self.qkv(x)
+    def forward(self, x, norm=None):
+        qkv = self.qkv(x, norm)
         dynamic = self.attend(qkv.flatten(1, 2)).view_as(x)
         static = self.static(qkv.chunk(3, -1)[2])
         share = self.sa_weight.sigmoid().to(x.dtype)
@@ -113,7 +120,14 @@ class ContainerBlock(Block):
         return ChannelsFirst(nn.BatchNorm2d(dim))
 
     def forward(self, x):
-        return super().forward(self.cpe(x))
+        x = self.cpe(x)
+        if not settles([self.norm1[0], self.norm2[0]], x):
+            x = x + self.drop_path(self.attn(self.norm1(x)))
+            return x + self.drop_path(self.mlp(self.norm2(x)))
+        mix = partial(self.attn, norm=settled(self.norm1[0], x))
+        x = add_branch(x, mix, whole_map(x), self.drop_path.scale(x))
+        feed = partial(self.mlp, norm=settled(self.norm2[0], x))
+        return add_branch(x, feed, token_bands(x), self.drop_path.scale(x), spare=x)
 
 
 class Downsample(PatchEmbed):

@@ -38,8 +38,8 @@ ARCHS = {
 class ChannelAttention(Attention):
     """Attention between the channels of each head; all tokens of the map describe a channel."""
 
-    def forward(self, x):
-        qkv = self.qkv(x).flatten(1, 2).unflatten(-1, (3, self.num_heads, -1))
+    def forward(self, x, norm=None):
+        qkv = self.qkv(x, norm).flatten(1, 2).unflatten(-1, (3, self.num_heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, N, C / heads)
         # The logits are sums over all N tokens, which half precision cannot hold.
         with full_precision(x):
@@ -57,9 +57,7 @@ class DaViTBlock(Block):
         self.cpe = nn.ModuleList([ConvPosition(dim), ConvPosition(dim)])
 
     def forward(self, x):
-        x = self.cpe[0](x)
-        x = self.cpe[1](x + self.drop_path(self.attn(self.norm1(x))))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        return self.second(self.cpe[1](self.first(self.cpe[0](x))))
 
 
 class Stem(PatchEmbed):

@@ -9,6 +9,7 @@ the bias tables may be smaller than the window (`pretrained_window_size`).
 
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -17,9 +18,18 @@ from ..layers import (
     Block,
     DropPath,
     GridAttention,
+    Linear,
     MaskedWindowAttention,
     RelativeBias,
+    Rows,
+    SameConv2d,
+    affine,
+    convolution,
     drop_path_rates,
+    folded,
+    recomputed,
+    settled,
+    settles,
 )
 from ..registry import MODELS
 from ..weights import maxvit as weights
@@ -35,14 +45,6 @@ ARCHS = {
 HEAD = 32  # channels
 
 batch_norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
-
-
-class SameConv2d(nn.Conv2d):
-    """A 3 x 3 convolution of stride 2 as TensorFlow pads it: an even side at its end only."""
-
-    def forward(self, x):
-        H, W = x.shape[2:]
-        return super().forward(F.pad(x, (W % 2, 1, H % 2, 1)))
 
 
 class TensorFlowParts:
@@ -95,15 +97,18 @@ class ScaledBias(RelativeBias):
 
 
 class SqueezeExcite(nn.Module):
-    """Scales the channels of (B, C, H, W) by what their means over the map say."""
+    """Scales the channels of (B, H, W, C) by what their means over the map say."""
 
     def __init__(self, dim, hidden):
         super().__init__()
         self.fc1, self.fc2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
 
     def forward(self, x):
-        scale = self.fc2(F.silu(self.fc1(x.mean((2, 3))))).sigmoid()
-        return x * scale[:, :, None, None]
+        return x * self.scale(x.mean((1, 2), keepdim=True))
+
+    def scale(self, means):
+        """(B, 1, 1, C) -> the same."""
+        return self.fc2(F.silu(self.fc1(means))).sigmoid()
 
 
 class MBConv(nn.Module):
@@ -117,23 +122,55 @@ class MBConv(nn.Module):
         hidden = 4 * dim
         depthwise = parts.strided if stride == 2 else partial(nn.Conv2d, kernel_size=3, padding=1)
         self.pre_norm = batch_norm(in_dim)
-        self.conv1_1x1 = nn.Linear(in_dim, hidden, bias=False)
+        self.conv1_1x1 = Linear(in_dim, hidden, bias=False)
         self.norm1, self.act1 = batch_norm(hidden), parts.act()
         self.conv2_kxk = depthwise(hidden, hidden, groups=hidden, bias=False)
         self.norm2, self.act2 = batch_norm(hidden), parts.act()
         self.se = SqueezeExcite(hidden, dim // 4)
-        self.conv3_1x1 = nn.Linear(hidden, dim)
+        self.conv3_1x1 = Linear(hidden, dim)
         self.drop_path = DropPath(drop_path)
         self.shortcut = nn.Identity()
         if stride == 2:
             self.shortcut = nn.Sequential(parts.halve(), parts.expand(in_dim, dim))
 
     def forward(self, x):
-        x = x.permute(0, 3, 1, 2)
-        y = self.conv1_1x1(self.pre_norm(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        y = self.conv2_kxk(self.act1(self.norm1(y)))
-        y = self.se(self.act2(self.norm2(y))).permute(0, 2, 3, 1)
-        return self.shortcut(x).permute(0, 2, 3, 1) + self.drop_path(self.conv3_1x1(y))
+        norms = self.pre_norm, self.norm1, self.norm2
+        learns = torch.is_grad_enabled() or any(norm.training for norm in norms)
+        if not settles(norms, x):
+            y = self.plain(x)
+        else:
+            y = self.learning(x) if learns else self.in_bands(x)
+        return self.shortcut(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1) + self.drop_path(y)
+
+    def plain(self, x):
+        """The branch, module by module."""
+        y = self.conv1_1x1(self.pre_norm(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+        y = self.conv2_kxk(self.act1(self.norm1(y.permute(0, 3, 1, 2))))
+        return self.conv3_1x1(self.se(self.act2(self.norm2(y)).permute(0, 2, 3, 1)))
+
+    def learning(self, x):
+        """The branch; norms and activations are done again in backward, rather than kept."""
+        conv = self.conv2_kxk
+        pad = conv.padded if isinstance(conv, SameConv2d) else nn.Identity()
+        y = self.conv1_1x1(x, settled(self.pre_norm, x))
+        prelude = settled(self.norm1, y, (self.act1, lambda y: pad(y.permute(0, 3, 1, 2))))
+        y = recomputed(prelude, *convolution(conv), y, conv.weight).permute(0, 2, 3, 1)
+        return self.conv3_1x1(y, settled(self.norm2, y, (self.act2, self.se)))
+
+    def in_bands(self, x):
+        """The branch without gradients, a few rows at a time and with its norms folded away."""
+        (scale, shift), (weight, bias) = affine(self.pre_norm), folded(self.conv1_1x1, self.norm1)
+        bias, weight = bias + weight @ shift, weight * scale
+        return torch.cat([self.image_in_bands(image, weight, bias) for image in x.split(1)])
+
+    def image_in_bands(self, x, weight, bias):
+        """The branch of one image, given the numbers of the first convolution."""
+        hidden = lambda i, j: self.act1(F.linear(x[:, i:j], weight, bias)).permute(0, 3, 1, 2)  # noqa: E731
+        rows = Rows(hidden, x.shape[1:3], x.shape[2] * len(weight))
+        parts = list(rows.behind(self.conv2_kxk, self.norm2, self.act2).bands())
+        means = torch.stack([part.mean((1, 2), keepdim=True) * part.shape[1] for part in parts])
+        scale = self.se.scale(means.sum(0) / sum(part.shape[1] for part in parts))
+        return torch.cat([self.conv3_1x1(part.mul_(scale)) for part in parts], 1)
 
 
 class Stem(nn.Module):
@@ -147,7 +184,12 @@ class Stem(nn.Module):
         self.conv2 = nn.Conv2d(dim, dim, 3, padding=1)
 
     def forward(self, x):
-        return self.conv2(self.act(self.norm1(self.conv1(x)))).permute(0, 2, 3, 1)
+        if self.norm1.training or torch.is_grad_enabled() or not settles([self.norm1], x):
+            return self.conv2(self.act(self.norm1(self.conv1(x)))).permute(0, 2, 3, 1)
+        x = x.contiguous(memory_format=torch.channels_last)
+        rows = Rows(lambda i, j: x[:, :, i:j], x.shape[2:], 1)
+        rows = rows.behind(self.conv1, self.norm1, self.act).behind(self.conv2)
+        return torch.cat(list(rows.bands()), 1)
 
 
 def maxvit_blocks(in_dim, dim, windows, rates, parts):

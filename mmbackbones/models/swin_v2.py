@@ -83,23 +83,33 @@ class CosineAttention(MaskedWindowAttention):
         self.q_bias, self.v_bias = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(dim))
         self.logit_scale = nn.Parameter(torch.full((num_heads, 1, 1), math.log(10)))
 
-    def project(self, x):
-        """Queries of length `scale`, keys of length one, and values.
-
-        Float32: half precision overflows at the gradient of a short vector's direction. For the
-        same reason no padding is here yet.
-        """
+    def project(self, x, norm=None):
+        """Keys have no bias."""
         bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
-        qkv = F.linear(x, self.qkv.weight, bias).unflatten(-1, (3, self.num_heads, -1))
-        q, k, v = qkv.unbind(-3)
-        scale = self.logit_scale[:, 0].float().clamp(max=math.log(100)).exp()
-        q = (F.normalize(q.float(), dim=-1) * scale).to(v.dtype)
-        k = F.normalize(k.float(), dim=-1).to(v.dtype)
-        return torch.stack([q, k, v], -3).flatten(-3)
+        return F.linear(x, self.qkv.weight, bias)
+
+    def of_prelude(self):
+        """The scale of each head."""
+        return [self.logit_scale]
+
+    def prelude(self, qkv, logit_scale):
+        """Queries of length `scale`, keys of length one, and values; padded.
+
+        Float32: half precision overflows at the gradient of a short vector's direction.
+        """
+        q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
+        scale = logit_scale[:, 0].float().clamp(max=math.log(100)).exp()
+        q, k = (of_length(t.float(), to).to(v.dtype) for t, to in ((q, scale), (k, 1)))
+        return super().prelude(torch.stack([q, k, v], -3).flatten(-3))
 
     def shift_on(self, hw):
         """No shift where a window covers the shorter side."""
         return self.shift if min(hw) > self.size else 0
+
+
+def of_length(x, length):
+    """Vectors of the same direction; only x itself is kept for backward."""
+    return x * (length / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(min=1e-12))
 
 
 class PostNormBlock(Block):
@@ -110,9 +120,13 @@ class PostNormBlock(Block):
         for norm in (self.norm1, self.norm2):
             nn.init.zeros_(norm.weight)
 
-    def forward(self, x):
-        x = x + self.drop_path(self.norm1(self.attn(x)))
-        return x + self.drop_path(self.norm2(self.mlp(x)))
+    def mix(self, x, *where):
+        """The first branch, of a band of a map."""
+        return self.norm1(self.attn(x, None, *where))
+
+    def feed(self, x):
+        """The second branch, of any tokens."""
+        return self.norm2(self.mlp(x))
 
 
 class NormedBlock(PostNormBlock):

@@ -12,7 +12,19 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..backbone import Backbone, Stage, arch_settings
-from ..layers import Attention, Block, ChannelsFirst, drop_path_rates, pad_image, pad_to
+from ..layers import (
+    Attention,
+    Block,
+    ChannelsFirst,
+    Linear,
+    Prelude,
+    Rows,
+    drop_path_rates,
+    pad_image,
+    pad_to,
+    settles,
+    whole_map,
+)
 from ..registry import MODELS
 from ..weights import volo as weights
 
@@ -26,34 +38,38 @@ ARCHS = {
 }
 
 
+def gathered(v, logits):
+    """Nine mixtures of nine values, by weights (B, h, w, heads, 9, 9), added up where they lie."""
+    H, W = v.shape[1:3]
+    weights = logits.softmax(-1).to(v.dtype)
+    v = neighbours(neighbours(pad_to(v, 2), 1), 3)  # (B, h, 3, w, 3, C)
+    v = v.unflatten(-1, (weights.shape[3], -1)).permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 5)
+    mixed = (weights @ v).unflatten(4, (3, 3)).permute(0, 1, 4, 2, 5, 3, 6).flatten(5)
+    return add_neighbours(add_neighbours(mixed, 3), 1)[:, :H, :W]
+
+
 class OutlookAttention(nn.Module):
     """Every second token says how the 3 x 3 tokens around it mix their values.
 
-    Nine mixtures of the nine values, by 9 x 9 weights per head, are added up where the nine lie.
-    No copies but these: strided slices give them, and take them back.
+    Its mixtures are cheap beside the linear layers, and done again in backward.
     """
 
     def __init__(self, dim, num_heads):
         super().__init__()
         self.num_heads, self.scale = num_heads, (dim // num_heads) ** -0.5
-        self.v = nn.Linear(dim, dim, bias=False)
-        self.attn = nn.Linear(dim, 81 * num_heads)
-        self.proj = nn.Linear(dim, dim)
+        self.v = Linear(dim, dim, bias=False)
+        self.attn = Linear(dim, 81 * num_heads)
+        self.proj = Linear(dim, dim)
 
-    def forward(self, x):
-        H, W = x.shape[1:3]
-        v = neighbours(neighbours(pad_to(self.v(x), 2), 1), 3)  # (B, h, 3, w, 3, C)
-        v = v.unflatten(-1, (self.num_heads, -1)).permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 5)
-        mixed = self.weights(x) @ v  # (B, h, w, heads, 9, C / heads)
-        mixed = mixed.unflatten(4, (3, 3)).permute(0, 1, 4, 2, 5, 3, 6).flatten(5)
-        x = add_neighbours(add_neighbours(mixed, 3), 1)
-        return self.proj(x[:, :H, :W])
+    def bands(self, x):
+        """All rows at once."""
+        return whole_map(x)
 
-    def weights(self, x):
-        """(B, H, W, C) -> (B, h, w, heads, 9, 9), from the mean of 2 x 2 tokens."""
-        x = F.avg_pool2d(x.permute(0, 3, 1, 2), 2, ceil_mode=True).permute(0, 2, 3, 1)
-        weights = self.attn(x).unflatten(-1, (self.num_heads, 9, 9))
-        return (weights * self.scale).softmax(-1).to(x.dtype)
+    def forward(self, x, norm=None):
+        pool = ChannelsFirst(nn.AvgPool2d(2, ceil_mode=True))
+        pool = pool if norm is None else nn.Sequential(norm, pool)
+        logits = self.attn(x, pool).unflatten(-1, (self.num_heads, 9, 9)) * self.scale
+        return self.proj(self.v(x, norm), Prelude(gathered, [logits]))
 
 
 def neighbours(x, axis):
@@ -84,7 +100,14 @@ class Stem(nn.Module):
         self.proj = nn.Conv2d(hidden, dim, 4, 4)
 
     def forward(self, x):
-        return self.proj(self.conv(pad_image(x, 8))).permute(0, 2, 3, 1)
+        x = pad_image(x, 8)
+        if torch.is_grad_enabled() or self.training or not settles(self.conv[1::3], x):
+            return self.proj(self.conv(x)).permute(0, 2, 3, 1)
+        x = x.contiguous(memory_format=torch.channels_last)
+        rows = Rows(lambda i, j: x[:, :, i:j], x.shape[2:], 1)
+        for conv, norm, act in zip(self.conv[::3], self.conv[1::3], self.conv[2::3], strict=True):
+            rows = rows.behind(conv, norm, act)
+        return torch.cat(list(rows.behind(self.proj).bands()), 1)
 
 
 class Downsample(nn.Module):

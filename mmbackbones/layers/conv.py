@@ -1,0 +1,81 @@
+"""Convolutions of a map some rows at a time, and with less kept for backward."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .bands import BAND, ranges
+from .norm import affine
+
+
+class SameConv2d(nn.Conv2d):
+    """A 3 x 3 convolution of stride 2 as TensorFlow pads it: an even side at its end only."""
+
+    def forward(self, x):
+        return super().forward(self.padded(x))
+
+    def padded(self, x):
+        """The map with zeros around it."""
+        top, left = self.before(*x.shape[2:])
+        return F.pad(x, (left, 1, top, 1))
+
+    def before(self, H, W):
+        """How many zeros are above a map and to the left of it."""
+        return H % 2, W % 2
+
+
+def folded(layer, norm=None):
+    """Weight and bias of a convolution or linear layer and of the batch norm behind it, in one."""
+    if norm is None:
+        return layer.weight, layer.bias
+    scale, shift = affine(norm)
+    weight = layer.weight * scale.view(-1, *[1] * (layer.weight.dim() - 1))
+    return weight, shift if layer.bias is None else layer.bias * scale + shift
+
+
+class Rows:
+    """A map (B, C, H, W) of size H, W of which function(i, j) gives rows i to j.
+
+    So convolutions behind one another need not hold a whole map in between; rows at the border of
+    two bands are computed twice. `cost` numbers stand behind a row.
+    """
+
+    def __init__(self, function, size, cost):
+        self.function, self.size, self.cost = function, size, cost
+
+    def behind(self, conv, norm=None, act=None):
+        """What a convolution, a norm and an activation make of it."""
+        (H, W), stride, kernel = self.size, conv.stride[0], conv.kernel_size[0]
+        top, left = conv.before(H, W) if isinstance(conv, SameConv2d) else conv.padding
+        size = -(-H // stride), -(-W // stride)
+        right = (size[1] - 1) * stride - left + kernel - W
+        weight, bias = folded(conv, norm)
+        weight = weight.contiguous(memory_format=torch.channels_last)
+
+        def function(start, stop):
+            first, last = start * stride - top, (stop - 1) * stride - top + kernel
+            x = self.function(max(first, 0), min(last, H))
+            above, below = max(-first, 0), max(last - H, 0)
+            even = left == right and not (above or below)
+            x = x if even else F.pad(x, (left, right, above, below))
+            padding = 0, left if even else 0
+            x = F.conv2d(x, weight, bias, stride, padding, groups=conv.groups)
+            return x if act is None else act(x)
+
+        return Rows(function, size, max(self.cost * stride, size[1] * conv.out_channels))
+
+    def bands(self):
+        """(B, rows, W, C) bands, one after the other."""
+        for start, stop in ranges(0, self.size[0], max(1, 4 * BAND // self.cost)):
+            yield self.function(start, stop).permute(0, 2, 3, 1)
+
+
+def convolution(conv):
+    """The operation of a convolution without bias and its gradient, for `recomputed`."""
+    numbers = conv.stride, conv.padding, conv.dilation
+
+    def gradient(grad, x, weight):
+        rest = False, (0, 0), conv.groups, (True, True, False)
+        return torch.ops.aten.convolution_backward(grad, x, weight, None, *numbers, *rest)[:2]
+
+    return lambda x, weight: F.conv2d(x, weight, None, *numbers, conv.groups), gradient

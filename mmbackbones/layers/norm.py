@@ -1,0 +1,57 @@
+"""Batch norms, split into the statistics of a map and what they do to each of its tokens."""
+
+import torch
+from torch import nn
+
+from .bands import in_cache
+from .recompute import Prelude
+
+
+class Statistics(torch.autograd.Function):
+    """Mean and variance of the channels of (B, H, W, C); a batch norm learns them on the way."""
+
+    @staticmethod
+    def forward(ctx, x, norm):
+        norm.num_batches_tracked += 1
+        momentum = 1 / norm.num_batches_tracked if norm.momentum is None else norm.momentum
+        running = norm.running_mean, norm.running_var
+        mean, variance = torch.batch_norm_update_stats(x.permute(0, 3, 1, 2), *running, momentum)
+        ctx.save_for_backward(x, mean)
+        return mean, variance
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, of_mean, of_variance):
+        x, mean = ctx.saved_tensors
+        count = x.numel() // len(mean)
+        slope = of_variance * (2 / count)
+        return torch.addcmul(of_mean / count - slope * mean, x, slope), None
+
+
+def settles(norms, x):
+    """Whether `settled` knows these norms, and is of use for x: in float32 and on the CPU."""
+    plain = all(type(norm) is nn.BatchNorm2d and norm.track_running_stats for norm in norms)
+    return plain and in_cache(x) and x.dtype == torch.float and not torch.is_autocast_enabled('cpu')
+
+
+def affine(norm, x=None):
+    """(C,) scale and shift that a batch norm is; in training, given all tokens as x."""
+    if norm.training:
+        mean, variance = Statistics.apply(x, norm)
+    else:
+        mean, variance = norm.running_mean, norm.running_var
+    scale = norm.weight * (variance + norm.eps).rsqrt()
+    return scale, norm.bias - mean * scale
+
+
+def settled(norm, x, then=()):
+    """What a batch norm does to each token of x (B, H, W, C), and functions behind it."""
+
+    def function(x, scale, shift, *_):
+        x = torch.addcmul(shift, x, scale)
+        for each in then:
+            x = each(x)
+        return x
+
+    modules = [each for each in then if isinstance(each, nn.Module)]
+    return Prelude(function, [*affine(norm, x), *(p for m in modules for p in m.parameters())])
