@@ -7,9 +7,9 @@ from .attention import (
     WindowAttention,
     fused_attention,
 )
-from .bands import add_branch, in_cache, join, row_bands, token_bands, whole_map
+from .bands import add_branch, by_bands, in_cache, join, row_bands, token_bands, whole_map
 from .block import Block, DropPath, Mlp, drop_path_rates
-from .conv import Rows, SameConv2d, convolution, folded
+from .conv import InRows, Rows, SameConv2d, folded
 from .embed import ChannelsFirst, PatchEmbed, PatchMerging, pad_image
 from .norm import affine, settled, settles
 from .position import ConvPosition, RelativeBias, between_tokens
@@ -24,6 +24,7 @@ __all__ = [
     'ConvPosition',
     'DropPath',
     'GridAttention',
+    'InRows',
     'Linear',
     'MaskedWindowAttention',
     'Mlp',
@@ -39,7 +40,7 @@ __all__ = [
     'affine',
     'apart',
     'between_tokens',
-    'convolution',
+    'by_bands',
     'drop_path_rates',
     'folded',
     'full_precision',

@@ -39,6 +39,13 @@ def whole_map(x):
     return [([(0, x.shape[1])],)]
 
 
+def by_bands(function, x, channels):
+    """The list of function(rows) for a function of single tokens that makes `channels` of each."""
+    B, H, W, _ = x.shape
+    most = max(1, 2 * BAND // (B * W * channels)) if in_cache(x) else H
+    return [function(rows) for rows in x.split(most, 1)]
+
+
 def add_branch(x, branch, bands, scale=None, spare=None):
     """Give x + scale * branch(rows, *its) for each band (ranges of rows, *its) of x (B, H, W, C).
 

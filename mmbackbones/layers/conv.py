@@ -43,6 +43,11 @@ class Rows:
     def __init__(self, function, size, cost):
         self.function, self.size, self.cost = function, size, cost
 
+    def then(self, function):
+        """What a function of single tokens, of (B, rows, W, C), makes of it."""
+        rows = lambda i, j: function(self.function(i, j).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # noqa: E731
+        return Rows(rows, self.size, self.cost)
+
     def behind(self, conv, norm=None, act=None):
         """What a convolution, a norm and an activation make of it."""
         (H, W), stride, kernel = self.size, conv.stride[0], conv.kernel_size[0]
@@ -64,18 +69,49 @@ class Rows:
 
         return Rows(function, size, max(self.cost * stride, size[1] * conv.out_channels))
 
+    def ranges(self):
+        """(start, stop) of bands that the cache holds."""
+        return ranges(0, self.size[0], max(1, 4 * BAND // self.cost))
+
     def bands(self):
         """(B, rows, W, C) bands, one after the other."""
-        for start, stop in ranges(0, self.size[0], max(1, 4 * BAND // self.cost)):
+        for start, stop in self.ranges():
             yield self.function(start, stop).permute(0, 2, 3, 1)
 
 
-def convolution(conv):
-    """The operation of a convolution without bias and its gradient, for `recomputed`."""
-    numbers = conv.stride, conv.padding, conv.dilation
+class InRows(torch.autograd.Function):
+    """The map (B, H, W, C) that make(Rows of x, *own) gives, in bands both ways; only x is kept.
 
-    def gradient(grad, x, weight):
-        rest = False, (0, 0), conv.groups, (True, True, False)
-        return torch.ops.aten.convolution_backward(grad, x, weight, None, *numbers, *rest)[:2]
+    For what is cheap: all of it is done again in backward.
+    """
 
-    return lambda x, weight: F.conv2d(x, weight, None, *numbers, conv.groups), gradient
+    @staticmethod
+    def forward(ctx, make, x, *own):
+        ctx.make, ctx.own = make, own
+        ctx.save_for_backward(x)
+        rows = Rows(lambda i, j: x[:, i:j].permute(0, 3, 1, 2), x.shape[1:3], x[:, 0].numel())
+        return torch.cat(list(make(rows, *own).bands()), 1)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        (x,) = ctx.saved_tensors
+        total, taken = torch.zeros_like(x), []
+        own = [t if t.is_leaf else t.detach().requires_grad_() for t in ctx.own]
+        of_own = [torch.zeros_like(t) for t in own]
+
+        def take(i, j):
+            taken.append((i, j, x[:, i:j].detach().requires_grad_()))
+            return taken[-1][2].permute(0, 3, 1, 2)
+
+        rows = ctx.make(Rows(take, x.shape[1:3], x[:, 0].numel()), *own)
+        for start, stop in rows.ranges():
+            with torch.enable_grad():
+                y = rows.function(start, stop).permute(0, 2, 3, 1)
+            inputs = [*own, *(part for *_, part in taken)]
+            found = torch.autograd.grad(y, inputs, grad[:, start:stop])
+            targets = [*of_own, *(total[:, i:j] for i, j, _ in taken)]
+            for target, each in zip(targets, found, strict=True):
+                target += each
+            taken.clear()
+        return None, total, *of_own

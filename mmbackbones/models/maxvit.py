@@ -18,13 +18,15 @@ from ..layers import (
     Block,
     DropPath,
     GridAttention,
+    InRows,
     Linear,
     MaskedWindowAttention,
+    Prelude,
     RelativeBias,
     Rows,
     SameConv2d,
     affine,
-    convolution,
+    by_bands,
     drop_path_rates,
     folded,
     recomputed,
@@ -111,6 +113,16 @@ class SqueezeExcite(nn.Module):
         return self.fc2(F.silu(self.fc1(means))).sigmoid()
 
 
+def total(x):
+    """(B, H, W, C) -> (B, 1, 1, C)."""
+    return x.sum((1, 2), keepdim=True)
+
+
+def total_gradient(grad, x):
+    """The gradient of `total`."""
+    return (grad.expand_as(x),)
+
+
 class MBConv(nn.Module):
     """Inverted bottleneck, normed in front: (B, H, W, C) -> (B, H / stride, W / stride, dim).
 
@@ -150,12 +162,19 @@ class MBConv(nn.Module):
 
     def learning(self, x):
         """The branch; norms and activations are done again in backward, rather than kept."""
-        conv = self.conv2_kxk
-        pad = conv.padded if isinstance(conv, SameConv2d) else nn.Identity()
-        y = self.conv1_1x1(x, settled(self.pre_norm, x))
-        prelude = settled(self.norm1, y, (self.act1, lambda y: pad(y.permute(0, 3, 1, 2))))
-        y = recomputed(prelude, *convolution(conv), y, conv.weight).permute(0, 2, 3, 1)
-        return self.conv3_1x1(y, settled(self.norm2, y, (self.act2, self.se)))
+        conv, width = self.conv2_kxk, self.conv3_1x1.in_features
+        norm = settled(self.pre_norm, x)
+        y = torch.cat(by_bands(lambda rows: self.conv1_1x1(rows, norm), x, width), 1)
+
+        def depthwise(rows, scale, shift, _):
+            return rows.then(lambda y: self.act1(torch.addcmul(shift, y, scale))).behind(conv)
+
+        y = InRows.apply(depthwise, y, *affine(self.norm1, y), conv.weight)
+        norm = settled(self.norm2, y, (self.act2,))
+        sums = by_bands(lambda rows: recomputed(norm, total, total_gradient, rows), y, width)
+        gate = self.se.scale(sum(sums) / y[0, ..., 0].numel())
+        gated = Prelude(lambda y, *own: norm.function(y, *own[:2]) * own[2], [*norm.own, gate])
+        return torch.cat(by_bands(lambda rows: self.conv3_1x1(rows, gated), y, width), 1)
 
     def in_bands(self, x):
         """The branch without gradients, a few rows at a time and with its norms folded away."""
