@@ -14,7 +14,7 @@ from .embed import ChannelsFirst, PatchEmbed, PatchMerging, pad_image
 from .norm import affine, settled, settles
 from .position import ConvPosition, RelativeBias, between_tokens
 from .precision import full_precision
-from .recompute import Linear, Prelude, Recomputed, recomputed
+from .recompute import Linear, Prelude, Recomputed, conv_behind, recomputed
 from .window import apart, grid_piece, grid_runs, pad_to, window_piece, window_runs
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     'apart',
     'between_tokens',
     'by_bands',
+    'conv_behind',
     'drop_path_rates',
     'folded',
     'full_precision',

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import nn
 
+from .recompute import Linear, Prelude
 from .window import pad_to
 
 
@@ -25,10 +26,11 @@ class PatchMerging(nn.Module):
     def __init__(self, dim, out_dim):
         super().__init__()
         self.norm = nn.LayerNorm(4 * dim)
-        self.reduction = nn.Linear(4 * dim, out_dim, bias=False)
+        self.reduction = Linear(4 * dim, out_dim, bias=False)
 
     def forward(self, x):
-        return self.reduction(self.norm(self.gather(x)))
+        gather = lambda x, *_: self.norm(self.gather(x))  # noqa: E731
+        return self.reduction(x, Prelude(gather, list(self.norm.parameters())))
 
     def gather(self, x):
         """(B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), 4C)."""

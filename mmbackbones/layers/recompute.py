@@ -86,3 +86,20 @@ class Linear(nn.Linear):
         if prelude is None:
             return super().forward(x)
         return recomputed(prelude, F.linear, linear_gradient, x, self.weight, self.bias)
+
+
+def conv_behind(conv, prelude, x):
+    """A convolution of prelude(x), of which x is kept for backward."""
+    numbers = conv.stride, conv.padding, conv.dilation
+    bias = [] if conv.bias is None else [conv.bias]
+
+    def operation(x, weight, bias=None):
+        return F.conv2d(x, weight, bias, *numbers, conv.groups)
+
+    def gradient(grad, x, weight, *bias):
+        rest = False, (0, 0), conv.groups, (True, True, bool(bias))
+        sizes = [len(weight)] if bias else None
+        grads = torch.ops.aten.convolution_backward(grad, x, weight, sizes, *numbers, *rest)
+        return grads[: 2 + len(bias)]
+
+    return recomputed(prelude, operation, gradient, x, conv.weight, *bias)

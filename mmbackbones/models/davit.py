@@ -16,7 +16,9 @@ from ..layers import (
     Block,
     ConvPosition,
     PatchEmbed,
+    Prelude,
     WindowAttention,
+    conv_behind,
     drop_path_rates,
     full_precision,
     pad_to,
@@ -40,7 +42,8 @@ class ChannelAttention(Attention):
 
     def forward(self, x, norm=None):
         qkv = self.qkv(x, norm).flatten(1, 2).unflatten(-1, (3, self.num_heads, -1))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, N, C / heads)
+        # (B, heads, N, C / heads) each; products would copy them one by one, and keep that as well.
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).contiguous()
         # The logits are sums over all N tokens, which half precision cannot hold.
         with full_precision(x):
             logits = k.float().mT @ v.float()
@@ -77,8 +80,9 @@ class Downsample(nn.Module):
         self.proj = nn.Conv2d(dim, out_dim, 2, 2)
 
     def forward(self, x):
-        x = pad_to(self.norm(x), 2)
-        return self.proj(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        prelude = lambda x, *_: pad_to(self.norm(x), 2).permute(0, 3, 1, 2)  # noqa: E731
+        prelude = Prelude(prelude, list(self.norm.parameters()))
+        return conv_behind(self.proj, prelude, x).permute(0, 2, 3, 1)
 
 
 def dual_blocks(dim, heads, window, rates):

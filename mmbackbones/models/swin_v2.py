@@ -19,6 +19,7 @@ from ..layers import (
     MaskedWindowAttention,
     PatchEmbed,
     PatchMerging,
+    Prelude,
     between_tokens,
     drop_path_rates,
     full_precision,
@@ -148,7 +149,7 @@ class PostNormMerging(PatchMerging):
         self.norm = nn.LayerNorm(out_dim)
 
     def forward(self, x):
-        return self.norm(self.reduction(self.gather(x)))
+        return self.norm(self.reduction(x, Prelude(self.gather)))
 
 
 def swin_v2_blocks(dim, heads, windows, rates, norm_every):

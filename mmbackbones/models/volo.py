@@ -19,9 +19,11 @@ from ..layers import (
     Linear,
     Prelude,
     Rows,
+    conv_behind,
     drop_path_rates,
     pad_image,
     pad_to,
+    settled,
     settles,
     whole_map,
 )
@@ -101,9 +103,22 @@ class Stem(nn.Module):
 
     def forward(self, x):
         x = pad_image(x, 8)
-        if torch.is_grad_enabled() or self.training or not settles(self.conv[1::3], x):
+        if not settles(self.conv[1::3], x):
             return self.proj(self.conv(x)).permute(0, 2, 3, 1)
         x = x.contiguous(memory_format=torch.channels_last)
+        learns = torch.is_grad_enabled() or self.training
+        return self.learning(x) if learns else self.in_bands(x)
+
+    def learning(self, x):
+        """Tokens; norms and activations are done again in backward, rather than kept."""
+        x = self.conv[0](x).permute(0, 2, 3, 1)
+        for norm, conv in zip(self.conv[1::3], (*self.conv[3::3], self.proj), strict=True):
+            act = settled(norm, x, (F.relu, lambda x: x.permute(0, 3, 1, 2)))
+            x = conv_behind(conv, act, x).permute(0, 2, 3, 1)
+        return x
+
+    def in_bands(self, x):
+        """Tokens without gradients, a few rows at a time and with the norms folded away."""
         rows = Rows(lambda i, j: x[:, :, i:j], x.shape[2:], 1)
         for conv, norm, act in zip(self.conv[::3], self.conv[1::3], self.conv[2::3], strict=True):
             rows = rows.behind(conv, norm, act)
