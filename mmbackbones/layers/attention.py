@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .bands import in_cache, join, row_bands, whole_map
+from .bands import in_cache, in_graph, join, row_bands, whole_map
 from .precision import full_precision
 from .recompute import Linear, Prelude, recomputed
-from .window import apart, grid_piece, grid_runs, pad_to, window_piece, window_runs
+from .window import apart, grid_piece, grid_runs, pad_to, places, window_piece, window_runs
 
 # cuDNN plans anew for every shape, and multi-scale training brings a new number of windows with
 # almost every image.
@@ -116,6 +116,8 @@ class WindowAttention(Attention):
         rest. So the rows at both ends, which a shift joins, are a map as well.
         """
         whole = [(start, stop)], bias, (shift, _) = self.whole(x)
+        if not in_cache(x):
+            return [whole]
         end = shift + max(stop - shift, 0) // self.size * self.size
         rows = row_bands(x, shift, end, self.size)
         if len(rows) < 2:
@@ -147,6 +149,8 @@ class WindowAttention(Attention):
             return grad, (None if bias is None else total[0])
 
         own = self.of_prelude()
+        if in_graph():
+            return self.at_once(self.prelude(qkv, *own), bias, shift, hw)
         if not in_cache(qkv):
             return attend(self.prelude(qkv, *own), bias)
         return recomputed(Prelude(self.prelude, own), attend, gradient, qkv, bias)
@@ -178,10 +182,31 @@ class WindowAttention(Attention):
                 self.put(canvas[:, :, :, i], result, rows, columns)
         return canvas.flatten(3)
 
-    def cut(self, x, rows, columns):
-        """(B, H, W, nC) -> n times (windows, heads, N, C / heads): those of a run each way."""
+    def at_once(self, qkv, bias, shift, hw):
+        """The same without a choice that depends on the size, for graphs of any size."""
+        B, H, W, _ = qkv.shape
+        rows, columns = [(0, self.size, H // self.size)], [(0, self.size, W // self.size)]
+        q, k, v = self.cut(qkv.roll((-shift[0], -shift[1]), (1, 2)), rows, columns)
+        y = places(H, shift[0], self.seen(H, hw[0]), q.device)
+        x = places(W, shift[1], self.seen(W, hw[1]), q.device)
+        place = self.windows((4 * y[:, None] + x)[None, ..., None], rows, columns)
+        place = place.transpose(2, 3).flatten(3).flatten(0, 2).repeat(B, 1)
+        apart = place[:, None, :, None] != place[:, None, None]
+        mask = torch.zeros_like(apart, dtype=q.dtype).masked_fill(apart, self.hidden)
+        bias = mask if bias is None else bias.to(q.dtype) + mask
+        x = probabilities(q, k, bias, self.scale) @ v
+        canvas = x.new_empty(B, H, W, *x.shape[1::2])
+        self.put(canvas, x, rows, columns)
+        return canvas.flatten(3).roll(shift, (1, 2))[:, : hw[0], : hw[1]]
+
+    def windows(self, x, rows, columns):
+        """(B, H, W, C) -> (B, windows, size, windows, size, C), those of a run each way."""
         x = join([self.piece(x, 1, piece) for piece in rows], 2)
-        x = join([self.piece(x, 3, piece) for piece in columns], 4)
+        return join([self.piece(x, 3, piece) for piece in columns], 4)
+
+    def cut(self, x, rows, columns):
+        """(B, H, W, nC) -> n times (windows, heads, N, C / heads), those of a run each way."""
+        x = self.windows(x, rows, columns)
         x = x.unflatten(-1, (-1, self.num_heads, self.proj.in_features // self.num_heads))
         return x.permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(5, 6).flatten(1, 3)
 
@@ -197,7 +222,11 @@ class WindowAttention(Attention):
 
     def runs(self, end, shift, length):
         """The windows along a padded axis of a map that was `length` tokens long."""
-        return window_runs(end, self.size, shift, end)
+        return window_runs(end, self.size, shift, self.seen(end, length))
+
+    def seen(self, end, length):
+        """How much of a padded axis other tokens see."""
+        return end
 
     def piece(self, x, axis, piece):
         """A view of an axis as (windows, tokens)."""
@@ -241,9 +270,9 @@ class MaskedWindowAttention(WindowAttention):
         """Make height and width multiples of the window, with what nobody will see."""
         return pad_to(qkv, self.size)
 
-    def runs(self, end, shift, length):
-        """The windows along an axis; what lies beyond `length` is padding."""
-        return window_runs(end, self.size, shift, length)
+    def seen(self, end, length):
+        """How much of a padded axis other tokens see."""
+        return length
 
 
 class GridAttention(MaskedWindowAttention):
@@ -252,6 +281,8 @@ class GridAttention(MaskedWindowAttention):
     def bands(self, x):
         """Bands of whole grids: of rows that lie a grid's step apart, some next to each other."""
         H, whole = x.shape[1], self.whole(x)
+        if not in_cache(x):
+            return [whole]
         step = -(-H // self.size)
         starts = row_bands(x, 0, self.size * step, self.size)
         starts = [range(start // self.size, stop // self.size) for start, stop in starts]

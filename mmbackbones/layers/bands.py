@@ -9,10 +9,14 @@ import torch
 BAND = 2**19  # numbers of a map at a time; an MLP has four times as many between its layers
 
 
+def in_graph():
+    """Whether a graph is made of the layers, which is to hold for every size."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
 def in_cache(x):
-    """Whether to go band by band: on the CPU, and not where a graph is made of the layers."""
-    graph = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    return x.device.type == 'cpu' and not graph
+    """Whether to go band by band: on the CPU, layer by layer."""
+    return x.device.type == 'cpu' and not in_graph()
 
 
 def ranges(start, stop, most, step=1):
@@ -31,7 +35,7 @@ def row_bands(x, start=0, stop=None, step=1):
 
 def token_bands(x):
     """Bands for a branch that treats each token by itself, see `add_branch`."""
-    return [([rows],) for rows in row_bands(x)]
+    return [([rows],) for rows in row_bands(x)] if in_cache(x) else whole_map(x)
 
 
 def whole_map(x):

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import nn
 
+from .bands import in_graph
 from .recompute import Linear, Prelude
 from .window import pad_to
 
@@ -50,4 +51,4 @@ class ChannelsFirst(nn.Sequential):
 def pad_image(x, multiple):
     """Pad (B, C, H, W) with zeros at bottom and right to a multiple."""
     bottom, right = -x.shape[2] % multiple, -x.shape[3] % multiple
-    return F.pad(x, (0, right, 0, bottom)) if bottom or right else x
+    return F.pad(x, (0, right, 0, bottom)) if in_graph() or bottom or right else x

@@ -9,16 +9,22 @@ axis as (windows, tokens); the pieces of a run, one behind the other, are whole 
 import torch
 import torch.nn.functional as F
 
+from .bands import in_graph
+
 
 def pad_to(x, multiple, value=None):
     """Pad (B, H, W, C) at bottom and right to a multiple, with zeros or the vector `value`."""
     B, H, W, C = x.shape
     bottom, right = -H % multiple, -W % multiple
-    if not (bottom or right):
+    if not in_graph() and not (bottom or right):
         return x  # F.pad would copy the whole map for nothing
+    padded = F.pad(x, (0, 0, 0, right, 0, bottom)) if value is None or in_graph() else x
     if value is None:
-        return F.pad(x, (0, 0, 0, right, 0, bottom))
+        return padded
     value = value.to(x.dtype)
+    if in_graph():
+        rows, columns = (torch.arange(n, device=x.device) for n in padded.shape[1:3])
+        return padded + ((rows >= H)[:, None] | (columns >= W))[..., None] * value
     x = torch.cat([x, value.expand(B, H, right, C)], 2)
     return torch.cat([x, value.expand(B, bottom, W + right, C)], 1)
 
@@ -38,6 +44,12 @@ def window_runs(end, size, shift, length):
         place = tuple(2 * (token >= end) + (token % end >= length) for token in window)
         runs.append(([piece for piece in pieces if piece[1]], place))
     return runs
+
+
+def places(end, shift, length, device):
+    """(end,): the numbers of `window_runs` for an axis that was rolled by `shift`, as a tensor."""
+    token = torch.arange(end, device=device) + shift
+    return 2 * (token >= end) + (token % end >= length)
 
 
 def window_piece(x, axis, piece):
