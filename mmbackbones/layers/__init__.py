@@ -11,10 +11,10 @@ from .bands import add_branch, by_bands, in_cache, join, row_bands, token_bands,
 from .block import Block, DropPath, Mlp, drop_path_rates
 from .conv import InRows, Rows, SameConv2d, folded
 from .embed import ChannelsFirst, PatchEmbed, PatchMerging, pad_image
-from .norm import affine, settled, settles
+from .norm import affine, learns, settled, settles
 from .position import ConvPosition, RelativeBias, between_tokens
 from .precision import full_precision
-from .recompute import Linear, Prelude, Recomputed, conv_behind, recomputed
+from .recompute import Linear, Prelude, Recomputed, conv_behind, recomputed, sum_behind
 from .window import apart, grid_piece, grid_runs, pad_to, window_piece, window_runs
 
 __all__ = [
@@ -50,12 +50,14 @@ __all__ = [
     'grid_runs',
     'in_cache',
     'join',
+    'learns',
     'pad_image',
     'pad_to',
     'recomputed',
     'row_bands',
     'settled',
     'settles',
+    'sum_behind',
     'token_bands',
     'whole_map',
     'window_piece',

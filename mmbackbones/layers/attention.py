@@ -197,7 +197,8 @@ class WindowAttention(Attention):
         x = probabilities(q, k, bias, self.scale) @ v
         canvas = x.new_empty(B, H, W, *x.shape[1::2])
         self.put(canvas, x, rows, columns)
-        return canvas.flatten(3).roll(shift, (1, 2))[:, : hw[0], : hw[1]]
+        canvas = canvas.flatten(3).roll(shift, (1, 2))
+        return canvas.narrow(1, 0, hw[0]).narrow(2, 0, hw[1])
 
     def windows(self, x, rows, columns):
         """(B, H, W, C) -> (B, windows, size, windows, size, C), those of a run each way."""

@@ -43,6 +43,12 @@ class Rows:
     def __init__(self, function, size, cost):
         self.function, self.size, self.cost = function, size, cost
 
+    @classmethod
+    def of(cls, x):
+        """Rows of an image."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        return cls(lambda i, j: x[:, :, i:j], x.shape[2:], x[:, :, 0].numel())
+
     def then(self, function):
         """What a function of single tokens, of (B, rows, W, C), makes of it."""
         rows = lambda i, j: function(self.function(i, j).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # noqa: E731
@@ -78,6 +84,10 @@ class Rows:
         for start, stop in self.ranges():
             yield self.function(start, stop).permute(0, 2, 3, 1)
 
+    def whole(self):
+        """All of it as (B, H, W, C)."""
+        return torch.cat(list(self.bands()), 1)
+
 
 class InRows(torch.autograd.Function):
     """The map (B, H, W, C) that make(Rows of x, *own) gives, in bands both ways; only x is kept.
@@ -90,14 +100,16 @@ class InRows(torch.autograd.Function):
         ctx.make, ctx.own = make, own
         ctx.save_for_backward(x)
         rows = Rows(lambda i, j: x[:, i:j].permute(0, 3, 1, 2), x.shape[1:3], x[:, 0].numel())
-        return torch.cat(list(make(rows, *own).bands()), 1)
+        return make(rows, *own).whole()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         (x,) = ctx.saved_tensors
         total, taken = torch.zeros_like(x), []
-        own = [t if t.is_leaf else t.detach().requires_grad_() for t in ctx.own]
+        # Parameters stay what they are, as modules hold them; of all else the graph must end here.
+        own = [t if isinstance(t, nn.Parameter) else t.detach() for t in ctx.own]
+        own = [t if t.requires_grad else t.detach().requires_grad_() for t in own]
         of_own = [torch.zeros_like(t) for t in own]
 
         def take(i, j):
@@ -109,9 +121,9 @@ class InRows(torch.autograd.Function):
             with torch.enable_grad():
                 y = rows.function(start, stop).permute(0, 2, 3, 1)
             inputs = [*own, *(part for *_, part in taken)]
-            found = torch.autograd.grad(y, inputs, grad[:, start:stop])
+            found = torch.autograd.grad(y, inputs, grad[:, start:stop], allow_unused=True)
             targets = [*of_own, *(total[:, i:j] for i, j, _ in taken)]
             for target, each in zip(targets, found, strict=True):
-                target += each
+                target += 0 if each is None else each
             taken.clear()
         return None, total, *of_own

@@ -50,5 +50,5 @@ class ChannelsFirst(nn.Sequential):
 
 def pad_image(x, multiple):
     """Pad (B, C, H, W) with zeros at bottom and right to a multiple."""
-    bottom, right = -x.shape[2] % multiple, -x.shape[3] % multiple
+    bottom, right = (-(-side // multiple) * multiple - side for side in x.shape[2:])
     return F.pad(x, (0, right, 0, bottom)) if in_graph() or bottom or right else x

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from .bands import in_cache
+from .precision import single
 from .recompute import Prelude
 
 
@@ -31,7 +32,12 @@ class Statistics(torch.autograd.Function):
 def settles(norms, x):
     """Whether `settled` knows these norms, and is of use for x: in float32 and on the CPU."""
     plain = all(type(norm) is nn.BatchNorm2d and norm.track_running_stats for norm in norms)
-    return plain and in_cache(x) and x.dtype == torch.float and not torch.is_autocast_enabled('cpu')
+    return plain and in_cache(x) and single(x)
+
+
+def learns(norms):
+    """Whether a backward may follow, or norms take statistics."""
+    return torch.is_grad_enabled() or any(norm.training for norm in norms)
 
 
 def affine(norm, x=None):

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .precision import single
+
 
 def between_tokens(offsets, size):
     """(heads, 2 size - 1, 2 size - 1), a value per offset -> (1, heads, N, N), one per token pair.
@@ -56,7 +58,7 @@ class ConvPosition(nn.Module):
 
     def forward(self, x):
         image, proj = x.permute(0, 3, 1, 2), self.proj
-        if x.dtype != torch.float or torch.is_autocast_enabled(x.device.type):
+        if not single(x):
             return x + proj(image).permute(0, 2, 3, 1)
         # Exact in float32 alone: the centre of the kernel adds the token itself.
         weight = proj.weight + F.pad(proj.weight.new_ones(1, 1, 1, 1), (1, 1, 1, 1))

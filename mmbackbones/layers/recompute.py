@@ -99,7 +99,18 @@ def conv_behind(conv, prelude, x):
     def gradient(grad, x, weight, *bias):
         rest = False, (0, 0), conv.groups, (True, True, bool(bias))
         sizes = [len(weight)] if bias else None
+        x, weight = x.to(grad.dtype), weight.to(grad.dtype)  # autocast leaves this function alone
         grads = torch.ops.aten.convolution_backward(grad, x, weight, sizes, *numbers, *rest)
         return grads[: 2 + len(bias)]
 
     return recomputed(prelude, operation, gradient, x, conv.weight, *bias)
+
+
+def sum_behind(prelude, x):
+    """(B, 1, 1, C): the sum of prelude(x) over a map."""
+    return recomputed(
+        prelude,
+        lambda y: y.sum((1, 2), keepdim=True),
+        lambda grad, y: (grad.expand_as(y),),
+        x,
+    )

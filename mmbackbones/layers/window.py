@@ -15,18 +15,26 @@ from .bands import in_graph
 def pad_to(x, multiple, value=None):
     """Pad (B, H, W, C) at bottom and right to a multiple, with zeros or the vector `value`."""
     B, H, W, C = x.shape
-    bottom, right = -H % multiple, -W % multiple
-    if not in_graph() and not (bottom or right):
-        return x  # F.pad would copy the whole map for nothing
-    padded = F.pad(x, (0, 0, 0, right, 0, bottom)) if value is None or in_graph() else x
-    if value is None:
-        return padded
-    value = value.to(x.dtype)
+    bottom, right = (-(-side // multiple) * multiple - side for side in (H, W))
     if in_graph():
-        rows, columns = (torch.arange(n, device=x.device) for n in padded.shape[1:3])
-        return padded + ((rows >= H)[:, None] | (columns >= W))[..., None] * value
+        return pad_in_graph(x, bottom, right, value)
+    if not (bottom or right):
+        return x  # F.pad would copy the whole map for nothing
+    if value is None:
+        return F.pad(x, (0, 0, 0, right, 0, bottom))
+    value = value.to(x.dtype)
     x = torch.cat([x, value.expand(B, H, right, C)], 2)
     return torch.cat([x, value.expand(B, bottom, W + right, C)], 1)
+
+
+def pad_in_graph(x, bottom, right, value):
+    """The same without a choice that depends on the size."""
+    H, W = x.shape[1:3]
+    x = F.pad(x, (0, 0, 0, right, 0, bottom))
+    if value is None:
+        return x
+    rows, columns = (torch.arange(n, device=x.device) for n in x.shape[1:3])
+    return x + ((rows >= H)[:, None] | (columns >= W))[..., None] * value.to(x.dtype)
 
 
 def window_runs(end, size, shift, length):

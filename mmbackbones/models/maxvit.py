@@ -29,9 +29,10 @@ from ..layers import (
     by_bands,
     drop_path_rates,
     folded,
-    recomputed,
+    learns,
     settled,
     settles,
+    sum_behind,
 )
 from ..registry import MODELS
 from ..weights import maxvit as weights
@@ -113,16 +114,6 @@ class SqueezeExcite(nn.Module):
         return self.fc2(F.silu(self.fc1(means))).sigmoid()
 
 
-def total(x):
-    """(B, H, W, C) -> (B, 1, 1, C)."""
-    return x.sum((1, 2), keepdim=True)
-
-
-def total_gradient(grad, x):
-    """The gradient of `total`."""
-    return (grad.expand_as(x),)
-
-
 class MBConv(nn.Module):
     """Inverted bottleneck, normed in front: (B, H, W, C) -> (B, H / stride, W / stride, dim).
 
@@ -147,11 +138,8 @@ class MBConv(nn.Module):
 
     def forward(self, x):
         norms = self.pre_norm, self.norm1, self.norm2
-        learns = torch.is_grad_enabled() or any(norm.training for norm in norms)
-        if not settles(norms, x):
-            y = self.plain(x)
-        else:
-            y = self.learning(x) if learns else self.in_bands(x)
+        branch = self.learning if learns(norms) else self.in_bands
+        y = branch(x) if settles(norms, x) else self.plain(x)
         return self.shortcut(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1) + self.drop_path(y)
 
     def plain(self, x):
@@ -171,7 +159,7 @@ class MBConv(nn.Module):
 
         y = InRows.apply(depthwise, y, *affine(self.norm1, y), conv.weight)
         norm = settled(self.norm2, y, (self.act2,))
-        sums = by_bands(lambda rows: recomputed(norm, total, total_gradient, rows), y, width)
+        sums = by_bands(lambda rows: sum_behind(norm, rows), y, width)
         gate = self.se.scale(sum(sums) / y[0, ..., 0].numel())
         gated = Prelude(lambda y, *own: norm.function(y, *own[:2]) * own[2], [*norm.own, gate])
         return torch.cat(by_bands(lambda rows: self.conv3_1x1(rows, gated), y, width), 1)
@@ -180,15 +168,11 @@ class MBConv(nn.Module):
         """The branch without gradients, a few rows at a time and with its norms folded away."""
         (scale, shift), (weight, bias) = affine(self.pre_norm), folded(self.conv1_1x1, self.norm1)
         bias, weight = bias + weight @ shift, weight * scale
-        return torch.cat([self.image_in_bands(image, weight, bias) for image in x.split(1)])
-
-    def image_in_bands(self, x, weight, bias):
-        """The branch of one image, given the numbers of the first convolution."""
         hidden = lambda i, j: self.act1(F.linear(x[:, i:j], weight, bias)).permute(0, 3, 1, 2)  # noqa: E731
-        rows = Rows(hidden, x.shape[1:3], x.shape[2] * len(weight))
+        rows = Rows(hidden, x.shape[1:3], x[:, 0, :, 0].numel() * len(weight))
         parts = list(rows.behind(self.conv2_kxk, self.norm2, self.act2).bands())
-        means = torch.stack([part.mean((1, 2), keepdim=True) * part.shape[1] for part in parts])
-        scale = self.se.scale(means.sum(0) / sum(part.shape[1] for part in parts))
+        means = sum(part.mean((1, 2), keepdim=True) * part.shape[1] for part in parts)
+        scale = self.se.scale(means / sum(part.shape[1] for part in parts))
         return torch.cat([self.conv3_1x1(part.mul_(scale)) for part in parts], 1)
 
 
@@ -203,12 +187,9 @@ class Stem(nn.Module):
         self.conv2 = nn.Conv2d(dim, dim, 3, padding=1)
 
     def forward(self, x):
-        if self.norm1.training or torch.is_grad_enabled() or not settles([self.norm1], x):
+        if learns([self.norm1]) or not settles([self.norm1], x):
             return self.conv2(self.act(self.norm1(self.conv1(x)))).permute(0, 2, 3, 1)
-        x = x.contiguous(memory_format=torch.channels_last)
-        rows = Rows(lambda i, j: x[:, :, i:j], x.shape[2:], 1)
-        rows = rows.behind(self.conv1, self.norm1, self.act).behind(self.conv2)
-        return torch.cat(list(rows.bands()), 1)
+        return Rows.of(x).behind(self.conv1, self.norm1, self.act).behind(self.conv2).whole()
 
 
 def maxvit_blocks(in_dim, dim, windows, rates, parts):

@@ -21,6 +21,7 @@ from ..layers import (
     Rows,
     conv_behind,
     drop_path_rates,
+    learns,
     pad_image,
     pad_to,
     settled,
@@ -105,9 +106,7 @@ class Stem(nn.Module):
         x = pad_image(x, 8)
         if not settles(self.conv[1::3], x):
             return self.proj(self.conv(x)).permute(0, 2, 3, 1)
-        x = x.contiguous(memory_format=torch.channels_last)
-        learns = torch.is_grad_enabled() or self.training
-        return self.learning(x) if learns else self.in_bands(x)
+        return self.learning(x) if learns(self.conv[1::3]) else self.in_bands(x)
 
     def learning(self, x):
         """Tokens; norms and activations are done again in backward, rather than kept."""
@@ -119,10 +118,10 @@ class Stem(nn.Module):
 
     def in_bands(self, x):
         """Tokens without gradients, a few rows at a time and with the norms folded away."""
-        rows = Rows(lambda i, j: x[:, :, i:j], x.shape[2:], 1)
+        rows = Rows.of(x)
         for conv, norm, act in zip(self.conv[::3], self.conv[1::3], self.conv[2::3], strict=True):
             rows = rows.behind(conv, norm, act)
-        return torch.cat(list(rows.behind(self.proj).bands()), 1)
+        return rows.behind(self.proj).whole()
 
 
 class Downsample(nn.Module):
