@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils.checkpoint import checkpoint
 
 from mmbackbones import layers
@@ -227,10 +228,12 @@ def test_large_windows_stay_on_the_fused_kernel():
 
 
 @pytest.mark.parametrize('hw', MAPS)
-@pytest.mark.parametrize('place', ['in cache', 'elsewhere'])
+@pytest.mark.parametrize('place', ['in cache', 'elsewhere', 'in a graph'])
 @every_kind
 def test_windowed_attention_equals_attention_of_the_whole_padded_map(kind, place, hw, monkeypatch):
     monkeypatch.setattr(layers.attention, 'in_cache', lambda x: place == 'in cache')
+    for module in (layers.attention, layers.window):
+        monkeypatch.setattr(module, 'in_graph', lambda: place == 'in a graph')
     monkeypatch.setattr(WindowAttention, 'chunk', 3 * 2 * 4**4)  # several chunks
     net = KINDS[kind]().double()
     nn.init.normal_(net.qkv.bias)
@@ -240,6 +243,18 @@ def test_windowed_attention_equals_attention_of_the_whole_padded_map(kind, place
         assert near([fast, net(x)], [slow, slow])
     leaves = [x, *net.parameters()]
     assert near(gradients(fast, *leaves), gradients(slow, *leaves), SINGLE)
+
+
+@pytest.mark.parametrize('kind', ['shifted', 'masked and shifted', 'grid'])
+def test_one_graph_without_breaks_holds_for_every_size(kind):
+    net, counter = KINDS[kind]().eval(), CompileCounterWithBackend('eager')
+    torch.compiler.reset()
+    compiled = torch.compile(net, fullgraph=True, dynamic=True, backend=counter)
+    with torch.no_grad():
+        for hw in ((13, 18), (14, 27), (23, 17), (21, 30)):
+            x = torch.randn(1, *hw, 16)
+            torch.testing.assert_close(compiled(x), net(x))
+    assert counter.frame_count <= 2
 
 
 def whole_map(net, x):

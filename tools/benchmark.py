@@ -92,7 +92,8 @@ def shapes(args):
 
 def contestant(build, args):
     """A function that runs one image: forward, and in training backward too."""
-    net = build().to(args.device).train(args.mode == 'training')
+    net = build().to(args.device)
+    net.train(args.mode == 'training')  # mmdet's returns nothing
     net = torch.compile(net) if args.compile else net
     dtype = DTYPES[args.dtype]
 
