@@ -234,7 +234,7 @@ class WindowAttention(Attention):
         return window_piece(x, axis, piece)
 
     def attend(self, bias, q, k, v):
-        """[Attention], in windows."""
+        """A list of what the tokens of each window take from each other."""
         if in_cache(q) and self.size**2 <= self.few and q.dtype == torch.float:
             return [probabilities(q, k, bias, self.scale) @ v]
         return [fused_attention(q, k, v, bias, self.scale)]
