@@ -14,22 +14,20 @@ from mmbackbones import layers
 from mmbackbones.layers import (
     Block,
     GridAttention,
+    Grids,
     Linear,
     MaskedWindowAttention,
     Mlp,
     RelativeBias,
     WindowAttention,
+    Windows,
     add_branch,
     apart,
     between_tokens,
     fused_attention,
-    grid_piece,
-    grid_runs,
     pad_to,
     recomputed,
     row_bands,
-    window_piece,
-    window_runs,
 )
 from mmbackbones.layers.attention import attention_gradient
 from mmbackbones.layers.recompute import Prelude
@@ -63,12 +61,15 @@ def near(got, want, precision=1e-12):
 SINGLE = 2e-6  # backward through windows is in float32
 
 
-def cut(x, runs, piece):
+WINDOWS, GRIDS = Windows(4, 1, 3), Grids(4, 1, 3)
+
+
+def cut(x, tiles, shift, lengths):
     """Cut (B, H, W, C) into windows along both axes, and lay the windows side by side."""
-    for axis in (1, 3):
+    for axis, length in zip((1, 3), lengths, strict=True):
         windows = [
-            torch.cat([piece(x, axis, each) for each in pieces], axis + 1)
-            for pieces, _ in runs[axis]
+            torch.cat([tiles.piece(x, axis, each) for each in pieces], axis + 1)
+            for pieces, _ in tiles.runs(x.shape[axis], shift, length)
         ]
         x = torch.cat(windows, axis)
     return x
@@ -78,8 +79,7 @@ def cut(x, runs, piece):
 @pytest.mark.parametrize('shift', [0, 1, 2])
 def test_windows_are_neighbours_laid_further(padded, length, shift):
     x = torch.randn(2, padded, 8, 3)
-    runs = {1: window_runs(padded, 4, shift, length), 3: window_runs(8, 4, shift, 8)}
-    windows = cut(x, runs, window_piece)
+    windows = cut(x, WINDOWS, shift, (length, 8))
     assert windows.shape == (2, padded // 4, 4, 2, 4, 3)
     laid = x.roll((-shift, -shift), (1, 2))
     assert torch.equal(windows, laid.unflatten(1, (-1, 4)).unflatten(3, (-1, 4)))
@@ -88,7 +88,7 @@ def test_windows_are_neighbours_laid_further(padded, length, shift):
 @pytest.mark.parametrize(('padded', 'length'), LENGTHS)
 def test_grids_are_strided_windows(padded, length):
     x = torch.randn(2, padded, 8, 3)
-    grids = cut(x, {1: grid_runs(padded, 4, length), 3: grid_runs(8, 4, 8)}, grid_piece)
+    grids = cut(x, GRIDS, 0, (length, 8))
     assert grids.shape == (2, padded // 4, 4, 2, 4, 3)
     for row, column in itertools.product(range(padded // 4), range(2)):
         assert torch.equal(grids[:, row, :, column], x[:, row :: padded // 4, column::2])
@@ -101,9 +101,9 @@ def test_what_is_cut_and_put_is_the_map(kind, padded, length):
     canvas = torch.full((2, padded, 8, 3, 2, 8), torch.nan)
     rows, columns = net.runs(padded, net.shift, length), net.runs(8, net.shift, 8)
     for (row, _), (column, _) in itertools.product(rows, columns):
-        for i, tensor in enumerate(net.cut(x, row, column)):
+        for i, tensor in enumerate(net.tiles.cut(x, row, column)):
             assert tensor.shape[1:] == (2, 16, 8)
-            net.put(canvas[:, :, :, i], tensor, row, column)
+            net.tiles.put(canvas[:, :, :, i], tensor, row, column)
     assert torch.equal(canvas.flatten(3), x)
 
 
@@ -121,17 +121,17 @@ def test_padding_is_at_the_end_and_absent_where_not_needed():
 
 @pytest.mark.parametrize('length', [12, 11, 9])
 def test_runs_without_numbers_hold_neither_padding_nor_both_ends(length):
-    def windows(pieces, piece):
+    def windows(tiles, pieces):
         tokens = torch.arange(12).view(1, 12)
-        return torch.cat([piece(tokens, 1, each) for each in pieces], 2)[0].tolist()
+        return torch.cat([tiles.piece(tokens, 1, each) for each in pieces], 2)[0].tolist()
 
     for shift in (0, 1, 3):
-        for pieces, places in window_runs(12, 4, shift, length):
-            for window in windows(pieces, window_piece):
+        for pieces, places in WINDOWS.runs(12, shift, length):
+            for window in windows(WINDOWS, pieces):
                 plain = window == list(range(window[0], window[0] + 4)) and window[-1] < length
                 assert plain == (places is None)
-    for pieces, places in grid_runs(12, 4, length):
-        assert all((max(w) < length) == (places is None) for w in windows(pieces, grid_piece))
+    for pieces, places in GRIDS.runs(12, 0, length):
+        assert all((max(w) < length) == (places is None) for w in windows(GRIDS, pieces))
 
 
 def test_apart_compares_rows_and_columns():
@@ -231,8 +231,8 @@ def test_large_windows_stay_on_the_fused_kernel():
 @pytest.mark.parametrize('place', ['in cache', 'elsewhere', 'in a graph'])
 @every_kind
 def test_windowed_attention_equals_attention_of_the_whole_padded_map(kind, place, hw, monkeypatch):
-    monkeypatch.setattr(layers.attention, 'in_cache', lambda x: place == 'in cache')
-    for module in (layers.attention, layers.window):
+    monkeypatch.setattr(layers.window_attention, 'in_cache', lambda x: place == 'in cache')
+    for module in (layers.window_attention, layers.window):
         monkeypatch.setattr(module, 'in_graph', lambda: place == 'in a graph')
     monkeypatch.setattr(WindowAttention, 'chunk', 3 * 2 * 4**4)  # several chunks
     net = KINDS[kind]().double()

@@ -1,12 +1,6 @@
 """Parts that two architectures or more are made of; they need torch alone."""
 
-from .attention import (
-    Attention,
-    GridAttention,
-    MaskedWindowAttention,
-    WindowAttention,
-    fused_attention,
-)
+from .attention import Attention, fused_attention
 from .bands import add_branch, by_bands, in_cache, join, row_bands, token_bands, whole_map
 from .block import Block, DropPath, Mlp, drop_path_rates
 from .conv import InRows, Rows, SameConv2d, folded
@@ -15,7 +9,8 @@ from .norm import affine, learns, settled, settles
 from .position import ConvPosition, RelativeBias, between_tokens
 from .precision import full_precision
 from .recompute import Linear, Prelude, Recomputed, conv_behind, recomputed, sum_behind
-from .window import apart, grid_piece, grid_runs, pad_to, window_piece, window_runs
+from .window import Grids, Windows, apart, pad_to
+from .window_attention import GridAttention, MaskedWindowAttention, WindowAttention
 
 __all__ = [
     'Attention',
@@ -24,6 +19,7 @@ __all__ = [
     'ConvPosition',
     'DropPath',
     'GridAttention',
+    'Grids',
     'InRows',
     'Linear',
     'MaskedWindowAttention',
@@ -36,6 +32,7 @@ __all__ = [
     'Rows',
     'SameConv2d',
     'WindowAttention',
+    'Windows',
     'add_branch',
     'affine',
     'apart',
@@ -46,8 +43,6 @@ __all__ = [
     'folded',
     'full_precision',
     'fused_attention',
-    'grid_piece',
-    'grid_runs',
     'in_cache',
     'join',
     'learns',
@@ -60,6 +55,4 @@ __all__ = [
     'sum_behind',
     'token_bands',
     'whole_map',
-    'window_piece',
-    'window_runs',
 ]

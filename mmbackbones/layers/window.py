@@ -9,7 +9,7 @@ axis as (windows, tokens); the pieces of a run, one behind the other, are whole 
 import torch
 import torch.nn.functional as F
 
-from .bands import in_graph
+from .bands import in_graph, join
 
 
 def pad_to(x, multiple, value=None):
@@ -37,53 +37,82 @@ def pad_in_graph(x, bottom, right, value):
     return x + ((rows >= H)[:, None] | (columns >= W))[..., None] * value.to(x.dtype)
 
 
-def window_runs(end, size, shift, length):
-    """Neighbouring tokens: windows that start `shift` tokens in; the last joins both ends.
-
-    Of the `end` tokens of the axis the first `length` are the map, padding follows. A piece is
-    (its first token, tokens of each window, windows).
-    """
-    inner = max(length - shift, 0) // size
-    runs = [([(shift, size, inner)], None)] if inner else []
-    for first in range(shift + inner * size, end + shift, size):
-        before = min(max(end - first, 0), size)  # tokens up to the end of the map
-        pieces = [(first % end, before, 1), ((first + before) % end, size - before, 1)]
-        window = range(first, first + size)
-        place = tuple(2 * (token >= end) + (token % end >= length) for token in window)
-        runs.append(([piece for piece in pieces if piece[1]], place))
-    return runs
-
-
 def places(end, shift, length, device):
-    """(end,): the numbers of `window_runs` for an axis that was rolled by `shift`, as a tensor."""
+    """(end,): the numbers of `Windows.runs` for an axis that was rolled by `shift`, as a tensor."""
     token = torch.arange(end, device=device) + shift
     return 2 * (token >= end) + (token % end >= length)
 
 
-def window_piece(x, axis, piece):
-    """(..., tokens, ...) -> (..., windows, size, ...), a view."""
-    first, tokens, windows = piece
-    return x.narrow(axis, first, windows * tokens).unflatten(axis, (windows, tokens))
+class Windows:
+    """Windows of size x size tokens on a padded map whose tokens have heads x channels numbers."""
+
+    def __init__(self, size, heads, channels):
+        self.size, self.heads, self.channels = size, heads, channels
+
+    def runs(self, end, shift, length):
+        """Neighbouring tokens: windows that start `shift` tokens in; the last joins both ends.
+
+        Of the `end` tokens of the axis the first `length` are the map, padding follows. A piece is
+        (its first token, tokens of each window, windows).
+        """
+        inner = max(length - shift, 0) // self.size
+        runs = [([(shift, self.size, inner)], None)] if inner else []
+        for first in range(shift + inner * self.size, end + shift, self.size):
+            before = min(max(end - first, 0), self.size)  # tokens up to the end of the map
+            pieces = [(first % end, before, 1), ((first + before) % end, self.size - before, 1)]
+            window = range(first, first + self.size)
+            place = tuple(2 * (token >= end) + (token % end >= length) for token in window)
+            runs.append(([piece for piece in pieces if piece[1]], place))
+        return runs
+
+    def piece(self, x, axis, piece):
+        """(..., tokens, ...) -> (..., windows, size, ...), a view."""
+        first, tokens, windows = piece
+        return x.narrow(axis, first, windows * tokens).unflatten(axis, (windows, tokens))
+
+    def windows(self, x, rows, columns):
+        """(B, H, W, C) -> (B, windows, size, windows, size, C), those of a run each way."""
+        x = join([self.piece(x, 1, piece) for piece in rows], 2)
+        return join([self.piece(x, 3, piece) for piece in columns], 4)
+
+    def cut(self, x, rows, columns):
+        """(B, H, W, nC) -> n times (windows, heads, N, C / heads), those of a run each way."""
+        x = self.windows(x, rows, columns)
+        x = x.unflatten(-1, (-1, self.heads, self.channels))
+        return x.permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(5, 6).flatten(1, 3)
+
+    def put(self, canvas, x, rows, columns):
+        """Write what comes of `cut`, back to (B, H, W, heads, C / heads)."""
+        shape = len(canvas), rows[0][2], columns[0][2]
+        x = x.unflatten(2, (self.size, self.size)).unflatten(0, shape).permute(0, 1, 4, 2, 5, 3, 6)
+        for row, part in zip(rows, x.split([size for _, size, _ in rows], 2), strict=True):
+            band = self.piece(canvas, 1, row)
+            parts = part.split([size for _, size, _ in columns], 4)
+            for column, part in zip(columns, parts, strict=True):
+                self.piece(band, 3, column).copy_(part)
 
 
-def grid_runs(end, size, length):
-    """Tokens spread evenly: window i of n holds the tokens i, i + n, i + 2 n, ...
+class Grids(Windows):
+    """Tokens spread evenly over the map, size x size of them at a time."""
 
-    A piece is (its first window, tokens of each window, windows).
-    """
-    tokens, fuller = divmod(length, end // size)  # of the map; the first windows hold one more
-    runs = [(0, tokens + 1, fuller), (fuller, tokens, end // size - fuller)]
-    return [
-        ([(first, size, n)], None if held == size else tuple(i >= held for i in range(size)))
-        for first, held, n in runs
-        if n
-    ]
+    def runs(self, end, shift, length):
+        """Window i of n holds the tokens i, i + n, i + 2 n, ...
 
+        A piece is (its first window, tokens of each window, windows).
+        """
+        size = self.size
+        tokens, fuller = divmod(length, end // size)  # of the map; the first windows hold one more
+        runs = [(0, tokens + 1, fuller), (fuller, tokens, end // size - fuller)]
+        return [
+            ([(first, size, n)], None if held == size else tuple(i >= held for i in range(size)))
+            for first, held, n in runs
+            if n
+        ]
 
-def grid_piece(x, axis, piece):
-    """(..., tokens, ...) -> (..., windows, size, ...), a view."""
-    first, size, windows = piece
-    return x.unflatten(axis, (size, -1)).transpose(axis, axis + 1).narrow(axis, first, windows)
+    def piece(self, x, axis, piece):
+        """(..., tokens, ...) -> (..., windows, size, ...), a view."""
+        first, size, windows = piece
+        return x.unflatten(axis, (size, -1)).transpose(axis, axis + 1).narrow(axis, first, windows)
 
 
 def apart(rows, columns, size, device):
