@@ -18,27 +18,37 @@ def loss(net, x):
     return sum(out.square().mean() for out in net(x))
 
 
-def train(rank, name, address, results):
-    """Two steps of a frozen, checkpointed net; DDP raises if a parameter has no use."""
-    dist.init_process_group('gloo', init_method=address, rank=rank, world_size=2)
-    torch.manual_seed(0)
-    net = DistributedDataParallel(build(name, **KWARGS).train())
-    for _ in range(2):
-        net.zero_grad()
-        loss(net, image(rank)).backward()
-    if rank == 0:
-        torch.save([p.grad for p in net.parameters() if p.requires_grad], results)
+def work(rank, folder):
+    """Two steps of frozen, checkpointed nets; DDP raises if a parameter has no use."""
+    dist.init_process_group('gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=2)
+    for name in sorted(TINY):
+        torch.manual_seed(0)
+        net = DistributedDataParallel(build(name, **KWARGS).train())
+        for _ in range(2):
+            net.zero_grad()
+            loss(net, image(rank)).backward()
+        if rank == 0:
+            torch.save([p.grad for p in net.parameters() if p.requires_grad], folder / name)
+    # Gloo's threads need the interpreter to let go of the last reduction; whoever joins them
+    # without a pause, as the end of DDP does, waits for ever.
+    dist.barrier()
     dist.destroy_process_group()
 
 
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Where the processes, started once for all nets, leave their gradients."""
+    folder = tmp_path_factory.mktemp('ddp')
+    mp.spawn(work, (folder,), nprocs=2)
+    return folder
+
+
 @pytest.mark.parametrize('name', sorted(TINY))
-def test_frozen_stages_under_ddp(name, tmp_path):
+def test_frozen_stages_under_ddp(name, folder):
     """The gradients are the mean of what one process finds on either image."""
-    results = tmp_path / 'gradients.pt'
-    mp.spawn(train, (name, f'file://{tmp_path}/meet', results), nprocs=2)
     torch.manual_seed(0)
     net = build(name, **KWARGS).train()
     (sum(loss(net, image(rank)) for rank in range(2)) / 2).backward()
     alone = [p.grad for p in net.parameters() if p.requires_grad]
-    for one, two in zip(alone, torch.load(results), strict=True):
+    for one, two in zip(alone, torch.load(folder / name), strict=True):
         assert torch.allclose(one, two, atol=1e-6)
