@@ -30,8 +30,7 @@ class PatchMerging(nn.Module):
         self.reduction = Linear(4 * dim, out_dim, bias=False)
 
     def forward(self, x):
-        gather = lambda x, *_: self.norm(self.gather(x))  # noqa: E731
-        return self.reduction(x, Prelude(gather, list(self.norm.parameters())))
+        return self.reduction(x, Prelude.of(self.gather, self.norm))
 
     def gather(self, x):
         """(B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), 4C)."""

@@ -52,12 +52,9 @@ def affine(norm, x=None):
 
 def settled(norm, x, then=()):
     """What a batch norm does to each token of x (B, H, W, C), and functions behind it."""
+    then = Prelude.of(*then)
 
     def function(x, scale, shift, *_):
-        x = torch.addcmul(shift, x, scale)
-        for each in then:
-            x = each(x)
-        return x
+        return then.function(torch.addcmul(shift, x, scale))
 
-    modules = [each for each in then if isinstance(each, nn.Module)]
-    return Prelude(function, [*affine(norm, x), *(p for m in modules for p in m.parameters())])
+    return Prelude(function, [*affine(norm, x), *then.own])

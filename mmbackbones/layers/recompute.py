@@ -56,16 +56,24 @@ class Prelude:
         self.function, self.own = function, own
 
     @classmethod
-    def of(cls, function):
-        """A module is one as well."""
-        if isinstance(function, cls):
-            return function
-        return cls(lambda x, *_: function(x), list(function.parameters()))
+    def of(cls, *steps):
+        """Modules and functions without parameters, one after the other."""
+
+        def function(x, *_):
+            for step in steps:
+                x = step(x)
+            return x
+
+        modules = [step for step in steps if isinstance(step, nn.Module)]
+        return cls(function, [p for module in modules for p in module.parameters()])
 
 
 def recomputed(prelude, operation, gradient, x, *others):
-    """operation(prelude of x, *others), in training by `Recomputed`."""
-    prelude = Prelude.of(prelude)
+    """operation(prelude of x, *others), in training by `Recomputed`.
+
+    The prelude is a `Prelude` or a module.
+    """
+    prelude = prelude if isinstance(prelude, Prelude) else Prelude.of(prelude)
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return operation(prelude.function(x, *prelude.own), *others)
     parts = prelude.function, operation, gradient, len(prelude.own)

@@ -80,8 +80,7 @@ class Downsample(nn.Module):
         self.proj = nn.Conv2d(dim, out_dim, 2, 2)
 
     def forward(self, x):
-        prelude = lambda x, *_: pad_to(self.norm(x), 2).permute(0, 3, 1, 2)  # noqa: E731
-        prelude = Prelude(prelude, list(self.norm.parameters()))
+        prelude = Prelude.of(self.norm, lambda x: pad_to(x, 2).permute(0, 3, 1, 2))
         return conv_behind(self.proj, prelude, x).permute(0, 2, 3, 1)
 
 

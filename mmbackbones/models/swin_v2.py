@@ -149,7 +149,7 @@ class PostNormMerging(PatchMerging):
         self.norm = nn.LayerNorm(out_dim)
 
     def forward(self, x):
-        return self.norm(self.reduction(x, Prelude(self.gather)))
+        return self.norm(self.reduction(x, Prelude.of(self.gather)))
 
 
 def swin_v2_blocks(dim, heads, windows, rates, norm_every):
