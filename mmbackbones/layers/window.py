@@ -37,9 +37,11 @@ def pad_in_graph(x, bottom, right, value):
     return x + ((rows >= H)[:, None] | (columns >= W))[..., None] * value.to(x.dtype)
 
 
-def places(end, shift, length, device):
-    """(end,): the numbers of `Windows.runs` for an axis that was rolled by `shift`, as a tensor."""
-    token = torch.arange(end, device=device) + shift
+def place(token, end, length):
+    """A number for a token or a tensor of them, counted on behind the `end` of an axis.
+
+    It tells padding, behind `length`, from the map, and what the axis begins with again.
+    """
     return 2 * (token >= end) + (token % end >= length)
 
 
@@ -61,8 +63,8 @@ class Windows:
             before = min(max(end - first, 0), self.size)  # tokens up to the end of the map
             pieces = [(first % end, before, 1), ((first + before) % end, self.size - before, 1)]
             window = range(first, first + self.size)
-            place = tuple(2 * (token >= end) + (token % end >= length) for token in window)
-            runs.append(([piece for piece in pieces if piece[1]], place))
+            places = tuple(place(token, end, length) for token in window)
+            runs.append(([piece for piece in pieces if piece[1]], places))
         return runs
 
     def piece(self, x, axis, piece):

@@ -8,7 +8,7 @@ import torch
 from .attention import Attention, attention_gradient, fused_attention, probabilities
 from .bands import in_cache, in_graph, join, row_bands
 from .recompute import Prelude, recomputed
-from .window import Grids, Windows, apart, pad_to, places
+from .window import Grids, Windows, apart, pad_to, place
 
 
 class WindowAttention(Attention):
@@ -119,13 +119,12 @@ class WindowAttention(Attention):
         B, H, W, _ = qkv.shape
         rows, columns = [(0, self.size, H // self.size)], [(0, self.size, W // self.size)]
         q, k, v = self.tiles.cut(qkv.roll((-shift[0], -shift[1]), (1, 2)), rows, columns)
-        y = places(H, shift[0], self.seen(H, hw[0]), q.device)
-        x = places(W, shift[1], self.seen(W, hw[1]), q.device)
-        place = self.tiles.windows((4 * y[:, None] + x)[None, ..., None], rows, columns)
-        place = place.transpose(2, 3).flatten(3).flatten(0, 2).repeat(B, 1)
-        apart = place[:, None, :, None] != place[:, None, None]
-        mask = torch.zeros_like(apart, dtype=q.dtype).masked_fill(apart, self.hidden)
-        bias = mask if bias is None else bias.to(q.dtype) + mask
+        y = place(torch.arange(H, device=q.device) + shift[0], H, self.seen(H, hw[0]))
+        x = place(torch.arange(W, device=q.device) + shift[1], W, self.seen(W, hw[1]))
+        both = self.tiles.windows((4 * y[:, None] + x)[None, ..., None], rows, columns)
+        both = both.transpose(2, 3).flatten(3).flatten(0, 2).repeat(B, 1)
+        mask = both[:, None, :, None] != both[:, None, None]
+        bias = self.hide(mask, None if bias is None else bias.to(q.dtype), q.dtype)
         x = probabilities(q, k, bias, self.scale) @ v
         canvas = x.new_empty(B, H, W, *x.shape[1::2])
         self.tiles.put(canvas, x, rows, columns)
@@ -160,8 +159,11 @@ class WindowAttention(Attention):
         """The bias, and `hidden` where tokens of a window do not belong together."""
         if rows is None and columns is None:
             return bias
-        mask = apart(rows, columns, self.size, x.device)
-        mask = torch.zeros_like(mask, dtype=x.dtype).masked_fill(mask, self.hidden)[None, None]
+        return self.hide(apart(rows, columns, self.size, x.device)[None, None], bias, x.dtype)
+
+    def hide(self, mask, bias, dtype):
+        """The bias, and `hidden` where the mask is true."""
+        mask = torch.zeros_like(mask, dtype=dtype).masked_fill(mask, self.hidden)
         return mask if bias is None else bias + mask
 
 
