@@ -8,7 +8,7 @@ from .embed import ChannelsFirst, PatchEmbed, PatchMerging, pad_image
 from .norm import affine, learns, settled, settles
 from .position import ConvPosition, RelativeBias, between_tokens
 from .precision import full_precision
-from .recompute import Linear, Prelude, Recomputed, conv_behind, recomputed, sum_behind
+from .recompute import Linear, Prelude, conv_behind, recomputed, sum_behind
 from .window import Grids, Windows, apart, pad_to
 from .window_attention import GridAttention, MaskedWindowAttention, WindowAttention
 
@@ -27,7 +27,6 @@ __all__ = [
     'PatchEmbed',
     'PatchMerging',
     'Prelude',
-    'Recomputed',
     'RelativeBias',
     'Rows',
     'SameConv2d',

@@ -6,6 +6,7 @@ from torch import nn
 
 from .bands import BAND, ranges
 from .norm import affine
+from .recompute import ended
 
 
 class SameConv2d(nn.Conv2d):
@@ -49,9 +50,12 @@ class Rows:
         x = x.contiguous(memory_format=torch.channels_last)
         return cls(lambda i, j: x[:, :, i:j], x.shape[2:], x[:, :, 0].numel())
 
-    def then(self, function):
-        """What a function of single tokens, of (B, rows, W, C), makes of it."""
-        rows = lambda i, j: function(self.function(i, j).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # noqa: E731
+    def then(self, function, *own):
+        """What function(tokens, *own) makes of it, for single tokens of (B, rows, W, C)."""
+
+        def rows(i, j):
+            return function(self.function(i, j).permute(0, 2, 3, 1), *own).permute(0, 3, 1, 2)
+
         return Rows(rows, self.size, self.cost)
 
     def behind(self, conv, norm=None, act=None):
@@ -99,18 +103,14 @@ class InRows(torch.autograd.Function):
     def forward(ctx, make, x, *own):
         ctx.make, ctx.own = make, own
         ctx.save_for_backward(x)
-        rows = Rows(lambda i, j: x[:, i:j].permute(0, 3, 1, 2), x.shape[1:3], x[:, 0].numel())
-        return make(rows, *own).whole()
+        return make(Rows.of(x.permute(0, 3, 1, 2)), *own).whole()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         (x,) = ctx.saved_tensors
-        total, taken = torch.zeros_like(x), []
-        # Parameters stay what they are, as modules hold them; of all else the graph must end here.
-        own = [t if isinstance(t, nn.Parameter) else t.detach() for t in ctx.own]
-        own = [t if t.requires_grad else t.detach().requires_grad_() for t in own]
-        of_own = [torch.zeros_like(t) for t in own]
+        total, taken, own = torch.zeros_like(x), [], ended(ctx.own)
+        grads = {t: torch.zeros_like(t) for t in own if t.requires_grad}
 
         def take(i, j):
             taken.append((i, j, x[:, i:j].detach().requires_grad_()))
@@ -120,10 +120,10 @@ class InRows(torch.autograd.Function):
         for start, stop in rows.ranges():
             with torch.enable_grad():
                 y = rows.function(start, stop).permute(0, 2, 3, 1)
-            inputs = [*own, *(part for *_, part in taken)]
+            inputs = [*grads, *(part for *_, part in taken)]
             found = torch.autograd.grad(y, inputs, grad[:, start:stop], allow_unused=True)
-            targets = [*of_own, *(total[:, i:j] for i, j, _ in taken)]
+            targets = [*grads.values(), *(total[:, i:j] for i, j, _ in taken)]
             for target, each in zip(targets, found, strict=True):
                 target += 0 if each is None else each
             taken.clear()
-        return None, total, *of_own
+        return None, total, *(grads.get(t) for t in own)

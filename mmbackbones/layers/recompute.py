@@ -27,9 +27,7 @@ class Recomputed(torch.autograd.Function):
         prelude, _, gradient, _ = ctx.parts
         x, *others = ctx.saved_tensors
         wants = ctx.needs_input_grad[1 : len(ctx.own) + 2]
-        # Parameters stay what they are, as modules hold them; of all else the graph must end here.
-        inputs = [t if t.is_leaf else t.detach().requires_grad_() for t in ctx.own]
-        inputs = [x.detach().requires_grad_(wants[0]), *inputs]
+        inputs = [x.detach().requires_grad_(wants[0]), *ended(ctx.own)]
         with ctx.precision():
             with torch.enable_grad():
                 y = prelude(*inputs)
@@ -47,6 +45,11 @@ def precision_of(x):
         return nullcontext
     dtype, enabled = torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
     return lambda: torch.autocast(kind, dtype, enabled)
+
+
+def ended(tensors):
+    """The same, each an end of the graph; parameters stay themselves, as modules hold them."""
+    return [t if t.is_leaf else t.detach().requires_grad_() for t in tensors]
 
 
 class Prelude:

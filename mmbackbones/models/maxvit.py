@@ -153,11 +153,9 @@ class MBConv(nn.Module):
         conv, width = self.conv2_kxk, self.conv3_1x1.in_features
         norm = settled(self.pre_norm, x)
         y = torch.cat(by_bands(lambda rows: self.conv1_1x1(rows, norm), x, width), 1)
-
-        def depthwise(rows, scale, shift, _):
-            return rows.then(lambda y: self.act1(torch.addcmul(shift, y, scale))).behind(conv)
-
-        y = InRows.apply(depthwise, y, *affine(self.norm1, y), conv.weight)
+        act = settled(self.norm1, y, (self.act1,))
+        depthwise = lambda rows, *own: rows.then(act.function, *own).behind(conv)  # noqa: E731
+        y = InRows.apply(depthwise, y, *act.own, conv.weight)
         norm = settled(self.norm2, y, (self.act2,))
         sums = by_bands(lambda rows: sum_behind(norm, rows), y, width)
         gate = self.se.scale(sum(sums) / y[0, ..., 0].numel())
