@@ -21,7 +21,7 @@ def in_cache(x):
 
 def ranges(start, stop, most, step=1):
     """(start, stop) of bands of like size, of at most `most` rows but whole steps."""
-    count = max(1, -(-(stop - start) // max(most, 1)))
+    count = max(1, -(-(stop - start) // most))
     rows = max(1, -(-(stop - start) // (count * step))) * step
     return [(at, min(at + rows, stop)) for at in range(start, stop, rows)]
 
@@ -29,13 +29,14 @@ def ranges(start, stop, most, step=1):
 def row_bands(x, start=0, stop=None, step=1):
     """Ranges of `step` rows, or of a multiple, that fit the cache; all at once but on the CPU."""
     stop = x.shape[1] if stop is None else stop
-    most = max(1, BAND // (step * x[0, 0].numel())) * step
-    return ranges(start, stop, most if in_cache(x) else stop, step)
+    if not in_cache(x):
+        return [(start, stop)]
+    return ranges(start, stop, max(1, BAND // (step * x[0, 0].numel())) * step, step)
 
 
 def token_bands(x):
     """Bands for a branch that treats each token by itself, see `add_branch`."""
-    return [([rows],) for rows in row_bands(x)] if in_cache(x) else whole_map(x)
+    return [([rows],) for rows in row_bands(x)]
 
 
 def whole_map(x):

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from .bands import add_branch, token_bands
+from .bands import add_branch, scaled, token_bands
 from .recompute import Linear
 
 
@@ -15,8 +15,7 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x):
-        scale = self.scale(x)
-        return x if scale is None else x * scale
+        return scaled(x, self.scale(x))
 
     def scale(self, x):
         """What to multiply the branch of each sample of x by, or None."""
