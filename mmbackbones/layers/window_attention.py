@@ -173,12 +173,8 @@ class MaskedWindowAttention(WindowAttention):
     hidden = -torch.inf  # padding sees padding, so that no softmax is left without a token
 
     def of_prelude(self):
-        """None: padding is zero here."""
+        """None: nobody will see the padding, so it is zero."""
         return []
-
-    def prelude(self, qkv):
-        """Make height and width multiples of the window, with what nobody will see."""
-        return pad_to(qkv, self.size)
 
     def seen(self, end, length):
         """How much of a padded axis other tokens see."""
