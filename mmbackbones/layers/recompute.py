@@ -1,10 +1,10 @@
 """Layers that keep less for backward: what is cheap is done twice."""
 
-from contextlib import nullcontext
-
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from .precision import precision_of
 
 
 class Recomputed(torch.autograd.Function):
@@ -36,15 +36,6 @@ class Recomputed(torch.autograd.Function):
         found = wanted and torch.autograd.grad(y, wanted, grad.to(y.dtype), allow_unused=True)
         found = iter(found)
         return None, *(next(found) if want else None for want in wants), *of_others
-
-
-def precision_of(x):
-    """A function that gives the autocast of now, on the device of x, again."""
-    kind = x.device.type
-    if not torch.amp.is_autocast_available(kind):
-        return nullcontext
-    dtype, enabled = torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
-    return lambda: torch.autocast(kind, dtype, enabled)
 
 
 def ended(tensors):
