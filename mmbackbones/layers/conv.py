@@ -58,13 +58,13 @@ class Rows:
 
         return Rows(rows, self.size, self.cost)
 
-    def behind(self, conv, norm=None, act=None):
-        """What a convolution, a norm and an activation make of it."""
+    def behind(self, conv, norm=None, act=None, weight=None):
+        """What a convolution, a norm and an activation make of it; `weight` stands for conv's."""
         (H, W), stride, kernel = self.size, conv.stride[0], conv.kernel_size[0]
         top, left = conv.before(H, W) if isinstance(conv, SameConv2d) else conv.padding
         size = -(-H // stride), -(-W // stride)
         right = (size[1] - 1) * stride - left + kernel - W
-        weight, bias = folded(conv, norm)
+        weight, bias = folded(conv, norm) if weight is None else (weight, conv.bias)
         weight = weight.contiguous(memory_format=torch.channels_last)
 
         def function(start, stop):

@@ -52,14 +52,37 @@ class Prelude:
     @classmethod
     def of(cls, *steps):
         """Modules and functions without parameters, one after the other."""
+        learned = [learned_by(step) for step in steps]
 
-        def function(x, *_):
-            for step in steps:
-                x = step(x)
+        def function(x, *own):
+            own = iter(own)
+            for step, names in zip(steps, learned, strict=True):
+                x = called(step, dict(zip(names, own, strict=False)), x)
             return x
 
-        modules = [step for step in steps if isinstance(step, nn.Module)]
-        return cls(function, [p for module in modules for p in module.parameters()])
+        return cls(function, [tensor for tensors in learned for tensor in tensors.values()])
+
+
+def learned_by(step):
+    """{name: tensor} of what a module learns; nothing for a function.
+
+    While FSDP runs a module, its parameters are plain attributes.
+    """
+    modules = step.named_modules() if isinstance(step, nn.Module) else ()
+    return {
+        f'{path}.{name}'.removeprefix('.'): tensor
+        for path, module in modules
+        for name, tensor in [*module._parameters.items(), *vars(module).items()]
+        if isinstance(tensor, torch.Tensor)
+    }
+
+
+def called(step, tensors, x):
+    """What the step makes of x with these tensors, which need not be those that it holds."""
+    held = learned_by(step)
+    if all(held.get(name) is tensor for name, tensor in tensors.items()):
+        return step(x)
+    return torch.func.functional_call(step, tensors, (x,))
 
 
 def recomputed(prelude, operation, gradient, x, *others):

@@ -154,8 +154,8 @@ class MBConv(nn.Module):
         norm = settled(self.pre_norm, x)
         y = torch.cat(by_bands(lambda rows: self.conv1_1x1(rows, norm), x, width), 1)
         act = settled(self.norm1, y, (self.act1,))
-        depthwise = lambda rows, *own: rows.then(act.function, *own).behind(conv)  # noqa: E731
-        y = InRows.apply(depthwise, y, *act.own, conv.weight)
+        depthwise = lambda rows, own, *its: rows.then(act.function, *its).behind(conv, weight=own)  # noqa: E731
+        y = InRows.apply(depthwise, y, conv.weight, *act.own)
         norm = settled(self.norm2, y, (self.act2,))
         sums = by_bands(lambda rows: sum_behind(norm, rows), y, width)
         gate = self.se.scale(sum(sums) / y[0, ..., 0].numel())
