@@ -6,10 +6,12 @@ except ImportError as error:
     raise ImportError('mmbackbones needs mmengine: pip install "mmbackbones[onedl]"') from error
 
 from .models import VOLO, Container, DaViT, MaxViT, SwinTransformer, SwinTransformerV2
+from .sharding import BLOCK_CLASSES, fsdp_policy, is_block
 from .weights import CheckpointError, load_checkpoint
 
 __version__ = '0.1.0'
 __all__ = [
+    'BLOCK_CLASSES',
     'VOLO',
     'CheckpointError',
     'Container',
@@ -18,5 +20,7 @@ __all__ = [
     'SwinTransformer',
     'SwinTransformerV2',
     '__version__',
+    'fsdp_policy',
+    'is_block',
     'load_checkpoint',
 ]

@@ -9,6 +9,7 @@ def child(kind, parent, location):
 
 
 MODELS = child('model', registry.MODELS, 'mmbackbones.models')
+FUNCTIONS = child('function', registry.FUNCTIONS, 'mmbackbones.sharding')
 HOOKS = child('hook', registry.HOOKS, 'mmbackbones.hooks')
 OPTIM_WRAPPER_CONSTRUCTORS = child(
     'optimizer wrapper constructor', registry.OPTIM_WRAPPER_CONSTRUCTORS, 'mmbackbones.optim'

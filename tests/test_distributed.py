@@ -1,11 +1,19 @@
-"""Two processes under DDP, as torchrun starts them."""
+"""Two processes under DDP and under FSDP, as torchrun starts them."""
+
+from contextlib import nullcontext
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from test_backbones import TINY, build
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
+    apply_activation_checkpointing,
+)
+from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
 from torch.nn.parallel import DistributedDataParallel
+
+import mmbackbones
 
 KWARGS = dict(frozen_stages=1, out_indices=(1, 2, 3), with_cp=True)
 
@@ -20,15 +28,31 @@ def loss(net, x):
     return sum(out.square().mean() for out in net(x))
 
 
-def train(name, rank, results):
-    """Two steps of a frozen, checkpointed net; DDP raises if a parameter has no use."""
+def by_ddp(name):
+    """Frozen and checkpointed; DDP raises if a parameter has no use."""
+    return DistributedDataParallel(build(name, **KWARGS).double().train())
+
+
+def by_fsdp(name):
+    """Sharded and checkpointed block by block, as mmengine's FSDPStrategy does it."""
+    net = build(name, frozen_stages=1, out_indices=(1, 2, 3)).double().train()
+    where = dict(device_id=torch.device('cpu'), use_orig_params=True)
+    net = FSDP(net, auto_wrap_policy=mmbackbones.fsdp_policy, **where)
+    apply_activation_checkpointing(net, check_fn=mmbackbones.is_block)
+    return net
+
+
+def train(name, wrap, rank, results):
+    """Two steps; keeps the gradients of the second."""
     torch.manual_seed(0)
-    net = DistributedDataParallel(build(name, **KWARGS).double().train())
+    net = wrap(name)
     for _ in range(2):
         net.zero_grad()
         loss(net, image(rank)).backward()
-    if rank == 0:
-        torch.save([p.grad for p in net.parameters() if p.requires_grad], results)
+    sharded = isinstance(net, FSDP)
+    with FSDP.summon_full_params(net, with_grads=True) if sharded else nullcontext():
+        if rank == 0:
+            torch.save([p.grad for p in net.parameters() if p.requires_grad], results)
 
 
 def work(rank, folder):
@@ -36,27 +60,43 @@ def work(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=2)
     for name in sorted(TINY):
-        train(name, rank, folder / name)
+        for wrap in WRAPPERS:
+            train(name, wrap, rank, folder / f'{name}_{wrap.__name__}')
     # Gloo's threads need the interpreter to let go of the last reduction; whoever joins them
     # without a pause, as the end of DDP does, can wait for ever.
     dist.barrier()
     dist.destroy_process_group()
 
 
+WRAPPERS = [by_ddp, by_fsdp]
+
+
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     """Where the processes, started once for all nets, leave their gradients."""
-    folder = tmp_path_factory.mktemp('ddp')
+    folder = tmp_path_factory.mktemp('distributed')
     mp.spawn(work, (folder,), nprocs=2)
     return folder
 
 
+@pytest.mark.parametrize('wrap', WRAPPERS)
 @pytest.mark.parametrize('name', sorted(TINY))
-def test_frozen_stages_under_ddp(name, folder):
-    """The gradients are the mean of what one process finds on either image."""
+def test_gradients_are_those_of_one_process(name, wrap, folder):
+    """They are the mean of what one process finds on either image; frozen stages have none."""
     torch.manual_seed(0)
     net = build(name, **KWARGS).double().train()
     (sum(loss(net, image(rank)) for rank in range(2)) / 2).backward()
     alone = [p.grad for p in net.parameters() if p.requires_grad]
-    for one, two in zip(alone, torch.load(folder / name), strict=True):
+    together = torch.load(folder / f'{name}_{wrap.__name__}')
+    for one, two in zip(alone, together, strict=True):
         assert torch.allclose(one, two, atol=1e-9)
+
+
+@pytest.mark.parametrize('name', sorted(TINY))
+def test_sharding_and_checkpointing_go_by_blocks(name):
+    net = build(name)
+    blocks = [block for stage in net.stages for block in stage.blocks]
+    assert [m for m in net.modules() if mmbackbones.is_block(m)] == blocks
+    assert not mmbackbones.fsdp_policy(net.stem, recurse=False, nonwrapped_numel=0)
+    for block in blocks:
+        assert mmbackbones.fsdp_policy(block, recurse=False, nonwrapped_numel=0)

@@ -19,6 +19,7 @@ FLOORS = [
     'backbone',
     'optim',
     'models',
+    'sharding',
     '__init__',
     'doctor',
     '__main__',
