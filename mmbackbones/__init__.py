@@ -6,9 +6,10 @@ except ImportError as error:
     raise ImportError('mmbackbones needs mmengine: pip install "mmbackbones[onedl]"') from error
 
 from .models import VOLO, Container, DaViT, MaxViT, SwinTransformer, SwinTransformerV2
+from .paths import path_of
 from .weights import CheckpointError, load_checkpoint
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 __all__ = [
     'VOLO',
     'CheckpointError',
@@ -19,4 +20,5 @@ __all__ = [
     'SwinTransformerV2',
     '__version__',
     'load_checkpoint',
+    'path_of',
 ]

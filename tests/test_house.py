@@ -19,6 +19,7 @@ FLOORS = [
     'backbone',
     'optim',
     'models',
+    'paths',
     '__init__',
     'doctor',
     '__main__',
