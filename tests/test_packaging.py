@@ -37,7 +37,7 @@ def run(*command, code=0, **where):
 
 
 def pip(python, action, *arguments):
-    return run(python, '-m', 'pip', action, *QUIET, *arguments)
+    return run(sys.executable, '-m', 'pip', '--python', python, action, *QUIET, *arguments)
 
 
 @pytest.fixture(scope='module')
@@ -113,7 +113,7 @@ def test_names_lead_to_configs_tools_and_their_folders():
 def test_an_empty_environment_with_a_family_trains_and_tests(wheel, tmp_path):
     """Torch and the family are borrowed, not downloaded; their versions satisfy the extra."""
     pytest.importorskip('mmcv.ops')
-    venv.create(tmp_path / 'venv', with_pip=True)
+    venv.create(tmp_path / 'venv')
     python = tmp_path / 'venv/bin/python'
     site = Path(run(python, '-c', 'import site; print(site.getsitepackages()[0])').stdout.strip())
     packages = [path for path in sys.path if path.endswith('-packages')]
