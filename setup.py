@@ -10,7 +10,7 @@ from setuptools.command.build_py import build_py
 HERE = Path(__file__).parent
 VERSION = re.search(r"__version__ = '(.+)'", (HERE / 'mmbackbones/__init__.py').read_text())[1]
 # Scripts that set up or test a checkout stay out.
-CARRIED = ('.mim/**/*.yml', 'README.md', 'configs/**/*.py', 'tools/*.py', 'tools/dist_*.sh')
+CARRIED = ('.mim/**/*.yml', 'configs/**/*.py', 'tools/*.py', 'tools/dist_*.sh')
 
 
 class BuildPy(build_py):
@@ -26,7 +26,7 @@ class BuildPy(build_py):
         for path in [] if self.editable_mode else self.carried:
             target = folder / path.as_posix().removeprefix('.mim/')
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(HERE / path, target)
+            shutil.copy2(HERE / path, target)
 
     def get_source_files(self):
         """What a source distribution needs to build the wheel."""

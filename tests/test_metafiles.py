@@ -82,7 +82,6 @@ def metafile(family):
     collection = {
         'Name': name,
         'Paper': {'Title': title, 'URL': url},
-        'README': 'README.md',
         'Code': f'mmbackbones/models/{family}.py',
     }
     configs = [config for config in CONFIGS if NAME.fullmatch(config)['family'] == family]
@@ -99,7 +98,6 @@ def test_metafile_says_what_the_configs_say(family):
     assert found == metafile(family), 'python tests/test_metafiles.py writes it anew'
     collection = found['Collections'][0]
     assert f'Paper: {collection["Paper"]["URL"]}.' in (ROOT / collection['Code']).read_text()
-    assert (ROOT / collection['README']).is_file()
 
 
 def test_the_index_lists_every_config_once():
