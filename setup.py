@@ -1,12 +1,37 @@
 """The package; extras bring one of the two OpenMMLab families, never both."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 VERSION = re.search(r"__version__ = '(.+)'", (HERE / 'mmbackbones/__init__.py').read_text())[1]
+# Scripts that set up or test a checkout stay out.
+CARRIED = ('.mim/**/*.yml', 'configs/**/*.py', 'tools/*.py', 'tools/dist_*.sh')
+
+
+class BuildPy(build_py):
+    """Puts configs, tools and the model index into mmbackbones/.mim of a wheel, where mim looks."""
+
+    carried = [path.relative_to(HERE) for pattern in CARRIED for path in HERE.glob(pattern)]
+
+    def run(self):
+        """Copy the package and, but for an editable install, what it carries."""
+        super().run()
+        folder = Path(self.build_lib, 'mmbackbones/.mim')
+        shutil.rmtree(folder, ignore_errors=True)
+        for path in [] if self.editable_mode else self.carried:
+            target = folder / path.as_posix().removeprefix('.mim/')
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(HERE / path, target)
+
+    def get_source_files(self):
+        """What a source distribution needs to build the wheel."""
+        return [*super().get_source_files(), *map(str, self.carried)]
+
 
 setup(
     name='mmbackbones',
@@ -15,7 +40,9 @@ setup(
     long_description=(HERE / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     packages=find_packages(include=['mmbackbones', 'mmbackbones.*']),
+    cmdclass={'build_py': BuildPy},
     python_requires='>=3.10',
+    classifiers=[f'Programming Language :: Python :: 3.{minor}' for minor in (10, 11, 12)],
     # mmengine comes with an extra: the two families are packages of different names that
     # overwrite each other's files.
     install_requires=['torch>=2.6'],

@@ -6,10 +6,11 @@ except ImportError as error:
     raise ImportError('mmbackbones needs mmengine: pip install "mmbackbones[onedl]"') from error
 
 from .models import VOLO, Container, DaViT, MaxViT, SwinTransformer, SwinTransformerV2
+from .paths import path_of
 from .sharding import BLOCK_CLASSES, fsdp_policy, is_block
 from .weights import CheckpointError, load_checkpoint
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 __all__ = [
     'BLOCK_CLASSES',
     'VOLO',
@@ -23,4 +24,5 @@ __all__ = [
     'fsdp_policy',
     'is_block',
     'load_checkpoint',
+    'path_of',
 ]

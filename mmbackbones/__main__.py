@@ -1,4 +1,4 @@
-"""Looks things up from a shell: python -m mmbackbones list | info NAME | doctor."""
+"""Looks things up from a shell: python -m mmbackbones list | info NAME | path NAME | doctor."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ import torch
 
 from . import __version__
 from .doctor import examine
+from .paths import path_of
 from .registry import MODELS
 
 
@@ -38,6 +39,14 @@ def show_info(name):
     print(*describe(name), sep='\n')
 
 
+def show_path(name):
+    """Where a config or tool lies, for the command line of another program."""
+    try:
+        print(path_of(name))
+    except FileNotFoundError as error:
+        sys.exit(str(error))
+
+
 def show_doctor():
     """Each finding, and for each problem what to do; the exit status is 1 if there is one."""
     findings = list(examine())
@@ -55,6 +64,9 @@ def main(arguments=None):
     info = commands.add_parser('info', help='one backbone in full')
     info.add_argument('name', help='for example SwinTransformer')
     info.set_defaults(run=show_info)
+    path = commands.add_parser('path', help='where a config or tool lies')
+    path.add_argument('name', help='for example mask_rcnn_swin_t, or train for tools/train.py')
+    path.set_defaults(run=show_path)
     values = vars(parser.parse_args(arguments))
     values.pop('command')
     values.pop('run')(**values)

@@ -20,6 +20,7 @@ FLOORS = [
     'optim',
     'models',
     'sharding',
+    'paths',
     '__init__',
     'doctor',
     '__main__',

@@ -1,0 +1,113 @@
+"""The metafiles of mim say what the configs say; `python tests/test_metafiles.py` writes them."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip('mmdet')
+pytest.importorskip('mmseg')
+
+from test_configs import CONFIGS, NAME, config, model
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / '.mim'
+HEAD = """\
+# Derived from the configs by `python tests/test_metafiles.py`.
+# Weights are none: nobody trained these models for us. What ends in a slash mim does not download.
+"""
+# Family: (name, paper, where it is).
+PAPERS = {
+    'swin': (
+        'Swin Transformer',
+        'Swin Transformer: Hierarchical Vision Transformer using Shifted Windows',
+        'https://arxiv.org/abs/2103.14030',
+    ),
+    'swin_v2': (
+        'Swin Transformer V2',
+        'Swin Transformer V2: Scaling Up Capacity and Resolution',
+        'https://arxiv.org/abs/2111.09883',
+    ),
+    'maxvit': (
+        'MaxViT',
+        'MaxViT: Multi-Axis Vision Transformer',
+        'https://arxiv.org/abs/2204.01697',
+    ),
+    'davit': (
+        'DaViT',
+        'DaViT: Dual Attention Vision Transformers',
+        'https://arxiv.org/abs/2204.03645',
+    ),
+    'volo': (
+        'VOLO',
+        'VOLO: Vision Outlooker for Visual Recognition',
+        'https://arxiv.org/abs/2106.13112',
+    ),
+    'container': (
+        'CONTAINER',
+        'Container: Context Aggregation Network',
+        'https://arxiv.org/abs/2106.01401',
+    ),
+}
+DATA = dict(CocoDataset='COCO', ADE20KDataset='ADE20K')
+
+
+def length(loop):
+    """How long a config trains, in the unit that it counts."""
+    if 'max_epochs' in loop:
+        return {'Epochs': loop.max_epochs}
+    return {'Iterations': loop.max_iters}
+
+
+def entry(name, collection):
+    """A model of a metafile."""
+    cfg = config(name)
+    return {
+        'Name': name,
+        'In Collection': collection,
+        'Config': f'configs/{name}.py',
+        'Metadata': {
+            'Training Data': DATA[cfg.train_dataloader.dataset.type],
+            **length(cfg.train_cfg),
+            'Batch Size': cfg.auto_scale_lr.base_batch_size,
+            'Parameters': sum(p.numel() for p in model(name).parameters()),
+        },
+        'Weights': 'none/',
+    }
+
+
+def metafile(family):
+    """The metafile of a family."""
+    name, title, url = PAPERS[family]
+    collection = {
+        'Name': name,
+        'Paper': {'Title': title, 'URL': url},
+        'Code': f'mmbackbones/models/{family}.py',
+    }
+    configs = [config for config in CONFIGS if NAME.fullmatch(config)['family'] == family]
+    return {'Collections': [collection], 'Models': [entry(config, name) for config in configs]}
+
+
+def read(name):
+    return yaml.safe_load((FOLDER / name).read_text())
+
+
+@pytest.mark.parametrize('family', PAPERS)
+def test_metafile_says_what_the_configs_say(family):
+    found = read(f'metafiles/{family}.yml')
+    assert found == metafile(family), 'python tests/test_metafiles.py writes it anew'
+    collection = found['Collections'][0]
+    assert f'Paper: {collection["Paper"]["URL"]}.' in (ROOT / collection['Code']).read_text()
+
+
+def test_the_index_lists_every_config_once():
+    files = read('model-index.yml')['Import']
+    assert sorted(FOLDER.glob('metafiles/*')) == sorted(FOLDER / name for name in files)
+    listed = [entry['Config'] for name in files for entry in read(name)['Models']]
+    assert sorted(listed) == [f'configs/{name}.py' for name in CONFIGS]
+
+
+if __name__ == '__main__':
+    for family in PAPERS:
+        text = yaml.safe_dump(metafile(family), sort_keys=False, width=100)
+        (FOLDER / f'metafiles/{family}.yml').write_text(HEAD + text)
