@@ -24,6 +24,7 @@ def to_demo(cfg):
     cfg.load_from = None
     cfg.randomness = dict(seed=0)
     cfg.custom_hooks = [
+        *cfg.get('custom_hooks', []),
         dict(type='mmbackbones.RepeatableHook'),
         dict(type='mmbackbones.BatchNormMomentumHook', momentum=0.3),
     ]

@@ -230,6 +230,8 @@ def make_demo_set(
     with tempfile.TemporaryDirectory(prefix='.demo_set_', dir=root.parent) as work:
         fresh = Path(work) / 'new'
         write_set(fresh, settings)
+        if is_complete(root, settings):
+            return  # another process of this training was quicker
         if root.exists():
             root.rename(Path(work) / 'old')
         fresh.rename(root)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+import torch
 from demo_mode import to_demo
 from mmengine.config import Config, DictAction
 
@@ -51,7 +52,17 @@ def load_config(args, parser):
     name = Path(args.config).stem + ('_demo' if args.demo else '')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
     cfg.launcher = args.launcher
+    if args.launcher == 'pytorch' and not torch.accelerator.is_available():
+        use_cpus(cfg)
     return cfg
+
+
+def use_cpus(cfg):
+    """Let processes meet through gloo, and DDP not look for GPUs; mmengine expects one each."""
+    torch.distributed.init_process_group('gloo')
+    if 'strategy' not in cfg:
+        wrapper = dict(broadcast_buffers=False, device_ids=None)
+        cfg.model_wrapper_cfg = {**wrapper, **cfg.get('model_wrapper_cfg', {})}
 
 
 def check_checkpoint(path, parser):
