@@ -1,15 +1,31 @@
 """Train a detector or segmenter, on COCO and ADE20K or, with --demo, on the demo set."""
 
+from pathlib import Path
+
 import torch
+from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from run_config import check_checkpoint, check_data, common_parser, load_config
+
+
+# bfloat16 has the range of float32, so its losses need no scale.
+PRECISIONS = {'float16': 'dynamic', 'bfloat16': dict(enabled=False)}
+STRATEGIES = Path(__file__).parent.parent / 'configs/_base_/strategies'
 
 
 def parse():
     """The arguments, and the parser for errors about them."""
     parser = common_parser(__doc__, 'python tools/train.py configs/mask_rcnn_swin_t.py --demo')
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument(
+        '--amp-dtype', choices=PRECISIONS, default='float16', help='of what precision [float16]'
+    )
+    parser.add_argument(
+        '--strategy',
+        choices=('fsdp', 'deepspeed'),
+        help='shard the training over the GPUs, by the settings in configs/_base_/strategies',
+    )
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='fit the learning rate to the total batch size'
     )
@@ -29,7 +45,12 @@ def configure(args, parser):
     if args.amp and not torch.accelerator.is_available():
         parser.error('--amp needs a GPU, and none was found; train without it')
     if args.amp:
-        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+        scale = PRECISIONS[args.amp_dtype]
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=args.amp_dtype, loss_scale=scale)
+    if args.strategy:
+        cfg.merge_from_dict(Config.fromfile(STRATEGIES / f'{args.strategy}.py').to_dict())
+    if args.strategy == 'deepspeed':
+        use_deepspeed(cfg, args.amp and args.amp_dtype)
     if args.auto_scale_lr and 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
         parser.error(f'{args.config} has no auto_scale_lr.base_batch_size to scale from')
     if args.auto_scale_lr:
@@ -39,6 +60,18 @@ def configure(args, parser):
         cfg.load_from = None if args.resume == 'auto' else check_checkpoint(args.resume, parser)
     check_data(cfg, ('train_dataloader', 'val_dataloader'), parser)
     return cfg
+
+
+def use_deepspeed(cfg, precision):
+    """What an optimizer wrapper does otherwise is DeepSpeed's own affair: tell it."""
+    wrapper, strategy = cfg.optim_wrapper, cfg.strategy
+    strategy.gradient_clipping = (wrapper.pop('clip_grad', None) or {}).get('max_norm', 0.0)
+    strategy.gradient_accumulation_steps = wrapper.pop('accumulative_counts', 1)
+    strategy.train_micro_batch_size_per_gpu = cfg.train_dataloader.batch_size
+    wrapper.pop('dtype', None), wrapper.pop('loss_scale', None)
+    if precision:
+        key = {'float16': 'fp16', 'bfloat16': 'bf16'}[precision]
+        strategy.update({key: dict(enabled=True), 'inputs_to_half': ['inputs']})
 
 
 def main():

@@ -1,6 +1,6 @@
-"""Fully sharded training: each block's parameters are gathered for its turn, and checkpointed.
+"""What `tools/train.py --strategy fsdp` adds to a config: fully sharded training.
 
-Put it last into a config's `_base_`. With --amp, add the dtype as `optim_wrapper.dtype` says.
+A block's parameters are gathered for its turn alone, and its activations checkpointed.
 """
 
 runner_type = 'FlexibleRunner'
