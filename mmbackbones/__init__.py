@@ -8,7 +8,9 @@ except ImportError as error:
 from .models import VOLO, Container, DaViT, MaxViT, SwinTransformer, SwinTransformerV2
 from .paths import path_of
 from .sharding import BLOCK_CLASSES, fsdp_policy, is_block
-from .weights import CheckpointError, load_checkpoint
+from .weights import CheckpointError, load_checkpoint, trust_trainings
+
+trust_trainings()
 
 __version__ = '0.2.0'
 __all__ = [

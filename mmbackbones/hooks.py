@@ -1,6 +1,8 @@
 """What a training run needs beside a model."""
 
+import torch
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import set_random_seed
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -34,3 +36,48 @@ class BatchNormMomentumHook(Hook):
         for module in runner.model.modules():
             if isinstance(module, _BatchNorm):
                 module.momentum = self.momentum
+
+
+@HOOKS.register_module()
+class DetectNanHook(Hook):
+    """Stops a training at the first NaN or infinity in its images or losses, and names them.
+
+    It comes before the weights are touched, so the last checkpoint is still a good one.
+    """
+
+    def before_train(self, runner):
+        """Look at what goes into the model and what comes out of it."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        check = model.register_forward_pre_hook(self.check_images, with_kwargs=True)
+        self.checks = [check, model.register_forward_hook(self.check_losses, with_kwargs=True)]
+
+    def after_train(self, runner):
+        """Look no more."""
+        for check in self.checks:
+            check.remove()
+
+    def check_images(self, model, args, kwargs):
+        """The images of a batch, after the preprocessing."""
+        bad = [not image.isfinite().all() for image in kwargs['inputs']]
+        if any(bad):
+            paths = [path for path, each in zip(image_paths(kwargs), bad, strict=True) if each]
+            raise FloatingPointError(f'NaN or infinity in the image {", ".join(paths)}')
+
+    def check_losses(self, model, args, kwargs, losses):
+        """The losses of a batch, by their names."""
+        values = losses.items() if isinstance(losses, dict) else ()
+        bad = [name for name, value in values if not all_finite(value)]
+        if bad:
+            images = ', '.join(image_paths(kwargs))
+            raise FloatingPointError(f'NaN or infinity in {", ".join(bad)} of the images {images}')
+
+
+def all_finite(value):
+    """Whether a loss, or each of a list of them, is finite."""
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    return all(torch.as_tensor(part).isfinite().all() for part in parts)
+
+
+def image_paths(kwargs):
+    """Where the images of a batch lie."""
+    return [str(sample.metainfo.get('img_path')) for sample in kwargs['data_samples']]

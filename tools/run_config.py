@@ -1,16 +1,24 @@
-"""What training and testing share: arguments, the config they run, and a look at the data first."""
+"""What training and testing share: arguments, the config, a look at data and disk, the run."""
 
 import argparse
+import errno
+import sys
+import tempfile
 from pathlib import Path
 
 import torch
 from demo_mode import to_demo
 from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmbackbones.weights.reading import CheckpointError, read_pickle
 
 SOURCES = {
     'mmdet': 'download train2017, val2017 and annotations from https://cocodataset.org/#download',
     'mmseg': 'download ADEChallengeData2016 from https://groups.csail.mit.edu/vision/datasets/ADE20K',
 }
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room left on a disk, or for a user or file
 
 
 def common_parser(description, example):
@@ -66,10 +74,36 @@ def use_cpus(cfg):
 
 
 def check_checkpoint(path, parser):
-    """The path, or an exit with one sentence if there is no such file."""
-    if not Path(path).is_file():
+    """The path, or an exit with one sentence if there is no such file, or it is not sound."""
+    if not Path(path).exists():
         parser.error(f'there is no checkpoint {path}; tools/train.py writes them into work_dirs')
-    return path
+    try:
+        return sound(path)
+    except CheckpointError as error:
+        parser.error(str(error))
+
+
+def sound(path):
+    """The path; a `CheckpointError` if the file is damaged or would run code on loading.
+
+    mmengine would run it. Folders are checkpoints of DeepSpeed, which has its own ways.
+    """
+    if Path(path).is_file():
+        read_pickle(Path(path))
+    return str(path)
+
+
+def last_checkpoint(work_dir, parser):
+    """The newest sound checkpoint of a work dir, or None; what is passed over is said."""
+    found = [*Path(work_dir).glob('epoch_*.pth'), *Path(work_dir).glob('iter_*.pth')]
+    for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        try:
+            return sound(path)
+        except CheckpointError as error:
+            print(f'passed over: {error}', file=sys.stderr)
+    if found:
+        parser.error(f'{work_dir} has no checkpoint to resume from: none is whole; move them away')
+    return None
 
 
 def check_data(cfg, loaders, parser):
@@ -85,6 +119,29 @@ def check_data(cfg, loaders, parser):
                 f'{missing} is missing: {source} and unpack into {root}, set '
                 f'{loader}.dataset.data_root, or try the demo set with --demo'
             )
+
+
+def check_work_dir(cfg, parser):
+    """Exit with one sentence if nothing can be written into the work dir."""
+    try:
+        Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=cfg.work_dir).close()
+    except OSError as error:
+        parser.error(f'cannot write into {cfg.work_dir}: {error.strerror}; set another --work-dir')
+
+
+def run(cfg, action):
+    """Let a runner `train` or `test`; a full disk is one sentence."""
+    try:
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        getattr(runner, action)()
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        sys.exit(
+            f'writing into {cfg.work_dir} failed: {error.strerror}; make room, then go on from the '
+            f'last whole checkpoint with --resume'
+        )
 
 
 def data_paths(dataset):

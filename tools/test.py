@@ -3,9 +3,14 @@
 from pathlib import Path
 
 from mmengine.config import ConfigDict
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
-from run_config import check_checkpoint, check_data, common_parser, load_config
+from run_config import (
+    check_checkpoint,
+    check_data,
+    check_work_dir,
+    common_parser,
+    load_config,
+    run,
+)
 
 
 def parse():
@@ -35,6 +40,7 @@ def configure(args, parser):
     if args.out:
         keep_predictions(cfg, args.out, parser)
     check_data(cfg, ['test_dataloader'], parser)
+    check_work_dir(cfg, parser)
     return cfg
 
 
@@ -70,9 +76,7 @@ def keep_predictions(cfg, out, parser):
 
 def main():
     """Test."""
-    cfg = configure(*parse())
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.test()
+    run(configure(*parse()), 'test')
 
 
 if __name__ == '__main__':

@@ -4,10 +4,15 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
-from run_config import check_checkpoint, check_data, common_parser, load_config
-
+from run_config import (
+    check_checkpoint,
+    check_data,
+    check_work_dir,
+    common_parser,
+    last_checkpoint,
+    load_config,
+    run,
+)
 
 # bfloat16 has the range of float32, so its losses need no scale.
 PRECISIONS = {'float16': 'dynamic', 'bfloat16': dict(enabled=False)}
@@ -28,6 +33,9 @@ def parse():
     )
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='fit the learning rate to the total batch size'
+    )
+    parser.add_argument(
+        '--detect-nan', action='store_true', help='stop at the first NaN in images or losses'
     )
     parser.add_argument(
         '--resume',
@@ -55,11 +63,21 @@ def configure(args, parser):
         parser.error(f'{args.config} has no auto_scale_lr.base_batch_size to scale from')
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
+    if args.detect_nan:
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmbackbones.DetectNanHook')]
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else check_checkpoint(args.resume, parser)
+        resume(cfg, args.resume, parser)
     check_data(cfg, ('train_dataloader', 'val_dataloader'), parser)
+    check_work_dir(cfg, parser)
     return cfg
+
+
+def resume(cfg, checkpoint, parser):
+    """Go on from a checkpoint, or from the last sound one of the work dir, if there is any."""
+    auto = checkpoint == 'auto'
+    found = last_checkpoint(cfg.work_dir, parser) if auto else check_checkpoint(checkpoint, parser)
+    if found:
+        cfg.update(resume=True, load_from=found)
 
 
 def use_deepspeed(cfg, precision):
@@ -76,9 +94,7 @@ def use_deepspeed(cfg, precision):
 
 def main():
     """Train."""
-    cfg = configure(*parse())
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.train()
+    run(configure(*parse()), 'train')
 
 
 if __name__ == '__main__':

@@ -2,5 +2,6 @@
 
 from .loading import Format, Report, load_checkpoint
 from .reading import CheckpointError
+from .resuming import trust_trainings
 
-__all__ = ['CheckpointError', 'Format', 'Report', 'load_checkpoint']
+__all__ = ['CheckpointError', 'Format', 'Report', 'load_checkpoint', 'trust_trainings']
