@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / 'tools'))
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 common = settings(deadline=None, database=None, print_blob=False, suppress_health_check=SLOW)
 settings.register_profile('quick', common, max_examples=4, derandomize=True)
-settings.register_profile('fuzz', common, max_examples=70)  # of each of 36 tests: 2,520 cases
+settings.register_profile('fuzz', common, max_examples=60)  # of each of 42 tests: 2,520 cases
 settings.load_profile('quick')
 
 
