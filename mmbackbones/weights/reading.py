@@ -166,7 +166,9 @@ def unwrap(content, path):
     found = content.items() if isinstance(content, dict) else ()
     found = [(k, v) for k, v in found if isinstance(k, str) and isinstance(v, torch.Tensor)]
     if not found:
-        instead = some(content) if isinstance(content, dict) else type(content).__name__
+        instead = type(content).__name__
+        if isinstance(content, dict):
+            instead = some(name for name in content if isinstance(name, str))
         raise CheckpointError(
             f'{path} holds no tensors by name, but {instead or "nothing"}; give a file of weights'
         )
