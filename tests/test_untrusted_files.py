@@ -175,6 +175,7 @@ def itself():
 PACKED = r'\(\S+ bytes\) would unpack to \S+ bytes, but torch.save packs nothing'
 CLAIMS = r'claims to hold tensors of \S+ bytes'
 BROKEN = r'is no whole checkpoint'
+ENDLESS = r'would make \de\+\d+ objects'
 HOLDS_NONE = r'holds no tensors by name'
 BOMBS = {
     'packed numbers.pth': (
@@ -199,7 +200,12 @@ BOMBS = {
         lambda: legacy(b'\x80\x02' + b']' * 10**5 + b'a' * (10**5 - 1) + b'.'),
         HOLDS_NONE,
     ),
-    'laughs.pth': (lambda: legacy(b'\x80\x02' + laughs() + b'.'), HOLDS_NONE),
+    'laughs.pth': (lambda: legacy(b'\x80\x02' + laughs() + b'.'), ENDLESS),
+    'laughing name.pth': (lambda: legacy(b'\x80\x02}' + laughs() + b'K\x01s.'), ENDLESS),
+    'new laughing name.pth': (
+        lambda: repacked(lambda n, b: b'\x80\x02}' + laughs() + b'K\x01s.' if '.pkl' in n else b),
+        ENDLESS,
+    ),
     'header.safetensors': (lambda: struct.pack('<Q', 2**60) + b'{}', BROKEN),
     'offsets.safetensors': (
         lambda: header(a=dict(shape=[10**12], data_offsets=[0, 4 * 10**12])),

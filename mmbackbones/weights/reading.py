@@ -2,13 +2,14 @@
 
 import pickle
 import re
-import zipfile
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlparse
 
 import torch
 from mmengine.dist import barrier, get_local_rank
+
+from .bombs import bomb
 
 
 class CheckpointError(ValueError):
@@ -94,7 +95,7 @@ def read_pickle(path):
     """What `torch.save` wrote, refusing whatever is not data."""
     harmless = [(type(name, (Ignored,), {}), name) for name in HARMLESS]
     try:
-        check_archive(path)
+        check_size(path)
         with torch.serialization.safe_globals(harmless):
             return torch.load(path, map_location='cpu', weights_only=True)
     except CheckpointError:
@@ -111,17 +112,12 @@ def read_pickle(path):
         raise damaged(path, error) from error
 
 
-def check_archive(path):
-    """Raise if the entries of a zip file are larger than itself; `torch.save` packs nothing."""
-    with path.open('rb') as file:
-        if file.read(4) != b'PK\3\4':
-            return
-    with zipfile.ZipFile(path) as archive:
-        unpacked, size = sum(entry.file_size for entry in archive.infolist()), path.stat().st_size
-    if unpacked > size:
+def check_size(path):
+    """Raise if a file would outgrow itself."""
+    found = bomb(path)
+    if found:
         raise CheckpointError(
-            f'{path} ({size:,} bytes) would unpack to {unpacked:,} bytes, but torch.save packs '
-            f'nothing; it was not read, take another file'
+            f'{path} ({path.stat().st_size:,} bytes) {found}; it was not read, take another file'
         )
 
 
