@@ -105,9 +105,16 @@ def detect_format(net, tensors, source):
             return form
     raise CheckpointError(
         f'{source} is of no format known for {type(net).__name__} '
-        f'({", ".join(form.name for form in formats)}); its names start with {some(tensors)}; '
-        f'check arch and family'
+        f'({", ".join(form.name for form in formats)}); its names start with {some(tensors)}'
+        f'{fitting(net, tensors)}; check arch and family'
     )
+
+
+def fitting(net, names):
+    """', as those of DaViT': relatives of a net that know a format with such names."""
+    relatives = type(net).__base__.__subclasses__()
+    found = [each.__name__ for each in relatives if any(f.fits(names) for f in each.formats)]
+    return f', as those of {" or ".join(found)}' if found else ''
 
 
 def rename_all(form, tensors, report):

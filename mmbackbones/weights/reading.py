@@ -104,8 +104,8 @@ def read_pickle(path):
         foreign = re.search(r'(?:GLOBAL|class|function) (\S+\.\S+)', str(error))
         if foreign:
             raise CheckpointError(
-                f'{path} asks for {foreign[1]}, which is no weight and might run code; it was not '
-                f'read, take another file or save its tensors alone'
+                f'{path} asks for {brief(foreign[1])}, which is no weight and might run code; it '
+                f'was not read, take another file or save its tensors alone'
             ) from error
         raise damaged(path, error) from error
     except Exception as error:  # whatever a parser runs into in foreign bytes is the finding
@@ -171,11 +171,11 @@ def unwrap(content, path):
     tensors, rest = {}, []
     for name, tensor in found:
         add(tensors, name.removeprefix('module.'), tensor, path)
-    for prefix in PREFIXES:
-        if any(name.startswith(prefix) for name in tensors):
-            rest = [name for name in tensors if not name.startswith(prefix)]
-            tensors = {n.removeprefix(prefix): t for n, t in tensors.items() if n not in rest}
-            break
+    prefixes = [p for p in PREFIXES if any(name.startswith(p) for name in tensors)]
+    for prefix in prefixes[:1]:
+        rest = [name for name in tensors if not name.startswith(prefix)]
+        inside = tensors.keys() - rest
+        tensors = {n.removeprefix(prefix): t for n, t in tensors.items() if n in inside}
     check_tensors(tensors, path)
     return tensors, rest
 
