@@ -325,6 +325,21 @@ def test_wrong_arguments_are_named(name, kwargs, error, words):
         MODELS.get(name)(**kwargs)
 
 
+@pytest.mark.parametrize('name', ['SwinTransformer', 'SwinTransformerV2', 'MaxViT', 'DaViT'])
+@pytest.mark.parametrize('size', [0, -7])
+def test_windows_have_tokens(name, size):
+    with pytest.raises(ValueError, match=f'window_size is .*{size}.*; give'):
+        MODELS.get(name)(window_size=size)
+
+
+@pytest.mark.parametrize('name', sorted(set(TINY) - {'Container'}))
+def test_heads_split_the_channels(name):
+    arch = TINY[name]['arch']
+    arch = dict(arch, dims=[dim + 1 for dim in arch['dims']])
+    with pytest.raises(ValueError, match=r'channels do not split into \d+ heads'):
+        MODELS.get(name)(arch)
+
+
 @every_class
 @pytest.mark.parametrize(
     'image',
