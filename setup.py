@@ -68,7 +68,7 @@ setup(
             'safetensors',
             'tqdm',
         ],
-        'test': ['pytest', 'ruff'],
+        'test': ['hypothesis', 'pytest', 'ruff'],
         # Only to measure against; on a CPU build of torch, torchvision must be one as well.
         'bench': ['timm', 'torchvision'],
     },

@@ -160,15 +160,16 @@ class Backbone(BaseModule):
 @contextmanager
 def keep_statistics(module):
     """Batch norms inside keep their running statistics: those of a map computed anew count once."""
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    kept = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
+        for norm, momentum, count in kept:
             norm.momentum = momentum
+            norm.num_batches_tracked.copy_(count)
 
 
 def arch_settings(archs, arch):

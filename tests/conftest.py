@@ -5,9 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
+
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+common = settings(deadline=None, database=None, print_blob=False, suppress_health_check=SLOW)
+settings.register_profile('quick', common, max_examples=4, derandomize=True)
+settings.register_profile('fuzz', common, max_examples=60)  # of each of 42 tests: 2,520 cases
+settings.load_profile('quick')
 
 
 @pytest.fixture(autouse=True)

@@ -55,6 +55,8 @@ class Attention(nn.Module):
 
     def __init__(self, dim, num_heads, qkv_bias=True):
         super().__init__()
+        if num_heads < 1 or dim % num_heads:
+            raise ValueError(f'{dim} channels do not split into {num_heads} heads; change arch')
         self.num_heads = num_heads
         self.qkv = Linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = nn.Linear(dim, dim)

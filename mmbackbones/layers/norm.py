@@ -13,6 +13,11 @@ class Statistics(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, norm):
+        if x[..., 0].numel() < 2:  # its variance would be NaN, and stay in the running one
+            raise ValueError(
+                f'a batch norm in training found one value per channel, shape {tuple(x.shape)}; '
+                f'give larger images or batches, or norm_eval=True'
+            )
         norm.num_batches_tracked += 1
         momentum = 1 / norm.num_batches_tracked if norm.momentum is None else norm.momentum
         running = norm.running_mean, norm.running_var

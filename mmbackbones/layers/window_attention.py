@@ -26,6 +26,8 @@ class WindowAttention(Attention):
 
     def __init__(self, dim, num_heads, size, shift=0, bias=None, qkv_bias=True):
         super().__init__(dim, num_heads, qkv_bias)
+        if size < 1:
+            raise ValueError(f'window_size is {size}; give a number of tokens, from 1 up')
         self.size, self.shift, self.bias = size, shift, bias
         self.tiles = self.tiling(size, num_heads, dim // num_heads)
 

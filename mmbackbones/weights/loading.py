@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from mmengine.logging import print_log
 
-from .reading import CheckpointError, read_checkpoint
+from .reading import CheckpointError, add, brief, read_checkpoint, some
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,6 @@ def summary(names, what):
     return f', {len(names)} {what} ({some(parts)})' if names else ''
 
 
-def some(names, count=4):
-    """The first names, and how many more there are."""
-    names = list(names)
-    more = f' and {len(names) - count} more' if len(names) > count else ''
-    return ', '.join(names[:count]) + more
-
-
 def load_checkpoint(net, source):
     """Load a published checkpoint of any known format into a backbone, whole or not at all.
 
@@ -87,7 +81,8 @@ def load_checkpoint(net, source):
 
     Raises:
         FileNotFoundError: There is no such file, or it cannot be downloaded.
-        CheckpointError: It is damaged, would run code, or does not fit; `net` is as it was.
+        CheckpointError: It is damaged, would run code, does not fit, or has NaN or infinity among
+            what would be loaded; `net` is as it was.
     """
     tensors, rest = read_checkpoint(source)
     form = detect_format(net, tensors, source)
@@ -96,6 +91,7 @@ def load_checkpoint(net, source):
     ours = net.state_dict()
     check_names(net, ours, theirs, report)
     fitted = {name: fit(net, name, theirs[name][1], ours[name], report) for name in report.loaded}
+    check_numbers(fitted, report)
     net.load_state_dict(fitted, strict=False)
     print_log(str(report), logger='current')
     return report
@@ -110,19 +106,43 @@ def detect_format(net, tensors, source):
     raise CheckpointError(
         f'{source} is of no format known for {type(net).__name__} '
         f'({", ".join(form.name for form in formats)}); its names start with {some(tensors)}'
+        f'{fitting(net, tensors)}; check arch and family'
     )
+
+
+def fitting(net, names):
+    """', as those of DaViT': relatives of a net that know a format with such names."""
+    relatives = type(net).__base__.__subclasses__()
+    found = [each.__name__ for each in relatives if any(f.fits(names) for f in each.formats)]
+    return f', as those of {" or ".join(found)}' if found else ''
 
 
 def rename_all(form, tensors, report):
     """{our name: (their name, tensor in our layout)}, without what the format says to drop."""
     theirs = {}
-    for name, tensor in form.prepare(tensors).items():
+    with laid_out(report, 'one of its tensors'):
+        tensors = form.prepare(tensors)
+    for name, tensor in tensors.items():
         if any(re.search(pattern, name) for pattern in form.drops):
             report.dropped.append(name)
             continue
         ours = form.rename(name)
-        theirs[ours] = name, form.convert(ours, tensor)
+        with laid_out(report, name):
+            tensor = form.convert(ours, tensor)
+        add(theirs, ours, (name, tensor), report.source)
     return theirs
+
+
+@contextmanager
+def laid_out(report, name):
+    """What PyTorch says about a tensor of an unexpected shape becomes a `CheckpointError`."""
+    try:
+        yield
+    except (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise CheckpointError(
+            f'{report.source}: {brief(name)} is not laid out as in files of format '
+            f'{report.format} ({brief(error)}); check arch and family'
+        ) from error
 
 
 def check_names(net, ours, theirs, report):
@@ -151,17 +171,30 @@ def check_names(net, ours, theirs, report):
 
 
 def fit(net, name, tensor, like, report):
-    """A tensor in the shape of ours; a module with a `fit` method resizes its own."""
-    if tensor.shape == like.shape:
-        return tensor
-    module = net.get_submodule(name.rpartition('.')[0])
-    resized = (
-        module.fit(tensor) if hasattr(module, 'fit') and tensor.dim() == like.dim() else tensor
-    )
-    if resized.shape != like.shape:
+    """A tensor in the shape and dtype of ours; a module with a `fit` method resizes its own."""
+    module, shape = net.get_submodule(name.rpartition('.')[0]), tensor.shape
+    if shape != like.shape and hasattr(module, 'fit') and tensor.dim() == like.dim():
+        with laid_out(report, name):
+            tensor = module.fit(tensor)
+        report.resized.append(name)
+    if tensor.shape != like.shape:
         raise CheckpointError(
-            f'{report.source}: {name} is {tuple(tensor.shape)} in the file and {tuple(like.shape)} '
+            f'{report.source}: {name} is {tuple(shape)} in the file and {tuple(like.shape)} '
             f'in this {type(net).__name__}; check arch and its arguments'
         )
-    report.resized.append(name)
-    return resized
+    if like.is_floating_point() and not tensor.is_floating_point():
+        raise CheckpointError(
+            f'{report.source}: {name} has numbers of {tensor.dtype}, expected floating ones; '
+            f'take a file of the weights as they were trained'
+        )
+    return tensor.to(like.dtype)
+
+
+def check_numbers(fitted, report):
+    """Raise if a tensor has NaN or infinity; to ask for the ends is quicker than for every one."""
+    spoilt = [n for n, t in fitted.items() if not all(end.isfinite() for end in t.aminmax())]
+    if spoilt:
+        raise CheckpointError(
+            f'{report.source}: {len(spoilt)} tensors have NaN or infinity ({some(spoilt)}); '
+            f'take a file from before its training diverged'
+        )

@@ -9,6 +9,8 @@ from urllib.parse import urlparse
 import torch
 from mmengine.dist import barrier, get_local_rank
 
+from .bombs import bomb
+
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be read or does not fit; the backbone is left as it was."""
@@ -93,56 +95,122 @@ def read_pickle(path):
     """What `torch.save` wrote, refusing whatever is not data."""
     harmless = [(type(name, (Ignored,), {}), name) for name in HARMLESS]
     try:
+        check_size(path)
         with torch.serialization.safe_globals(harmless):
             return torch.load(path, map_location='cpu', weights_only=True)
+    except CheckpointError:
+        raise
     except pickle.UnpicklingError as error:
         foreign = re.search(r'(?:GLOBAL|class|function) (\S+\.\S+)', str(error))
         if foreign:
             raise CheckpointError(
-                f'{path} asks for {foreign[1]}, which is no weight and might run code; it was not '
-                f'read, take another file or save its tensors alone'
+                f'{path} asks for {brief(foreign[1])}, which is no weight and might run code; it '
+                f'was not read, take another file or save its tensors alone'
             ) from error
         raise damaged(path, error) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
+    except Exception as error:  # whatever a parser runs into in foreign bytes is the finding
         raise damaged(path, error) from error
+
+
+def check_size(path):
+    """Raise if a file would outgrow itself."""
+    found = bomb(path)
+    if found:
+        raise CheckpointError(
+            f'{path} ({path.stat().st_size:,} bytes) {found}; it was not read, take another file'
+        )
 
 
 def read_safetensors(path):
     """What safetensors wrote."""
     try:
-        from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError as error:
         raise CheckpointError(f'{path} needs a package: pip install safetensors') from error
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # as above
         raise damaged(path, error) from error
 
 
 def damaged(path, error):
     """The error for a file that is no checkpoint or only a part of one."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    reason = brief(str(error).rpartition('WeightsUnpickler error: ')[2] or type(error).__name__)
     return CheckpointError(
-        f'{path} ({path.stat().st_size:,} bytes) is no whole checkpoint: {reason[:200]}; '
+        f'{path} ({path.stat().st_size:,} bytes) is no whole checkpoint: {reason}; '
         f'expected a file of torch.save or safetensors, so fetch it again'
     )
 
 
+def brief(text, length=200):
+    """The beginning of a text, on one line."""
+    return ' '.join(str(text)[: 2 * length].split())[:length]
+
+
+def some(names, count=4):
+    """The first names, and how many more there are."""
+    names = [brief(name, 100) for name in names]
+    more = f' and {len(names) - count} more' if len(names) > count else ''
+    return ', '.join(names[:count]) + more
+
+
 def unwrap(content, path):
     """Flat {name: tensor} of the backbone, and the names of everything that is not in it."""
-    while isinstance(content, dict) and (nest := next((n for n in NESTS if n in content), None)):
-        content = content[nest]
-    tensors = content if isinstance(content, dict) else {}
-    tensors = {str(k): v for k, v in tensors.items() if isinstance(v, torch.Tensor)}
-    if not tensors:
-        found = (
-            ', '.join(map(str, content)) if isinstance(content, dict) else type(content).__name__
+    for _ in NESTS:  # no deeper: a file can contain itself
+        nests = [name for name in NESTS if isinstance(content, dict) and name in content]
+        content = content[nests[0]] if nests else content
+    found = content.items() if isinstance(content, dict) else ()
+    found = [(k, v) for k, v in found if isinstance(k, str) and isinstance(v, torch.Tensor)]
+    if not found:
+        instead = type(content).__name__
+        if isinstance(content, dict):
+            instead = some(name for name in content if isinstance(name, str))
+        raise CheckpointError(
+            f'{path} holds no tensors by name, but {instead or "nothing"}; give a file of weights'
         )
-        raise CheckpointError(f'{path} holds no tensors by name, but {found or "nothing"}')
-    tensors = {name.removeprefix('module.'): tensor for name, tensor in tensors.items()}
-    for prefix in PREFIXES:
-        if any(name.startswith(prefix) for name in tensors):
-            rest = [name for name in tensors if not name.startswith(prefix)]
-            return {n.removeprefix(prefix): t for n, t in tensors.items() if n not in rest}, rest
-    return tensors, []
+    tensors, rest = {}, []
+    for name, tensor in found:
+        add(tensors, name.removeprefix('module.'), tensor, path)
+    prefixes = [p for p in PREFIXES if any(name.startswith(p) for name in tensors)]
+    for prefix in prefixes[:1]:
+        rest = [name for name in tensors if not name.startswith(prefix)]
+        inside = tensors.keys() - rest
+        tensors = {n.removeprefix(prefix): t for n, t in tensors.items() if n in inside}
+    check_tensors(tensors, path)
+    return tensors, rest
+
+
+def add(named, name, value, source):
+    """named[name] = value, but for a name that has a value already, which is an error."""
+    if name in named:
+        raise CheckpointError(
+            f'{source} has two tensors for {brief(name)}; which one is meant cannot be known, so '
+            f'save one of them alone'
+        )
+    named[name] = value
+
+
+def check_tensors(tensors, path):
+    """Raise if one is no plain array of real numbers, or they have more numbers than the file."""
+    odd = [f'{brief(name, 100)} is {kind}' for name, t in tensors.items() if (kind := oddity(t))]
+    if odd:
+        raise CheckpointError(f'{path}: {some(odd)}; save plain tensors of real numbers')
+    claimed = sum(t.numel() * t.element_size() for t in tensors.values())
+    size = path.stat().st_size
+    if claimed > 2 * size:  # some may share their numbers
+        raise CheckpointError(
+            f'{path} ({size:,} bytes) claims to hold tensors of {claimed:,} bytes, of which it '
+            f'repeats or lacks most; it was not loaded, take another file'
+        )
+
+
+def oddity(tensor):
+    """What a tensor is, if not a plain array of real numbers."""
+    kinds = dict(
+        nested=tensor.is_nested,
+        empty=tensor.is_meta,
+        quantized=tensor.is_quantized,
+        complex=tensor.is_complex(),
+        sparse=tensor.layout is not torch.strided,
+    )
+    return next((kind for kind, found in kinds.items() if found), None)
