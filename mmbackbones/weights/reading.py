@@ -2,9 +2,11 @@
 
 import pickle
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlparse
+from zipfile import is_zipfile
 
 import torch
 from mmengine.dist import barrier, get_local_rank
@@ -93,11 +95,10 @@ def cached_name(url):
 
 def read_pickle(path):
     """What `torch.save` wrote, refusing whatever is not data."""
-    harmless = [(type(name, (Ignored,), {}), name) for name in HARMLESS]
     try:
         check_size(path)
-        with torch.serialization.safe_globals(harmless):
-            return torch.load(path, map_location='cpu', weights_only=True)
+        with harmless_globals():
+            return torch.load(path, map_location='cpu', weights_only=True, mmap=is_zipfile(path))
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
@@ -110,6 +111,18 @@ def read_pickle(path):
         raise damaged(path, error) from error
     except Exception as error:  # whatever a parser runs into in foreign bytes is the finding
         raise damaged(path, error) from error
+
+
+@contextmanager
+def harmless_globals():
+    """While it lasts, pickles get `Ignored` for what is harmless, and nothing that others allow."""
+    others = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    try:
+        with torch.serialization.safe_globals([(type(n, (Ignored,), {}), n) for n in HARMLESS]):
+            yield
+    finally:
+        torch.serialization.add_safe_globals(others)
 
 
 def check_size(path):
@@ -135,7 +148,8 @@ def read_safetensors(path):
 
 def damaged(path, error):
     """The error for a file that is no checkpoint or only a part of one."""
-    reason = brief(str(error).rpartition('WeightsUnpickler error: ')[2] or type(error).__name__)
+    reason = str(error).rpartition('WeightsUnpickler error: ')[2] or type(error).__name__
+    reason = brief(reason.split('. ')[0])
     return CheckpointError(
         f'{path} ({path.stat().st_size:,} bytes) is no whole checkpoint: {reason}; '
         f'expected a file of torch.save or safetensors, so fetch it again'
