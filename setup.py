@@ -65,6 +65,8 @@ setup(
             'ftfy',
             'regex',
             'setuptools<81',
+            'opencv-python-headless',
+            'pycocotools',
             'safetensors',
             'tqdm',
         ],

@@ -75,7 +75,7 @@ def test_built_wheels_are_kept_where_there_was_no_folder(tmp_path):
     script = (
         'set -euo pipefail; source <(sed -n "/^build_mmcv()/,/^}/p" tools/setup_env.sh);'
         'pip() { while [ "$1" != --wheel-dir ]; do shift; done; touch "$2/onedl_mmcv.whl"; };'
-        f'CXX=true build_mmcv {tmp_path}/new/cache'
+        f'CXX=true build_mmcv onedl-mmcv {tmp_path}/new/cache'
     )
     done = subprocess.run(['bash', '-c', script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -88,6 +88,7 @@ def test_built_wheels_are_kept_where_there_was_no_folder(tmp_path):
     [
         ('build_mmcv', 'CXX=no-such-compiler', 'needs a C++ compiler and no-such-compiler was not'),
         ('find_python', 'PYTHON=no-such-python', 'No Python 3.10, 3.11 or 3.12'),
+        ('choose_stack', ':', 'There is no stack x; take onedl or openmmlab'),
     ],
 )
 def test_set_up_says_what_is_missing(function, setting, words):

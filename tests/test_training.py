@@ -3,6 +3,9 @@
 import json
 import os
 import pickle
+import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +24,7 @@ from mmengine.runner import Runner
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
-ENVIRONMENT = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+ENVIRONMENT = dict(os.environ, PYTHONPATH=f'{ROOT}:.', OMP_NUM_THREADS='1')
 DIMS, HEADS = [16, 32, 64, 128], [1, 2, 4, 8]
 SMALL = dict(train=8, val=2, size=64, batch_size=4, epochs=2)
 
@@ -46,11 +49,10 @@ def command(tool, *arguments):
     return [sys.executable, str(ROOT / 'tools' / tool), *map(str, arguments)]
 
 
-def run(folder, tool, *arguments):
+def run(folder, tool, *arguments, **options):
     """Run a tool to its end; the folder holds the demo set and the work dirs."""
-    return subprocess.run(
-        command(tool, *arguments), cwd=folder, env=ENVIRONMENT, capture_output=True, text=True
-    )
+    options.update(cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    return subprocess.run(command(tool, *arguments), **options)
 
 
 def scalars(work_dir):
@@ -66,7 +68,14 @@ def scalars(work_dir):
 EACH_STEP = ['--cfg-options', 'default_hooks.logger.interval=1', 'log_processor.window_size=1']
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
+QUICK = re.compile(r'.*_(t|d1|light)')
+STEPS = [
+    pytest.param(path, id=path.stem, marks=[] if QUICK.fullmatch(path.stem) else pytest.mark.slow)
+    for path in CONFIGS
+]
+
+
+@pytest.mark.parametrize('path', STEPS)
 def test_every_config_takes_a_step_on_the_demo_set(path, tmp_path_factory):
     from demo_mode import to_demo
 
@@ -98,34 +107,68 @@ def shorten(backbone):
     backbone.arch = dict(numbers, depths=(1,) * len(numbers['depths']))
 
 
+KILL = """
+import os, signal
+from pathlib import Path
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.fileio.backends import LocalBackend
+
+@HOOKS.register_module()
+class KillWhileWriting(Hook):
+    def before_train(self, runner):
+        put = LocalBackend.put
+        def half(self, obj, filepath):
+            if Path(filepath).name != 'epoch_2.pth':
+                return put(self, obj, filepath)
+            put(self, obj[:len(obj) // 2], filepath)
+            os.kill(os.getpid(), signal.SIGKILL)
+        LocalBackend.put = half
+"""
+
+
 def test_killed_training_resumes_with_the_same_losses(work):
+    """Killed while it writes a checkpoint, then in the middle of an epoch, then left alone."""
     whole = run(work, 'train.py', 'det.py', '--demo', '--work-dir', 'whole', *EACH_STEP)
     assert whole.returncode == 0, whole.stderr[-2000:]
-    arguments = ('det.py', '--demo', '--work-dir', 'killed')
+    (work / 'kill_while_writing.py').write_text(KILL)
+    hook = "custom_hooks = [dict(type='KillWhileWriting')]\n"
+    imports = "custom_imports = dict(imports=['mmbackbones', 'kill_while_writing'])\n"
+    (work / 'kill.py').write_text(f"_base_ = 'det.py'\n{hook}{imports}")
+    arguments = ('--demo', '--work-dir', 'killed', *EACH_STEP)
+    killed = run(work, 'train.py', 'kill.py', *arguments)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    assert (work / 'killed/epoch_2.pth').stat().st_size > 0
     process = subprocess.Popen(
-        command('train.py', *arguments, *EACH_STEP),
+        command('train.py', 'det.py', *arguments, '--resume'),
         cwd=work,
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for(work / 'killed/last_checkpoint', process)
+    wait_for(work / 'killed', process, steps=5)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not (work / 'killed/epoch_2.pth').exists()
-    resumed = run(work, 'train.py', *arguments, '--resume', *EACH_STEP)
+    resumed = run(work, 'train.py', 'det.py', *arguments, '--resume')
     assert resumed.returncode == 0, resumed.stderr[-2000:]
+    assert 'passed over: killed/epoch_2.pth' in resumed.stderr
+    assert 'is no whole checkpoint' in resumed.stderr
     assert scalars(work / 'killed') == pytest.approx(scalars(work / 'whole'), rel=1e-6)
     assert sorted(scalars(work / 'whole')) == [1, 2, 3, 4]
 
 
-def wait_for(path, process, seconds=120):
-    """Until the file is there; fails if the process ends or takes too long."""
+def wait_for(work_dir, process, steps, seconds=120):
+    """Until so many steps are logged; fails if the process ends or takes too long."""
     end = time.time() + seconds
-    while not path.exists():
+    while logged(work_dir) < steps:
         assert process.poll() is None
         assert time.time() < end
         time.sleep(0.01)
+
+
+def logged(work_dir):
+    logs = Path(work_dir).glob('*/vis_data/scalars.json')
+    return sum('"loss"' in line for log in logs for line in log.read_text().splitlines())
 
 
 def test_testing_draws_and_keeps_predictions_of_a_detector(work):
@@ -176,6 +219,10 @@ def test_test_time_augmentation(work):
     [
         (['train.py', 'det.py'], ['data/coco/annotations/instances_train2017.json is missing']),
         (['train.py', 'seg.py'], ['data/ade/ADEChallengeData2016/images/training is missing']),
+        (
+            ['train.py', 'det.py', '--demo', '--work-dir', 'det.py/work'],
+            ['cannot write into det.py/'],
+        ),
         (['train.py', 'none.py'], ['there is no config none.py']),
         (['test.py', 'det.py', 'none.pth', '--demo'], ['there is no checkpoint none.pth']),
         (['analyze_logs.py', 'nowhere'], ['nowhere has no */vis_data/scalars.json']),
@@ -198,3 +245,85 @@ def test_help_has_an_example(work, tool):
     done = run(work, tool, '--help')
     assert done.returncode == 0
     assert f'python tools/{tool}' in done.stdout
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_sentence_and_loses_nothing(work):
+    """Here a limit on the size of files stands for it: logs fit, the second checkpoint does not."""
+    extra = ('--demo', '--work-dir', 'full', *EACH_STEP)
+    one = run(work, 'train.py', 'det.py', *extra, 'train_cfg.max_epochs=1')
+    assert one.returncode == 0, one.stderr[-2000:]
+    kept = (work / 'full/epoch_1.pth').read_bytes()
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))  # noqa: E731
+    done = run(work, 'train.py', 'det.py', *extra, '--resume', preexec_fn=limit)
+    assert done.returncode == 1, done.stderr[-2000:]
+    assert done.stderr.splitlines()[-1].startswith('writing into full failed: File too large; make')
+    assert (work / 'full/epoch_1.pth').read_bytes() == kept
+    done = run(work, 'train.py', 'det.py', *extra, '--resume')
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 'passed over: full/epoch_2.pth' in done.stderr
+    assert sorted(scalars(work / 'full')) == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_averaged_weights_and_accumulated_gradients_resume(work):
+    """EMA and accumulation as a config sets them, in an interrupted and an uninterrupted run."""
+    ema = "custom_hooks = [dict(type='EMAHook', ema_type='ExpMomentumEMA', update_buffers=True)]\n"
+    steps = 'optim_wrapper = dict(accumulative_counts=2)\n'
+    (work / 'ema.py').write_text(f"_base_ = 'det.py'\n{ema}{steps}")
+    losses = []
+    for parts in ([2], [1, 2]):
+        extra = ('--demo', '--work-dir', f'ema{len(parts)}', '--resume', '--detect-nan', *EACH_STEP)
+        for epochs in parts:
+            done = run(work, 'train.py', 'ema.py', *extra, f'train_cfg.max_epochs={epochs}')
+            assert done.returncode == 0, done.stderr[-2000:]
+        losses.append(scalars(work / f'ema{len(parts)}'))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    saved = torch.load(work / 'ema2/epoch_2.pth')
+    assert saved['message_hub']['log_scalars']['train/loss'].mean() > 0
+    name = 'module.backbone.stem.proj.weight'
+    assert not torch.equal(saved['ema_state_dict'][name], saved['state_dict'][name[7:]])
+
+
+@pytest.mark.slow
+def test_test_time_augmentation_of_boxes(work):
+    (work / 'boxes.py').write_text((work / 'det.py').read_text().replace('mask_rcnn', 'retinanet'))
+    options = ('--cfg-options', 'model.backbone.out_indices=[1,2,3]', 'model.test_cfg.score_thr=0')
+    done = run(work, 'train.py', 'boxes.py', '--demo', '--work-dir', 'boxes', *options)
+    assert done.returncode == 0, done.stderr[-2000:]
+    done = run(work, 'test.py', 'boxes.py', 'boxes/epoch_2.pth', '--demo', '--tta', *options)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 'coco/bbox_mAP' in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('strategy', ['ddp', 'fsdp'])
+def test_two_processes_train_and_resume(work, strategy):
+    """As dist_train.sh starts them, without GPUs; the checkpoint is one of a single process."""
+    shutil.copy(work / 'det.py', work / 'ddp.py')
+    full = "state_dict_type='FULL_STATE_DICT'"
+    kinds = {'state_dict_config': 'FullStateDictConfig'}
+    kinds['optim_state_dict_config'] = 'FullOptimStateDictConfig'
+    kinds = ', '.join(f"{key}=dict(type='{kind}')" for key, kind in kinds.items())
+    (work / 'fsdp.py').write_text(
+        f"_base_ = ['det.py', '{ROOT}/configs/_base_/strategies/fsdp.py']\n"
+        f"strategy = dict(model_wrapper=dict(device_id='cpu'),"
+        f' state_dict_cfg=dict(_delete_=True, {full}, {kinds}))\n'
+    )
+    extra = ('--demo', '--work-dir', f'two_{strategy}', '--resume', *EACH_STEP)
+    for epochs in (1, 2):
+        config = (
+            f'{strategy}.py',
+            2,
+            *extra,
+            f'train_cfg.max_epochs={epochs}',
+            'demo.batch_size=2',
+        )
+        script = ['bash', str(ROOT / 'tools/dist_train.sh'), *map(str, config)]
+        port = dict(ENVIRONMENT, MASTER_PORT=str(29600 + os.getpid() % 300))
+        done = subprocess.run(script, cwd=work, env=port, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+    assert sorted(scalars(work / f'two_{strategy}')) == [1, 2, 3, 4]
+    done = run(work, 'test.py', 'det.py', f'two_{strategy}/epoch_2.pth', '--demo')
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 'coco/segm_mAP_50' in done.stdout + done.stderr

@@ -1,7 +1,19 @@
-# Sourced by demo.sh and test.sh: makes .venv with the pinned stack, once, and activates it.
+# Sourced by demo.sh and test.sh: makes an environment with a pinned stack, once, and activates it.
 # mmcv is compiled with its operators (about 11 minutes on 2 cores); the wheel is kept for next time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+choose_stack() { # $1: the family, onedl or openmmlab
+  case $1 in
+    onedl) venv=.venv mmcv=onedl-mmcv==2.3.6 setuptools=setuptools ;;
+    # Its mmcv asks for pkg_resources, which newer setuptools lack.
+    openmmlab) venv=.venv-openmmlab mmcv=mmcv==2.1.0 setuptools='setuptools<81' ;;
+    *)
+      echo "There is no stack $1; take onedl or openmmlab." >&2
+      return 1
+      ;;
+  esac
+}
 
 find_python() { # the first Python that the stack supports
   for name in ${PYTHON:-python3.11 python3.12 python3.10 python3}; do
@@ -14,42 +26,45 @@ find_python() { # the first Python that the stack supports
   return 1
 }
 
-build_mmcv() { # $1: the folder to put the wheel in
+build_mmcv() { # $1: what to build, $2: the folder to put the wheel in
   if ! command -v "${CXX:-c++}" >/dev/null; then
     echo "mmcv needs a C++ compiler and ${CXX:-c++} was not found; install one (Debian: g++)." >&2
     return 1
   fi
   echo 'Building mmcv with its operators: about 11 minutes on 2 cores, once ...'
   local partial
-  mkdir -p "$1"
-  partial=$(mktemp -d "$1/build.XXXX")
+  mkdir -p "$2"
+  partial=$(mktemp -d "$2/build.XXXX")
   # Without isolation: an isolated build has no torch and silently leaves the operators out.
-  pip wheel --quiet --no-cache-dir --no-build-isolation --no-deps --wheel-dir "$partial" onedl-mmcv==2.3.6
-  mv "$partial"/*.whl "$1"
+  pip wheel --quiet --no-cache-dir --no-build-isolation --no-deps --wheel-dir "$partial" "$1"
+  mv "$partial"/*.whl "$2"
   rmdir "$partial"
 }
 
-install_stack() {
+install_stack() { # $1: the family
   pip install --quiet --upgrade pip
-  pip install --quiet torch==2.13.0 numpy==2.2.6 setuptools wheel ninja psutil packaging
-  local tag wheels
+  pip install --quiet torch==2.13.0 numpy==2.2.6 "$setuptools" wheel ninja psutil packaging
+  local tag wheels wheel
   tag=$(python -c 'import sys, torch; print(f"cp3{sys.version_info[1]}-torch{torch.__version__}")')
   wheels=${XDG_CACHE_HOME:-$HOME/.cache}/mmbackbones/$tag
-  ls "$wheels"/onedl_mmcv-2.3.6-*.whl >/dev/null 2>&1 || build_mmcv "$wheels"
-  pip install --quiet --constraint tools/constraints.txt "$wheels"/onedl_mmcv-2.3.6-*.whl -e '.[onedl,test]'
-  # imaug brings the OpenCV that needs a display's libraries; the one without goes last and wins.
+  wheel=$(echo "$mmcv" | sed 's/==/-/;s/onedl-/onedl_/')
+  ls "$wheels/$wheel"-*.whl >/dev/null 2>&1 || build_mmcv "$mmcv" "$wheels"
+  pip install --quiet --constraint tools/constraints.txt "$wheels/$wheel"-*.whl -e ".[$1,test]"
+  # imaug and mmcv bring the OpenCV that needs a display's libraries; the one without goes last and wins.
   pip install --quiet --constraint tools/constraints.txt --force-reinstall --no-deps opencv-python-headless
   python -m mmbackbones doctor
 }
 
+family=${family:-onedl}
+choose_stack "$family"
 stamp=$(cat setup.py tools/setup_env.sh tools/constraints.txt | cksum)
-if [ "$(cat .venv/installed 2>/dev/null)" != "$stamp" ]; then
+if [ "$(cat "$venv/installed" 2>/dev/null)" != "$stamp" ]; then
   python=$(find_python)
-  echo "Making .venv with $("$python" --version) ..."
-  "$python" -m venv --clear .venv
-  source .venv/bin/activate
-  install_stack
-  echo "$stamp" >.venv/installed
+  echo "Making $venv with $("$python" --version) ..."
+  "$python" -m venv --clear "$venv"
+  source "$venv/bin/activate"
+  install_stack "$family"
+  echo "$stamp" >"$venv/installed"
 else
-  source .venv/bin/activate
+  source "$venv/bin/activate"
 fi

@@ -1,6 +1,15 @@
 #!/usr/bin/env bash
-# The environment, then ruff and the tests: bash tools/test.sh [pytest arguments]
+# The environment, then ruff and the tests.
+# bash tools/test.sh [--stack onedl|openmmlab] [--all] [pytest arguments]; --all runs slow tests too.
+family=onedl slow=()
+while :; do
+  case ${1:-} in
+    --stack) family=${2:-} && shift 2 ;;
+    --all) slow=(-m '') && shift ;;
+    *) break ;;
+  esac
+done
 source "$(dirname "${BASH_SOURCE[0]}")/setup_env.sh"
 ruff check .
 ruff format --check .
-python -m pytest "$@"
+python -m pytest "${slow[@]}" "$@"
