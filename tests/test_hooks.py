@@ -2,10 +2,11 @@
 
 from types import SimpleNamespace
 
+import pytest
 import torch
 from test_backbones import build
 
-from mmbackbones.hooks import BatchNormMomentumHook
+from mmbackbones.hooks import BatchNormMomentumHook, DetectNanHook
 
 
 def difference(hook):
@@ -20,3 +21,51 @@ def difference(hook):
 
 def test_batch_norms_learn_their_statistics_in_a_short_training():
     assert difference(BatchNormMomentumHook(momentum=0.5)) < 0.05 < difference(None)
+
+
+class Model(torch.nn.Module):
+    """Gives the losses that it was told to."""
+
+    def __init__(self, losses):
+        super().__init__()
+        self.losses = losses
+
+    def forward(self, inputs, data_samples, mode):
+        return self.losses if mode == 'loss' else data_samples
+
+
+def step(model, inputs, mode='loss'):
+    """A step of a training with the hook on, and one after it."""
+    hook, runner = DetectNanHook(), SimpleNamespace(model=model)
+    samples = [SimpleNamespace(metainfo=dict(img_path=f'{i}.jpg')) for i in range(len(inputs))]
+    hook.before_train(runner)
+    try:
+        model(inputs=inputs, data_samples=samples, mode=mode)
+    finally:
+        hook.after_train(runner)
+    model(inputs=inputs, data_samples=samples, mode=mode)
+
+
+@pytest.mark.parametrize('value', [torch.nan, torch.inf])
+def test_what_is_not_finite_is_named(value):
+    images, fine = torch.ones(3, 2), dict(loss_cls=torch.ones(()), loss_bbox=[torch.ones(2)])
+    step(Model(fine), images)
+    step(Model({}), images, 'predict')
+    bad = torch.tensor([1.0, value])
+    images[1, 1] = value
+    with pytest.raises(FloatingPointError, match=r'NaN or infinity in the image 1\.jpg$'):
+        step(Model(fine), images)
+    for losses in (dict(fine, loss_mask=bad), dict(fine, loss_mask=[bad[:1], bad])):
+        with pytest.raises(FloatingPointError, match=r'in loss_mask of the images 0\.jpg, 1\.jpg$'):
+            step(Model(losses), torch.ones(2, 2))
+
+
+def test_an_image_that_cannot_be_read_is_named(tmp_path):
+    pytest.importorskip('mmcv')
+    from mmcv.transforms import LoadImageFromFile
+
+    (tmp_path / 'cut.jpg').write_bytes(b'\xff\xd8\xff')
+    with pytest.raises(Exception, match=r'cut\.jpg'):
+        LoadImageFromFile()(dict(img_path=str(tmp_path / 'cut.jpg')))
+    with pytest.raises(Exception, match=r'none\.jpg'):
+        LoadImageFromFile()(dict(img_path=str(tmp_path / 'none.jpg')))

@@ -55,7 +55,7 @@ install_stack() { # $1: the family
   python -m mmbackbones doctor
 }
 
-family=${family:-onedl}
+family=${family-onedl}
 choose_stack "$family"
 stamp=$(cat setup.py tools/setup_env.sh tools/constraints.txt | cksum)
 if [ "$(cat "$venv/installed" 2>/dev/null)" != "$stamp" ]; then

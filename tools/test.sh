@@ -4,8 +4,8 @@
 family=onedl slow=()
 while :; do
   case ${1:-} in
-    --stack) family=${2:-} && shift 2 ;;
-    --all) slow=(-m '') && shift ;;
+    --stack) shift && family=${1-} && shift || break ;;
+    --all) slow=(-m "") && shift ;;
     *) break ;;
   esac
 done
