@@ -29,14 +29,25 @@ def show_list():
             print(f'{name:20} {line}')
 
 
-def show_info(name):
+def show_info(name, neck=False):
     """What a class is, its arguments, the checkpoint formats it reads, and its sizes."""
     backbone = MODELS.get(name)
     if backbone is None:
         sys.exit(f'there is no backbone {name}; choose from {", ".join(MODELS.module_dict)}')
+    if neck:
+        print(*necks(backbone), sep='\n')
+        return
     print(backbone.__doc__)
     print('Checkpoints:', ', '.join(form.name for form in backbone.formats), 'and our own')
     print(*describe(name), sep='\n')
+
+
+def necks(backbone):
+    """What goes behind each size in a config."""
+    for arch in backbone.archs:
+        with torch.device('meta'):
+            channels = list(backbone(arch).out_channels)
+        yield f"neck=dict(in_channels={channels}),  # backbone=dict(arch='{arch}')"
 
 
 def show_path(name):
@@ -63,6 +74,7 @@ def main(arguments=None):
     commands.add_parser('doctor', help='is the environment whole?').set_defaults(run=show_doctor)
     info = commands.add_parser('info', help='one backbone in full')
     info.add_argument('name', help='for example SwinTransformer')
+    info.add_argument('--neck', action='store_true', help="only the neck's lines for a config")
     info.set_defaults(run=show_info)
     path = commands.add_parser('path', help='where a config or tool lies')
     path.add_argument('name', help='for example mask_rcnn_swin_t, or train for tools/train.py')

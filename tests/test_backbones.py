@@ -268,9 +268,22 @@ def test_state_dict_round_trip(name, tmp_path):
 
 
 @every_class
-def test_other_numbers_of_input_channels(name):
-    net = build(name, in_channels=5).eval()
-    assert net(torch.randn(1, 5, 32, 32))[0].shape[-2:] == (8, 8)
+@pytest.mark.parametrize('channels', [1, 2, 4, 6])
+def test_weights_for_rgb_serve_other_images(name, channels, tmp_path):
+    """Grey seen once is what it was as RGB; channels in turn are so too, where they are equal."""
+    net, other = build(name).eval(), build(name, in_channels=channels).eval()
+    torch.save(net.state_dict(), tmp_path / 'rgb.pth')
+    report = mmbackbones.load_checkpoint(other, tmp_path / 'rgb.pth')
+    assert len(report.resized) == 1
+    assert report.resized[0].startswith('stem.')
+    grey = torch.randn(1, 1, 40, 45)
+    outs = other(grey.expand(-1, channels, -1, -1))
+    if channels in (1, 6):
+        for out, want in zip(outs, net(grey.expand(-1, 3, -1, -1)), strict=True):
+            assert torch.allclose(out, want, atol=1e-4)
+    torch.save(other.state_dict(), tmp_path / 'other.pth')
+    with pytest.raises(mmbackbones.CheckpointError, match='stem'):
+        mmbackbones.load_checkpoint(net, tmp_path / 'other.pth')
 
 
 def count(name, arch, leave_out=(), **kwargs):

@@ -29,6 +29,13 @@ def test_info_shows_arguments_and_formats(capsys):
         main(['info', 'Swim'])
 
 
+def test_info_prints_the_neck_to_paste(capsys):
+    main(['info', 'MaxViT', '--neck'])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "neck=dict(in_channels=[64, 128, 256, 512]),  # backbone=dict(arch='tiny')"
+    assert len(lines) == 6
+
+
 def test_doctor_finds_a_whole_environment_whole(capsys):
     pytest.importorskip('mmcv.ops')
     with pytest.raises(SystemExit) as done:

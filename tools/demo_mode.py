@@ -73,7 +73,7 @@ def resize_to(size):
 def use_schedule(cfg, demo):
     """A short schedule: one rise, one fall of the learning rate, evaluation after each epoch."""
     steps = -(-demo.train // demo.batch_size) * demo.epochs
-    rise = min(50, steps // 4)
+    rise = max(1, min(50, steps // 4))
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=demo.epochs, val_interval=1)
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=rise),

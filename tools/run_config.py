@@ -12,6 +12,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmbackbones import path_of
 from mmbackbones.weights.reading import CheckpointError, read_pickle
 
 SOURCES = {
@@ -51,7 +52,7 @@ def common_parser(description, example):
 def load_config(args, parser):
     """The config of the arguments, or an exit with one sentence that says what is wrong with it."""
     if not Path(args.config).is_file():
-        parser.error(f'there is no config {args.config}; take one of configs/*.py')
+        parser.error(f'there is no config {args.config}; take one of {path_of("configs")}/*.py')
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options)
     if args.demo:

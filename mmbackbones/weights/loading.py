@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import torch
 from mmengine.logging import print_log
 
 from .reading import CheckpointError, add, brief, read_checkpoint, some
@@ -70,7 +71,8 @@ def summary(names, what):
 def load_checkpoint(net, source):
     """Load a published checkpoint of any known format into a backbone, whole or not at all.
 
-    Output norms that the file lacks keep their values; everything else must be there and fit.
+    Output norms that the file lacks keep their values; everything else must be there and fit. The
+    first convolution is adapted to other images than RGB.
 
     Args:
         net: A backbone of this package.
@@ -173,7 +175,12 @@ def check_names(net, ours, theirs, report):
 def fit(net, name, tensor, like, report):
     """A tensor in the shape and dtype of ours; a module with a `fit` method resizes its own."""
     module, shape = net.get_submodule(name.rpartition('.')[0]), tensor.shape
-    if shape != like.shape and hasattr(module, 'fit') and tensor.dim() == like.dim():
+    if name.startswith('stem.') and shape[1:2] == (3,) != like.shape[1:2] == (
+        net.stem.in_channels,
+    ):
+        tensor = for_channels(tensor, net.stem.in_channels)
+        report.resized.append(name)
+    elif shape != like.shape and hasattr(module, 'fit') and tensor.dim() == like.dim():
         with laid_out(report, name):
             tensor = module.fit(tensor)
         report.resized.append(name)
@@ -188,6 +195,16 @@ def fit(net, name, tensor, like, report):
             f'take a file of the weights as they were trained'
         )
     return tensor.to(like.dtype)
+
+
+def for_channels(weight, count):
+    """A convolution of RGB images for `count` channels: red, green, blue in turn, of the same sum.
+
+    For one channel it is the sum, so that a grey image gives what it gave before.
+    """
+    if count == 1:
+        return weight.sum(1, keepdim=True)
+    return weight[:, torch.arange(count) % 3] * (3 / count)
 
 
 def check_numbers(fitted, report):
