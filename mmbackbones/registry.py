@@ -14,3 +14,4 @@ HOOKS = child('hook', registry.HOOKS, 'mmbackbones.hooks')
 OPTIM_WRAPPER_CONSTRUCTORS = child(
     'optimizer wrapper constructor', registry.OPTIM_WRAPPER_CONSTRUCTORS, 'mmbackbones.optim'
 )
+STRATEGIES = child('strategy', registry.STRATEGIES, 'mmbackbones.strategy')

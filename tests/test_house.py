@@ -20,6 +20,7 @@ FLOORS = [
     'optim',
     'models',
     'sharding',
+    'strategy',
     'paths',
     '__init__',
     'doctor',

@@ -56,7 +56,9 @@ def configure(args, parser):
         scale = PRECISIONS[args.amp_dtype]
         cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=args.amp_dtype, loss_scale=scale)
     if args.strategy:
+        hooks = cfg.get('custom_hooks', [])
         cfg.merge_from_dict(Config.fromfile(STRATEGIES / f'{args.strategy}.py').to_dict())
+        cfg.custom_hooks = [*hooks, *cfg.custom_hooks]
     if args.strategy == 'deepspeed':
         use_deepspeed(cfg, args.amp and args.amp_dtype)
     if args.auto_scale_lr and 'base_batch_size' not in cfg.get('auto_scale_lr', {}):

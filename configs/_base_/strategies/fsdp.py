@@ -5,8 +5,9 @@ A block's parameters are gathered for its turn alone, and its activations checkp
 
 runner_type = 'FlexibleRunner'
 strategy = dict(
-    type='FSDPStrategy',
+    type='mmbackbones.FSDPStrategy',
     model_wrapper=dict(auto_wrap_policy='mmbackbones.fsdp_policy'),
     activation_checkpointing=dict(check_fn='mmbackbones.is_block'),
     state_dict_cfg='full',  # checkpoints as without sharding
 )
+custom_hooks = [dict(type='mmbackbones.CountHook')]
