@@ -1,7 +1,7 @@
 """Parts that two architectures or more are made of; they need torch alone."""
 
 from .attention import Attention, fused_attention
-from .bands import add_branch, by_bands, in_cache, join, row_bands, token_bands, whole_map
+from .bands import add_branch, by_bands, in_cache, in_graph, join, row_bands, token_bands, whole_map
 from .block import Block, DropPath, Mlp, drop_path_rates
 from .conv import InRows, Rows, SameConv2d, folded
 from .embed import ChannelsFirst, PatchEmbed, PatchMerging, pad_image
@@ -43,6 +43,7 @@ __all__ = [
     'full_precision',
     'fused_attention',
     'in_cache',
+    'in_graph',
     'join',
     'learns',
     'pad_image',

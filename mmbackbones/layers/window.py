@@ -67,6 +67,10 @@ class Windows:
             runs.append(([piece for piece in pieces if piece[1]], places))
         return runs
 
+    def order(self, tokens, count, shift):
+        """The numbers of all tokens along an axis, one of `count` windows after the other."""
+        return (tokens + shift) % (count * self.size)
+
     def piece(self, x, axis, piece):
         """(..., tokens, ...) -> (..., windows, size, ...), a view."""
         first, tokens, windows = piece
@@ -110,6 +114,10 @@ class Grids(Windows):
             for first, held, n in runs
             if n
         ]
+
+    def order(self, tokens, count, shift):
+        """The numbers of all tokens along an axis, one of `count` windows after the other."""
+        return tokens.unflatten(0, (self.size, count)).T.flatten()
 
     def piece(self, x, axis, piece):
         """(..., tokens, ...) -> (..., windows, size, ...), a view."""
