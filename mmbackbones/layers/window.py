@@ -9,13 +9,13 @@ axis as (windows, tokens); the pieces of a run, one behind the other, are whole 
 import torch
 import torch.nn.functional as F
 
-from .bands import in_graph, join
+from .bands import in_graph, join, up_to
 
 
 def pad_to(x, multiple, value=None):
     """Pad (B, H, W, C) at bottom and right to a multiple, with zeros or the vector `value`."""
     B, H, W, C = x.shape
-    bottom, right = (-(-side // multiple) * multiple - side for side in (H, W))
+    bottom, right = up_to(H, multiple), up_to(W, multiple)
     if in_graph():
         return pad_in_graph(x, bottom, right, value)
     if not (bottom or right):
@@ -117,7 +117,7 @@ class Grids(Windows):
 
     def order(self, tokens, count, shift):
         """The numbers of all tokens along an axis, one of `count` windows after the other."""
-        return tokens.unflatten(0, (self.size, count)).T.flatten()
+        return tokens % self.size * count + tokens // self.size
 
     def piece(self, x, axis, piece):
         """(..., tokens, ...) -> (..., windows, size, ...), a view."""

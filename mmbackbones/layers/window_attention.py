@@ -6,7 +6,7 @@ from itertools import product
 import torch
 
 from .attention import Attention, attention_gradient, fused_attention, probabilities
-from .bands import in_cache, in_graph, join, row_bands
+from .bands import in_cache, in_graph, in_order, join, row_bands
 from .recompute import Prelude, recomputed
 from .window import Grids, Windows, apart, pad_to
 
@@ -116,7 +116,7 @@ class WindowAttention(Attention):
 
     def at_once(self, qkv, bias, shift, hw):
         """The same without a choice that depends on the size, for graphs of any size."""
-        size, ends = self.size, qkv.shape[1:3]
+        size, (B, *ends, C) = self.size, qkv.shape
         counts = [end // size for end in ends]
         axes = zip(counts, ends, shift, hw, strict=True)
         orders, places = zip(*(self.axis(*axis, qkv.device) for axis in axes), strict=True)
@@ -129,7 +129,7 @@ class WindowAttention(Attention):
         bias = self.hide(mask, None if bias is None else bias.to(q.dtype), q.dtype)
         x = probabilities(q, k, bias, self.scale) @ v
         x = x.unflatten(4, (size, size)).permute(0, 1, 4, 2, 5, 3, 6)
-        x = x.flatten(5).flatten(3, 4).flatten(1, 2)
+        x = in_order(x).view(B, *ends, C // 3)
         for axis in (0, 1):
             x = x.index_select(axis + 1, orders[axis].argsort().narrow(0, 0, hw[axis]))
         return x
