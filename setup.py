@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r"__version__ = '(.+)'", (HERE / 'mmbackbones/__init__.py').read_text())[1]
+EXPORT = ['onnx', 'onnxruntime', 'onnxscript']
 
 setup(
     name='mmbackbones',
@@ -41,7 +42,8 @@ setup(
             'safetensors',
             'tqdm',
         ],
-        'test': ['pytest', 'ruff'],
+        'export': EXPORT,
+        'test': [*EXPORT, 'pytest', 'ruff'],
         # Only to measure against; on a CPU build of torch, torchvision must be one as well.
         'bench': ['timm', 'torchvision'],
     },
