@@ -52,7 +52,7 @@ def program(net, image):
 
 
 def write_program(net, image, path, opset):
-    """As torch.export writes it."""
+    """A file of torch.export."""
     torch.export.save(program(net, image), path)
 
 
@@ -62,12 +62,17 @@ def read_program(path):
 
 
 def write_script(net, image, path, opset):
-    """As TorchScript: sizes stay tensors in a trace, so it holds for all of them."""
+    """A file of TorchScript: sizes stay tensors in a trace, so it holds for all of them."""
     torch.jit.trace(net, image, check_trace=False).save(path)
 
 
 def write_onnx(net, image, path, opset):
-    """As ONNX, by way of torch.export."""
+    """A file of ONNX."""
+    translate(net, program(net, image), path, opset)
+
+
+def translate(net, graph, path, opset):
+    """A file of ONNX, from the backbone's graph."""
     from onnxscript import opset18 as op
 
     def floor_divide(a, b):
@@ -75,7 +80,7 @@ def write_onnx(net, image, path, opset):
 
     names = [f'stride{stride}' for stride in net.out_strides]
     torch.onnx.export(
-        program(net, image),
+        graph,
         f=path,
         input_names=['image'],
         output_names=names,

@@ -69,7 +69,7 @@ class Windows:
 
     def order(self, tokens, count, shift):
         """The numbers of all tokens along an axis, one of `count` windows after the other."""
-        return (tokens + shift) % (tokens.amax() + 1)
+        return (tokens + shift) % (tokens.amax(0) + 1)
 
     def piece(self, x, axis, piece):
         """(..., tokens, ...) -> (..., windows, size, ...), a view."""

@@ -25,6 +25,7 @@ from ..layers import (
     add_branch,
     drop_path_rates,
     in_graph,
+    in_order,
     settled,
     settles,
     token_bands,
@@ -83,17 +84,16 @@ class GlobalAffinity(nn.Module):
 
 
 def averages(image, size):
-    """Adaptive average pooling as matrix products, which exporters know for images of any size."""
-    rows, columns = (
-        averaging(torch.arange(side, device=image.device), size, side).to(image)
-        for side in image.shape[2:]
-    )
-    return rows @ image @ columns.mT
+    """Adaptive average pooling by matrix products, which exporters know for images of any size."""
+    for side in (3, 2):
+        weights = averaging(size, image.shape[side], image.device).to(image.dtype)
+        image = F.linear(in_order(image.mT if side == 2 else image), weights)
+    return image.mT
 
 
-def averaging(tokens, size, side):
+def averaging(size, side, device):
     """(size, side): the weights of the tokens along a side in `size` averages."""
-    i = torch.arange(size, device=tokens.device)[:, None]
+    i, tokens = torch.arange(size, device=device)[:, None], torch.arange(side, device=device)
     inside = (tokens >= i * side // size) & (tokens < ((i + 1) * side + size - 1) // size)
     return inside / inside.sum(1, keepdim=True)
 
