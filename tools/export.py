@@ -28,6 +28,7 @@ from mmbackbones.registry import MODELS
 
 OTHERS = ((1, 61, 97), (3, 128, 224), (2, 265, 190), (1, 20, 33))  # (images, height, width)
 TOLERANCE = 1e-3  # of an output's standard deviation
+AXES = {0: 'batch', 2: 'height', 3: 'width'}  # that are free
 LIMIT = 2**31  # bytes, of an .onnx file; weights of more lie in a second one
 NEEDED = ('onnx', 'onnxscript', 'onnxruntime')
 
@@ -45,7 +46,7 @@ class InOrder(TorchFunctionMode):
 
 def program(net, image):
     """The backbone as torch.export's graph."""
-    sizes = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
+    sizes = dict.fromkeys(AXES, Dim.DYNAMIC)
     # A size of the example that happens to be 1 somewhere says nothing about other images.
     with InOrder(), tracing.patch(backed_size_oblivious=True):
         return torch.export.export(net, (image,), dynamic_shapes=(sizes,))
@@ -84,6 +85,7 @@ def translate(net, graph, path, opset):
         f=path,
         input_names=['image'],
         output_names=names,
+        dynamic_shapes=(AXES,),
         opset_version=opset,
         external_data=sum(p.nbytes for p in net.state_dict().values()) > LIMIT,
         custom_translation_table={operator.floordiv: floor_divide},

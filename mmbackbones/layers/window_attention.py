@@ -120,7 +120,8 @@ class WindowAttention(Attention):
         counts = [end // size for end in ends]
         axes = zip(counts, ends, shift, hw, strict=True)
         orders, places = zip(*(self.axis(*axis, qkv.device) for axis in axes), strict=True)
-        x = qkv.index_select(1, orders[0]).index_select(2, orders[1])
+        in_place = self.tiling is Windows and not self.shift
+        x = qkv if in_place else qkv.index_select(1, orders[0]).index_select(2, orders[1])
         x = x.unflatten(1, (counts[0], size)).unflatten(3, (counts[1], size))
         x = x.unflatten(-1, (3, self.num_heads, -1)).permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(5, 6)
         q, k, v = x.unbind()  # (B, rows of windows, columns of windows, heads, N, C / heads)
@@ -129,10 +130,11 @@ class WindowAttention(Attention):
         bias = self.hide(mask, None if bias is None else bias.to(q.dtype), q.dtype)
         x = probabilities(q, k, bias, self.scale) @ v
         x = x.unflatten(4, (size, size)).permute(0, 1, 4, 2, 5, 3, 6)
-        x = in_order(x).view(B, *ends, C // 3)
-        for axis in (0, 1):
-            x = x.index_select(axis + 1, orders[axis].argsort().narrow(0, 0, hw[axis]))
-        return x
+        x = in_order(x).reshape(B, *ends, C // 3)
+        if in_place:
+            return x.narrow(1, 0, hw[0]).narrow(2, 0, hw[1])
+        back = (order.argsort().narrow(0, 0, side) for order, side in zip(orders, hw, strict=True))
+        return x.index_select(1, next(back)).index_select(2, next(back))
 
     def axis(self, count, end, shift, length, device):
         """Tokens along a padded axis, window by window, and (count, size) numbers of their places.
