@@ -1,5 +1,6 @@
 """Graphs of all backbones hold for any size: torch.export, ONNX, traces, torch.compile."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -10,8 +11,6 @@ import test_backbones
 import torch
 from export import compare, main, program, read_onnx, translate, write_script
 from test_backbones import TINY, every_class
-
-from mmbackbones.registry import MODELS
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = (2, 3, 150, 131)
@@ -55,6 +54,14 @@ def equal(net, other, sizes):
         for ours, theirs in zip(net(image), other(image), strict=True):
             assert ours.shape == theirs.shape
             assert (ours - theirs).abs().max() <= 1e-4 * (0.1 + ours.std(correction=0))
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _quiet():
+    """PyTorch tells all about its symbols to whoever listens, as pytest does."""
+    logging.disable(logging.DEBUG)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope='module', params=sorted(SMALL))
