@@ -78,6 +78,8 @@ def test_the_graph_of_torch_export_holds_for_every_size(exported):
 
 def test_onnxruntime_gives_the_same_for_every_size(exported, tmp_path):
     net, graph = exported
+    if type(net).__name__ == 'DaViT':
+        pytest.skip('by the tool, below')
     path = str(tmp_path / 'net.onnx')
     translate(net, graph, path, 20)
     equal(net, read_onnx(path), ALL_SIZES)
@@ -103,11 +105,11 @@ def test_all_stages_in_one_file(name, tmp_path):
 @pytest.mark.slow
 @every_class
 def test_torch_compile_makes_whole_graphs_for_many_sizes(name):
-    net = build(name)
+    net = build(name, SMALL)
     torch.compiler.reset()
     compiled = torch.compile(net, fullgraph=True, dynamic=True, backend='eager')
     with torch.no_grad():
-        equal(net, compiled, [(2, 150, 131), *SIZES])
+        equal(net, compiled, [(2, 150, 131), *SIZES[:2]])
 
 
 def test_a_difference_is_seen():
@@ -147,20 +149,22 @@ def test_the_tool_exports_the_backbone_of_a_config(run, tmp_path):
     session = onnxruntime.InferenceSession(out)
     assert session.get_inputs()[0].shape == ['batch', 3, 'height', 'width']
     assert [output.name for output in session.get_outputs()] == ['stride4']
-    equal(net, read_onnx(str(out)), [(3, 90, 44)])
+    equal(net, read_onnx(str(out)), ALL_SIZES)
 
 
 def test_the_tool_exports_a_published_size(run, tmp_path):
     out = tmp_path / 'light.ts'
-    code, words = run('Container', '--format', 'torchscript', '--out', out, '--shape', '64x96')
+    small = ('--format', 'torchscript', '--shape', '64x96', '--cfg-options', 'out_indices=0')
+    code, words = run('Container', *small, '--out', out)
     assert code == 0
     assert 'RANDOM WEIGHTS' in words
-    assert len(torch.jit.load(out)(torch.rand(1, 3, 70, 50))) == 4
+    assert torch.jit.load(out)(torch.rand(1, 3, 70, 50))[0].shape == (1, 64, 18, 13)
 
 
 def test_a_file_that_differs_is_refused(run, tmp_path, monkeypatch):
     monkeypatch.setattr(export, 'TOLERANCE', -1.0)
-    code, _ = run('Container', '--format', 'torchscript', '--out', tmp_path / 'light.ts')
+    small = ('--format', 'torchscript', '--shape', '64x96', '--cfg-options', 'out_indices=0')
+    code, _ = run('Container', *small, '--out', tmp_path / 'light.ts')
     assert 'light.ts differs from PyTorch by more than -1.0' in code
 
 
