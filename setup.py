@@ -9,6 +9,7 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 VERSION = re.search(r"__version__ = '(.+)'", (HERE / 'mmbackbones/__init__.py').read_text())[1]
+EXPORT = ['onnx', 'onnxruntime', 'onnxscript']
 # Scripts that set up or test a checkout stay out.
 CARRIED = ('.mim/**/*.yml', 'configs/**/*.py', 'tools/*.py', 'tools/dist_*.sh')
 
@@ -70,7 +71,8 @@ setup(
             'safetensors',
             'tqdm',
         ],
-        'test': ['hypothesis', 'pytest', 'ruff'],
+        'export': EXPORT,
+        'test': [*EXPORT, 'hypothesis', 'pytest', 'ruff'],
         # Only to measure against; on a CPU build of torch, torchvision must be one as well.
         'bench': ['timm', 'torchvision'],
     },

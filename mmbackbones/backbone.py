@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from .layers import in_order
 from .weights import load_checkpoint
 
 
@@ -79,7 +80,7 @@ class Backbone(BaseModule):
             for block in stage.blocks:
                 x = self._run(block, x)
             if i in self.out_indices:
-                outs.append(self.output(i, x).permute(0, 3, 1, 2).contiguous())
+                outs.append(in_order(self.output(i, x).permute(0, 3, 1, 2)).contiguous())
         return tuple(outs)
 
     def output(self, i, x):

@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.utils import import_modules_from_strings
+from named_model import is_backbone
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from mmbackbones.registry import MODELS as BACKBONES
@@ -108,12 +109,8 @@ def main():
     parser.add_argument('--shape', nargs=2, type=int, metavar=('H', 'W'), help='of the image')
     args = parser.parse_args()
     shapes = (tuple(args.shape),) if args.shape else SHAPES
-    if args.model in BACKBONES.module_dict or BACKBONES.get(args.model):
-        return show_backbone(args.model, shapes)
-    if not Path(args.model).is_file():
-        names = ', '.join(BACKBONES.module_dict)
-        parser.error(f'{args.model} is neither a config file nor one of {names}')
-    return show_config(args.model, shapes)
+    show = show_backbone if is_backbone(args.model, parser) else show_config
+    return show(args.model, shapes)
 
 
 if __name__ == '__main__':

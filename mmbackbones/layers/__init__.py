@@ -1,10 +1,20 @@
 """Parts that two architectures or more are made of; they need torch alone."""
 
 from .attention import Attention, fused_attention
-from .bands import add_branch, by_bands, in_cache, join, row_bands, token_bands, whole_map
+from .bands import (
+    add_branch,
+    by_bands,
+    in_cache,
+    in_graph,
+    in_order,
+    join,
+    row_bands,
+    token_bands,
+    whole_map,
+)
 from .block import Block, DropPath, Mlp, drop_path_rates
 from .conv import InRows, Rows, SameConv2d, folded
-from .embed import ChannelsFirst, PatchEmbed, PatchMerging, pad_image
+from .embed import ChannelsFirst, Halve, PatchEmbed, PatchMerging, pad_image
 from .norm import affine, learns, settled, settles
 from .position import ConvPosition, RelativeBias, between_tokens
 from .precision import full_precision
@@ -20,6 +30,7 @@ __all__ = [
     'DropPath',
     'GridAttention',
     'Grids',
+    'Halve',
     'InRows',
     'Linear',
     'MaskedWindowAttention',
@@ -43,6 +54,8 @@ __all__ = [
     'full_precision',
     'fused_attention',
     'in_cache',
+    'in_graph',
+    'in_order',
     'join',
     'learns',
     'pad_image',

@@ -14,6 +14,16 @@ def in_graph():
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
+def up_to(side, multiple):
+    """How much a side lacks to a multiple."""
+    return -(-side // multiple) * multiple - side
+
+
+def in_order(x):
+    """In a graph, the same with its numbers in order: it would ask, and the size would answer."""
+    return x.clone(memory_format=torch.contiguous_format) if in_graph() else x
+
+
 def in_cache(x):
     """Whether to go band by band: on the CPU, layer by layer."""
     return x.device.type == 'cpu' and not in_graph()

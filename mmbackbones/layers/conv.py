@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .bands import BAND, ranges
+from .bands import BAND, ranges, up_to
 from .norm import affine
 from .recompute import ended
 
@@ -22,7 +22,7 @@ class SameConv2d(nn.Conv2d):
 
     def before(self, H, W):
         """How many zeros are above a map and to the left of it."""
-        return H % 2, W % 2
+        return up_to(H, 2), up_to(W, 2)
 
 
 def folded(layer, norm=None):

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import nn
 
-from .bands import in_graph
+from .bands import in_graph, up_to
 from .recompute import Linear, Prelude
 from .window import pad_to
 
@@ -40,6 +40,20 @@ class PatchMerging(nn.Module):
         return x.permute(0, 1, 3, 4, 2, 5).flatten(3)  # the official order: down before right
 
 
+class Halve(nn.Sequential):
+    """A pool of 2 x 2: (B, C, H, W) -> (B, C, ceil(H / 2), ceil(W / 2)).
+
+    It takes no account of what is behind an odd side. In graphs the side ends twice, which comes to
+    the same and which exporters understand.
+    """
+
+    def forward(self, x):
+        if in_graph():
+            bottom, right = (up_to(side, 2) for side in x.shape[2:])
+            x = F.pad(x, (0, right, 0, bottom), mode='replicate')
+        return super().forward(x)
+
+
 class ChannelsFirst(nn.Sequential):
     """Its modules see (B, C, H, W), its caller (B, H, W, C): two views, no copy."""
 
@@ -49,5 +63,5 @@ class ChannelsFirst(nn.Sequential):
 
 def pad_image(x, multiple):
     """Pad (B, C, H, W) with zeros at bottom and right to a multiple."""
-    bottom, right = (-(-side // multiple) * multiple - side for side in x.shape[2:])
+    bottom, right = (up_to(side, multiple) for side in x.shape[2:])
     return F.pad(x, (0, right, 0, bottom)) if in_graph() or bottom or right else x

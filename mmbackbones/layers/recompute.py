@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .bands import in_graph
 from .precision import precision_of
 
 
@@ -91,7 +92,7 @@ def recomputed(prelude, operation, gradient, x, *others):
     The prelude is a `Prelude` or a module.
     """
     prelude = prelude if isinstance(prelude, Prelude) else Prelude.of(prelude)
-    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if not torch.is_grad_enabled() or in_graph():
         return operation(prelude.function(x, *prelude.own), *others)
     parts = prelude.function, operation, gradient, len(prelude.own)
     return Recomputed.apply(parts, x, *prelude.own, *others)

@@ -9,13 +9,13 @@ axis as (windows, tokens); the pieces of a run, one behind the other, are whole 
 import torch
 import torch.nn.functional as F
 
-from .bands import in_graph, join
+from .bands import in_graph, join, up_to
 
 
 def pad_to(x, multiple, value=None):
     """Pad (B, H, W, C) at bottom and right to a multiple, with zeros or the vector `value`."""
     B, H, W, C = x.shape
-    bottom, right = (-(-side // multiple) * multiple - side for side in (H, W))
+    bottom, right = up_to(H, multiple), up_to(W, multiple)
     if in_graph():
         return pad_in_graph(x, bottom, right, value)
     if not (bottom or right):
@@ -67,6 +67,10 @@ class Windows:
             runs.append(([piece for piece in pieces if piece[1]], places))
         return runs
 
+    def order(self, tokens, count, shift):
+        """The numbers of all tokens along an axis, one of `count` windows after the other."""
+        return (tokens + shift) % (tokens.amax(0) + 1)
+
     def piece(self, x, axis, piece):
         """(..., tokens, ...) -> (..., windows, size, ...), a view."""
         first, tokens, windows = piece
@@ -110,6 +114,10 @@ class Grids(Windows):
             for first, held, n in runs
             if n
         ]
+
+    def order(self, tokens, count, shift):
+        """The numbers of all tokens along an axis, one of `count` windows after the other."""
+        return tokens % self.size * count + tokens // self.size
 
     def piece(self, x, axis, piece):
         """(..., tokens, ...) -> (..., windows, size, ...), a view."""

@@ -6,9 +6,9 @@ from itertools import product
 import torch
 
 from .attention import Attention, attention_gradient, fused_attention, probabilities
-from .bands import in_cache, in_graph, join, row_bands
+from .bands import in_cache, in_graph, in_order, join, row_bands
 from .recompute import Prelude, recomputed
-from .window import Grids, Windows, apart, pad_to, place
+from .window import Grids, Windows, apart, pad_to
 
 
 class WindowAttention(Attention):
@@ -118,20 +118,34 @@ class WindowAttention(Attention):
 
     def at_once(self, qkv, bias, shift, hw):
         """The same without a choice that depends on the size, for graphs of any size."""
-        B, H, W, _ = qkv.shape
-        rows, columns = [(0, self.size, H // self.size)], [(0, self.size, W // self.size)]
-        q, k, v = self.tiles.cut(qkv.roll((-shift[0], -shift[1]), (1, 2)), rows, columns)
-        y = place(torch.arange(H, device=q.device) + shift[0], H, self.seen(H, hw[0]))
-        x = place(torch.arange(W, device=q.device) + shift[1], W, self.seen(W, hw[1]))
-        both = self.tiles.windows((4 * y[:, None] + x)[None, ..., None], rows, columns)
-        both = both.transpose(2, 3).flatten(3).flatten(0, 2).repeat(B, 1)
-        mask = both[:, None, :, None] != both[:, None, None]
+        size, (B, *ends, C) = self.size, qkv.shape
+        counts = [end // size for end in ends]
+        axes = zip(counts, ends, shift, hw, strict=True)
+        orders, places = zip(*(self.axis(*axis, qkv.device) for axis in axes), strict=True)
+        in_place = self.tiling is Windows and not self.shift
+        x = qkv if in_place else qkv.index_select(1, orders[0]).index_select(2, orders[1])
+        x = x.unflatten(1, (counts[0], size)).unflatten(3, (counts[1], size))
+        x = x.unflatten(-1, (3, self.num_heads, -1)).permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(5, 6)
+        q, k, v = x.unbind()  # (B, rows of windows, columns of windows, heads, N, C / heads)
+        place = (4 * places[0][:, None, :, None] + places[1][:, None]).flatten(2)
+        mask = (place[..., None] != place[..., None, :])[:, :, None]
         bias = self.hide(mask, None if bias is None else bias.to(q.dtype), q.dtype)
         x = probabilities(q, k, bias, self.scale) @ v
-        canvas = x.new_empty(B, H, W, *x.shape[1::2])
-        self.tiles.put(canvas, x, rows, columns)
-        canvas = canvas.flatten(3).roll(shift, (1, 2))
-        return canvas.narrow(1, 0, hw[0]).narrow(2, 0, hw[1])
+        x = x.unflatten(4, (size, size)).permute(0, 1, 4, 2, 5, 3, 6)
+        x = in_order(x).reshape(B, *ends, C // 3)
+        if in_place:
+            return x.narrow(1, 0, hw[0]).narrow(2, 0, hw[1])
+        back = (order.argsort().narrow(0, 0, side) for order, side in zip(orders, hw, strict=True))
+        return x.index_select(1, next(back)).index_select(2, next(back))
+
+    def axis(self, count, end, shift, length, device):
+        """Tokens along a padded axis, window by window, and (count, size) numbers of their places.
+
+        Numbers differ for tokens of a window that must not see each other.
+        """
+        order = self.tiles.order(torch.arange(end, device=device), count, shift)
+        places = 2 * (order < shift) + (order >= self.seen(end, length))
+        return order, places.unflatten(0, (count, self.size))
 
     def runs(self, end, shift, length):
         """The windows along a padded axis of a map that was `length` tokens long."""

@@ -24,6 +24,8 @@ from ..layers import (
     PatchEmbed,
     add_branch,
     drop_path_rates,
+    in_graph,
+    in_order,
     settled,
     settles,
     token_bands,
@@ -74,10 +76,26 @@ class GlobalAffinity(nn.Module):
         nn.init.trunc_normal_(self.weight, std=0.02)
 
     def forward(self, v):
-        values = F.adaptive_avg_pool2d(v.permute(0, 3, 1, 2), self.size)
+        pool = averages if in_graph() else F.adaptive_avg_pool2d
+        values = pool(v.permute(0, 3, 1, 2), self.size)
         values = values.unflatten(1, (len(self.weight), -1)).flatten(3)  # (B, heads, C, N)
         mixed = (values @ self.weight.mT).flatten(1, 2).unflatten(2, (self.size, self.size))
         return F.interpolate(mixed, v.shape[1:3], mode='bilinear').permute(0, 2, 3, 1)
+
+
+def averages(image, size):
+    """Adaptive average pooling by matrix products, which exporters know for images of any size."""
+    for side in (3, 2):
+        weights = averaging(size, image.shape[side], image.device).to(image.dtype)
+        image = F.linear(in_order(image.mT if side == 2 else image), weights)
+    return image.mT
+
+
+def averaging(size, side, device):
+    """(size, side): the weights of the tokens along a side in `size` averages."""
+    i, tokens = torch.arange(size, device=device)[:, None], torch.arange(side, device=device)
+    inside = (tokens >= i * side // size) & (tokens < ((i + 1) * side + size - 1) // size)
+    return inside / inside.sum(1, keepdim=True)
 
 
 class StaticMixer(nn.Module):

@@ -21,6 +21,7 @@ from ..layers import (
     conv_behind,
     drop_path_rates,
     full_precision,
+    in_order,
     pad_to,
 )
 from ..registry import MODELS
@@ -43,7 +44,7 @@ class ChannelAttention(Attention):
     def forward(self, x, norm=None):
         qkv = self.qkv(x, norm).flatten(1, 2).unflatten(-1, (3, self.num_heads, -1))
         # (B, heads, N, C / heads) each; products would copy them one by one, and keep that as well.
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).contiguous()
+        q, k, v = in_order(qkv.permute(2, 0, 3, 1, 4)).contiguous()
         # The logits are sums over all N tokens, which half precision cannot hold.
         with full_precision(x):
             logits = k.float().mT @ v.float()

@@ -18,6 +18,7 @@ from ..layers import (
     Block,
     DropPath,
     GridAttention,
+    Halve,
     InRows,
     Linear,
     MaskedWindowAttention,
@@ -54,7 +55,7 @@ class TensorFlowParts:
     """What the authors' networks are built of."""
 
     act = partial(nn.GELU, 'tanh')
-    halve = partial(nn.AvgPool2d, 2, ceil_mode=True)
+    halve = partial(Halve, nn.AvgPool2d(2, ceil_mode=True))
     strided = partial(SameConv2d, kernel_size=3, stride=2)
 
     @staticmethod

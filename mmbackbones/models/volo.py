@@ -16,11 +16,14 @@ from ..layers import (
     Attention,
     Block,
     ChannelsFirst,
+    Halve,
     Linear,
     Prelude,
     Rows,
     conv_behind,
     drop_path_rates,
+    in_graph,
+    in_order,
     learns,
     pad_image,
     pad_to,
@@ -48,7 +51,8 @@ def gathered(v, logits):
     v = neighbours(neighbours(pad_to(v, 2), 1), 3)  # (B, h, 3, w, 3, C)
     v = v.unflatten(-1, (weights.shape[3], -1)).permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 5)
     mixed = (weights @ v).unflatten(4, (3, 3)).permute(0, 1, 4, 2, 5, 3, 6).flatten(5)
-    return add_neighbours(add_neighbours(mixed, 3), 1)[:, :H, :W]
+    v = add_neighbours(add_neighbours(mixed, 3), 1)
+    return in_order(v.narrow(1, 0, H).narrow(2, 0, W))
 
 
 class OutlookAttention(nn.Module):
@@ -69,7 +73,7 @@ class OutlookAttention(nn.Module):
         return whole_map(x)
 
     def forward(self, x, norm=None):
-        pool = ChannelsFirst(nn.AvgPool2d(2, ceil_mode=True))
+        pool = ChannelsFirst(Halve(nn.AvgPool2d(2, ceil_mode=True)))
         pool = pool if norm is None else nn.Sequential(norm, pool)
         logits = self.attn(x, pool).unflatten(-1, (self.num_heads, 9, 9)) * self.scale
         return self.proj(self.v(x, norm), Prelude(gathered, [logits]))
@@ -144,7 +148,7 @@ class Downsample(nn.Module):
 
 def resize(pos_embed, hw):
     """(1, h, w, C) -> (1, H, W, C)."""
-    if pos_embed.shape[1:3] == hw:
+    if not in_graph() and pos_embed.shape[1:3] == hw:
         return pos_embed
     image = pos_embed.permute(0, 3, 1, 2).float()
     return F.interpolate(image, hw, mode='bicubic').permute(0, 2, 3, 1).to(pos_embed.dtype)
@@ -181,7 +185,7 @@ class VOLO(Backbone):
             for rate in rates[1]
         ]
         down = Downsample(fine, coarse, pretrain_size // 16)
-        pool = ChannelsFirst(nn.MaxPool2d(2, 2, ceil_mode=True))
+        pool = ChannelsFirst(Halve(nn.MaxPool2d(2, 2, ceil_mode=True)))
         stages = [Stage(outlookers), Stage([]), Stage(transformers, down), Stage([], pool)]
         dims = (fine // 2, fine, coarse, coarse)
         super().__init__(Stem(in_channels, fine, hidden), stages, dims, **common)
@@ -198,4 +202,5 @@ class VOLO(Backbone):
         if 0 not in self.out_indices:
             return outs
         H, W = (-(-side // 4) for side in x.shape[2:])
-        return outs[0][:, :, :H, :W].contiguous(), *outs[1:]
+        fine = outs[0].narrow(2, 0, H).narrow(3, 0, W)
+        return in_order(fine).contiguous(), *outs[1:]
