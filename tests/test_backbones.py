@@ -1,5 +1,6 @@
 """The contract, for every registered class."""
 
+import copy
 import math
 
 import pytest
@@ -374,3 +375,21 @@ def test_resolves_from_other_scopes(name, scope):
     registry = pytest.importorskip(f'{scope}.registry').MODELS
     net = registry.build(dict(type=f'mmbackbones.{name}', **TINY[name]))
     assert type(net) is MODELS.get(name)
+
+
+@pytest.mark.parametrize('name', ['MaxViT', 'Container'])
+@pytest.mark.parametrize('with_cp', [False, True])
+def test_synchronised_batch_norms(name, with_cp):
+    """In a single process they are plain ones: the same outputs, gradients and statistics."""
+    plain = build(name, with_cp=with_cp, frozen_stages=1).train()
+    synced = torch.nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(plain))
+    norms = [m for m in plain.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    found = [m for m in synced.modules() if isinstance(m, torch.nn.SyncBatchNorm)]
+    assert [m.training for m in found] == [m.training for m in norms]
+    assert norms
+    x, results = torch.randn(2, 3, 61, 97), []
+    for net in (plain, synced):
+        grads = gradients(net, x)
+        results.append([*grads.values(), *net.state_dict().values(), *net.eval()(x)])
+    for one, two in zip(*results, strict=True):
+        assert (one - two).abs().max() <= 1e-4 * (1e-2 + one.abs().max())

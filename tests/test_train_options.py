@@ -1,0 +1,102 @@
+"""What the flags of tools/train.py make of a config, and mixed precision by mmengine's wrapper."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip('mmdet')
+pytest.importorskip('mmseg')
+
+import train
+from mmengine.optim.optimizer import amp_optimizer_wrapper
+from mmengine.registry import STRATEGIES
+from mmengine.runner import Runner
+
+CONFIGS = Path(__file__).parent.parent / 'configs'
+TINY = """
+_base_ = '{config}'
+demo = dict(train=4, val=1, size=64, batch_size=2, epochs=1)
+numbers = dict(dims=[16, 32, 64, 128], depths=(1, 1, 1, 1), heads=(1, 2, 4, 8))
+model = dict(
+    backbone=dict(arch=dict(_delete_=True, **numbers)),
+    neck=dict(in_channels=numbers['dims']),
+)
+"""
+
+
+@pytest.fixture
+def configure(tmp_path, monkeypatch):
+    """The config that train.py would train with, as if there was a GPU."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.accelerator, 'is_available', lambda: True)
+    (tmp_path / 'tiny.py').write_text(TINY.format(config=CONFIGS / 'mask_rcnn_swin_t.py'))
+
+    def function(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['train.py', 'tiny.py', '--demo', *arguments])
+        return train.configure(*train.parse())
+
+    return function
+
+
+def test_mixed_precision(configure):
+    half, brain = configure('--amp'), configure('--amp', '--amp-dtype', 'bfloat16')
+    assert half.optim_wrapper.type == brain.optim_wrapper.type == 'AmpOptimWrapper'
+    assert (half.optim_wrapper.dtype, half.optim_wrapper.loss_scale) == ('float16', 'dynamic')
+    assert (brain.optim_wrapper.dtype, brain.optim_wrapper.loss_scale.enabled) == (
+        'bfloat16',
+        False,
+    )
+
+
+def test_a_step_in_mixed_precision(configure, monkeypatch):
+    """By mmengine's wrapper, which asks for a GPU that bfloat16 does not need."""
+    cfg = configure('--amp', '--amp-dtype', 'bfloat16')
+    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
+    runner, seen = Runner.from_cfg(cfg), []
+    wrapper = runner.build_optim_wrapper(cfg.optim_wrapper)
+    batch = next(iter(runner.build_dataloader(cfg.train_dataloader)))
+    model = runner.model.train()
+    weight = model.backbone.stages[0].blocks[0].mlp.fc1
+    weight.register_forward_hook(lambda module, args, out: seen.append(out.dtype))
+    before = weight.weight.clone()
+    losses = model.train_step(batch, wrapper)
+    assert seen[0] == torch.bfloat16
+    assert all(value.isfinite().all() for value in losses.values())
+    assert not torch.equal(before, weight.weight)
+
+
+def test_strategies(configure):
+    hooks = [hook['type'] for hook in configure().custom_hooks]
+    for name in ('fsdp', 'deepspeed'):
+        cfg = configure('--strategy', name)
+        assert cfg.runner_type == 'FlexibleRunner'
+        assert [hook['type'] for hook in cfg.custom_hooks] == [*hooks, 'mmbackbones.CountHook']
+    assert STRATEGIES.get(configure('--strategy', 'fsdp').strategy.type).__name__ == 'FSDPStrategy'
+
+
+def test_deepspeed_clips_accumulates_and_casts_itself(configure):
+    more = ('--cfg-options', 'optim_wrapper.accumulative_counts=4')
+    cfg = configure('--strategy', 'deepspeed', '--amp', '--amp-dtype', 'bfloat16', *more)
+    assert set(cfg.optim_wrapper) == {'type', 'optimizer', 'paramwise_cfg'}
+    assert cfg.optim_wrapper.type == 'DeepSpeedOptimWrapper'
+    assert cfg.strategy.gradient_clipping == 10
+    assert cfg.strategy.gradient_accumulation_steps == 4
+    assert cfg.strategy.train_micro_batch_size_per_gpu == 2
+    assert cfg.strategy.bf16.enabled
+    assert cfg.strategy.inputs_to_half == ['inputs']
+
+
+def test_hooks_of_a_config_stay(configure, tmp_path):
+    with open(tmp_path / 'tiny.py', 'a') as file:
+        file.write("custom_hooks = [dict(type='EMAHook')]\n")
+    types = [hook['type'] for hook in configure('--detect-nan').custom_hooks]
+    assert types[0] == 'EMAHook'
+    assert types[-1] == 'mmbackbones.DetectNanHook'
+
+
+@pytest.mark.parametrize('flag', [[], ['--resume']])
+def test_weights_to_start_from_stay_where_there_is_nothing_to_resume(configure, tmp_path, flag):
+    cfg = configure(*flag, '--cfg-options', 'load_from=weights.pth')
+    assert (cfg.load_from, cfg.resume) == ('weights.pth', False)
