@@ -12,8 +12,8 @@ FAMILIES = {
     'OpenMMLab': ('mmengine', 'mmcv', 'mmdet', 'mmsegmentation'),
 }
 BUILD = (
-    'pip install setuptools wheel ninja psutil packaging, then '
-    'pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv'
+    'pip install "{}" wheel ninja psutil packaging, then '
+    'pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps {}'
 )
 
 
@@ -79,5 +79,13 @@ def operators():
         kept = nms(boxes, torch.tensor([0.9, 0.8, 0.7]), 0.5)[1].tolist()
     except Exception as error:  # a missing extension, or one that was built for another torch
         compiler = '' if shutil.which('c++') else 'install a C++ compiler (Debian: g++), then '
-        return False, f'mmcv has no working operators: {error}', compiler + BUILD
-    return kept == [0, 2], f'mmcv operators run: nms keeps {kept} of 3 boxes', BUILD
+        return False, f'mmcv has no working operators: {error}', compiler + build()
+    return kept == [0, 2], f'mmcv operators run: nms keeps {kept} of 3 boxes', build()
+
+
+def build():
+    """How to compile the mmcv of the family that is installed."""
+    original = installed(FAMILIES['OpenMMLab'])
+    return BUILD.format(
+        *('setuptools<81', 'mmcv==2.1.0') if original else ('setuptools', 'onedl-mmcv')
+    )

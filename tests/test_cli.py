@@ -55,6 +55,10 @@ def test_doctor_tells_how_to_build_missing_operators(capsys, monkeypatch):
     assert 'pip install --no-build-isolation' in out
     monkeypatch.setattr(doctor.shutil, 'which', lambda name: None)
     assert 'install a C++ compiler' in doctor.operators()[2]
+    monkeypatch.setattr(doctor, 'installed', lambda names: {n: '1' for n in names if n == 'mmcv'})
+    assert doctor.build().endswith('--no-deps mmcv==2.1.0')
+    monkeypatch.setattr(doctor, 'installed', lambda names: {})
+    assert doctor.build().endswith('--no-deps onedl-mmcv')
 
 
 @pytest.mark.parametrize(
