@@ -102,6 +102,10 @@ def test_hooks_of_a_config_stay(configure, tmp_path):
 
 
 @pytest.mark.parametrize('flag', [[], ['--resume']])
-def test_weights_to_start_from_stay_where_there_is_nothing_to_resume(configure, tmp_path, flag):
+def test_weights_to_start_from_are_checked_and_stay(configure, tmp_path, flag):
+    torch.save(dict(state_dict={'backbone.weight': torch.ones(1)}), tmp_path / 'weights.pth')
     cfg = configure(*flag, '--cfg-options', 'load_from=weights.pth')
     assert (cfg.load_from, cfg.resume) == ('weights.pth', False)
+    (tmp_path / 'weights.pth').write_bytes(b'not weights')
+    with pytest.raises(SystemExit):
+        configure(*flag, '--cfg-options', 'load_from=weights.pth')

@@ -61,6 +61,8 @@ def load_config(args, parser):
     name = Path(args.config).stem + ('_demo' if args.demo else '')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
     cfg.launcher = args.launcher
+    if cfg.get('load_from') and '://' not in cfg.load_from:
+        check_checkpoint(cfg.load_from, parser)
     if args.launcher == 'pytorch' and not torch.accelerator.is_available():
         use_cpus(cfg)
     return cfg

@@ -50,28 +50,39 @@ def parse():
 def configure(args, parser):
     """The config to train with."""
     cfg = load_config(args, parser)
-    if args.amp and not torch.accelerator.is_available():
-        parser.error('--amp needs a GPU, and none was found; train without it')
+    cfg.setdefault('custom_hooks', [])
     if args.amp:
-        scale = PRECISIONS[args.amp_dtype]
-        cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=args.amp_dtype, loss_scale=scale)
+        use_amp(cfg, args.amp_dtype, parser)
     if args.strategy:
-        hooks = cfg.get('custom_hooks', [])
-        cfg.merge_from_dict(Config.fromfile(STRATEGIES / f'{args.strategy}.py').to_dict())
-        cfg.custom_hooks = [*hooks, *cfg.custom_hooks]
-    if args.strategy == 'deepspeed':
-        use_deepspeed(cfg, args.amp and args.amp_dtype)
+        use_strategy(cfg, args.strategy, args.amp and args.amp_dtype)
     if args.auto_scale_lr and 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
         parser.error(f'{args.config} has no auto_scale_lr.base_batch_size to scale from')
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
     if args.detect_nan:
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmbackbones.DetectNanHook')]
+        cfg.custom_hooks.append(dict(type='mmbackbones.DetectNanHook'))
     if args.resume:
         resume(cfg, args.resume, parser)
     check_data(cfg, ('train_dataloader', 'val_dataloader'), parser)
     check_work_dir(cfg, parser)
     return cfg
+
+
+def use_amp(cfg, dtype, parser):
+    """Train in mixed precision, which mmengine does on accelerators only."""
+    if not torch.accelerator.is_available():
+        parser.error('--amp needs a GPU, and none was found; train without it')
+    wrapper = dict(type='AmpOptimWrapper', dtype=dtype, loss_scale=PRECISIONS[dtype])
+    cfg.optim_wrapper.update(wrapper)
+
+
+def use_strategy(cfg, name, precision):
+    """Train by mmengine's FlexibleRunner, as the strategy's file says."""
+    hooks = cfg.custom_hooks
+    cfg.merge_from_dict(Config.fromfile(STRATEGIES / f'{name}.py').to_dict())
+    cfg.custom_hooks = [*hooks, *cfg.custom_hooks]
+    if name == 'deepspeed':
+        use_deepspeed(cfg, precision)
 
 
 def resume(cfg, checkpoint, parser):
