@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlparse
-from zipfile import is_zipfile
 
 import torch
 from mmengine.dist import barrier, get_local_rank
@@ -98,7 +97,7 @@ def read_pickle(path):
     try:
         check_size(path)
         with harmless_globals():
-            return torch.load(path, map_location='cpu', weights_only=True, mmap=is_zipfile(path))
+            return torch.load(path, map_location='cpu', weights_only=True)
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
