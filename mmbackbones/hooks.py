@@ -39,24 +39,6 @@ class BatchNormMomentumHook(Hook):
 
 
 @HOOKS.register_module()
-class CountHook(Hook):
-    """Lets checkpoints say how far a training is, for FlexibleRunner.
-
-    Where that saves again after an evaluation, it counts an epoch that was not, and a training
-    that is resumed leaves it out.
-    """
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.done = dict(epoch=runner.epoch, iter=runner.iter + 1)
-
-    def after_train_epoch(self, runner):
-        self.done = dict(epoch=runner.epoch + 1, iter=runner.iter)
-
-    def before_save_checkpoint(self, runner, checkpoint):
-        checkpoint['meta'].update(self.done)
-
-
-@HOOKS.register_module()
 class DetectNanHook(Hook):
     """Stops a training at the first NaN or infinity in its images or losses, and names them.
 

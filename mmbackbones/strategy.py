@@ -1,17 +1,36 @@
-"""A strategy of mmengine's FlexibleRunner, for PyTorch as it is today."""
+"""mmengine's strategies for its FlexibleRunner, of which trainings can be resumed."""
 
-from mmengine._strategy import FSDPStrategy as Base
+from mmengine import _strategy as engine
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from .registry import STRATEGIES
 
 
+class Counted:
+    """Lets checkpoints say how far the training is.
+
+    FlexibleRunner saves again after an evaluation, and then counts an epoch that was not, which a
+    resumed training would leave out.
+    """
+
+    def save_checkpoint(self, filename, *, extra_ckpt, **kwargs):
+        """As the strategy does it, with the counts that the log has."""
+        meta, begun = extra_ckpt['meta'], extra_ckpt['message_hub']['runtime_info']
+        meta['iter'], meta['epoch'] = begun['iter'] + 1, min(meta['epoch'], begun['epoch'] + 1)
+        super().save_checkpoint(filename, extra_ckpt=extra_ckpt, **kwargs)
+
+
 @STRATEGIES.register_module()
-class FSDPStrategy(Base):
-    """mmengine's, which cannot resume: PyTorch has since given the arguments another order."""
+class FSDPStrategy(Counted, engine.FSDPStrategy):
+    """Fully sharded training, with arguments in the order that PyTorch now has."""
 
     def load_optim_state_dict(self, state_dict):
         """Shard the optimizer's state of a checkpoint and load it."""
         optimizer = self.optim_wrapper.optimizer
         load = FullyShardedDataParallel.optim_state_dict_to_load
         self.optim_wrapper.load_state_dict(load(self.model, optimizer, state_dict))
+
+
+@STRATEGIES.register_module()
+class DeepSpeedStrategy(Counted, engine.DeepSpeedStrategy):
+    """Training by DeepSpeed."""

@@ -78,9 +78,7 @@ def use_amp(cfg, dtype, parser):
 
 def use_strategy(cfg, name, precision):
     """Train by mmengine's FlexibleRunner, as the strategy's file says."""
-    hooks = cfg.custom_hooks
     cfg.merge_from_dict(Config.fromfile(STRATEGIES / f'{name}.py').to_dict())
-    cfg.custom_hooks = [*hooks, *cfg.custom_hooks]
     if name == 'deepspeed':
         use_deepspeed(cfg, precision)
 

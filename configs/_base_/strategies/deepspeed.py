@@ -4,6 +4,5 @@ Gradients and the optimizer's states are sharded over the GPUs, parameters are w
 """
 
 runner_type = 'FlexibleRunner'
-strategy = dict(type='DeepSpeedStrategy', zero_optimization=dict(stage=2))
+strategy = dict(type='mmbackbones.DeepSpeedStrategy', zero_optimization=dict(stage=2))
 optim_wrapper = dict(type='DeepSpeedOptimWrapper')
-custom_hooks = [dict(type='mmbackbones.CountHook')]

@@ -10,4 +10,3 @@ strategy = dict(
     activation_checkpointing=dict(check_fn='mmbackbones.is_block'),
     state_dict_cfg='full',  # checkpoints as without sharding
 )
-custom_hooks = [dict(type='mmbackbones.CountHook')]
