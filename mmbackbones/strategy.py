@@ -2,6 +2,7 @@
 
 from mmengine import _strategy as engine
 from torch.distributed.fsdp import FullyShardedDataParallel
+from torch.nn.utils import clip_grad_norm_
 
 from .registry import STRATEGIES
 
@@ -23,6 +24,13 @@ class Counted:
 @STRATEGIES.register_module()
 class FSDPStrategy(Counted, engine.FSDPStrategy):
     """Fully sharded training, with arguments in the order that PyTorch now has."""
+
+    def build_optim_wrapper(self, optim_wrapper, model=None):
+        """As mmengine's, but gradients are clipped by the norm of all, not of a process's share."""
+        wrapper = super().build_optim_wrapper(optim_wrapper, model)
+        if getattr(wrapper, 'clip_func', None) is clip_grad_norm_:
+            wrapper.clip_func = lambda params, **how: model.clip_grad_norm_(**how)
+        return wrapper
 
     def load_optim_state_dict(self, state_dict):
         """Shard the optimizer's state of a checkpoint and load it."""
