@@ -11,12 +11,17 @@ from .paths import path_of
 from .registry import MODELS
 
 
-def describe(name):
-    """One line per published size of a class."""
-    backbone = MODELS.get(name)
+def sizes(backbone):
+    """(arch, net) for each published size, without weights."""
     for arch in backbone.archs:
         with torch.device('meta'):
             net = backbone(arch)
+        yield arch, net
+
+
+def describe(name):
+    """One line per published size of a class."""
+    for arch, net in sizes(MODELS.get(name)):
         count = sum(p.numel() for p in net.parameters())
         yield f'{arch:8} {count:>13,} parameters, {net.out_channels} at strides {net.out_strides}'
 
@@ -44,10 +49,8 @@ def show_info(name, neck=False):
 
 def necks(backbone):
     """What goes behind each size in a config."""
-    for arch in backbone.archs:
-        with torch.device('meta'):
-            channels = list(backbone(arch).out_channels)
-        yield f"neck=dict(in_channels={channels}),  # backbone=dict(arch='{arch}')"
+    for arch, net in sizes(backbone):
+        yield f"neck=dict(in_channels={list(net.out_channels)}),  # backbone=dict(arch='{arch}')"
 
 
 def show_path(name):

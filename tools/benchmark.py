@@ -16,6 +16,7 @@ from pathlib import Path
 
 import matplotlib
 import torch
+from arguments import shape
 from benchmark_peers import PEERS, ours, plain
 from get_flops import count
 from rich.console import Console
@@ -33,12 +34,6 @@ KEEP_PAGES = dict(
 DTYPES = dict(float32=None, bfloat16=torch.bfloat16, float16=torch.float16)
 
 
-def shape(text):
-    """'896x1344' -> (896, 1344)."""
-    height, width = text.split('x')
-    return int(height), int(width)
-
-
 def parse():
     """The arguments."""
     parser = argparse.ArgumentParser(
@@ -49,7 +44,7 @@ def parse():
     parser.add_argument('name', choices=sorted(PEERS), help='a class, at its tiny size')
     parser.add_argument('--peers', nargs='+', help='of timm torchvision mmdet ... plain [all]')
     parser.add_argument('--options', default='{}', help='our arguments as JSON')
-    parser.add_argument('--shape', type=shape, default=(896, 1344), metavar='HxW')
+    parser.add_argument('--shape', default='896x1344', metavar='HxW')
     parser.add_argument('--stream', type=int, default=0, help='so many different shapes instead')
     parser.add_argument('--batch', type=int, default=1)
     parser.add_argument('--mode', choices=('inference', 'training'), default='inference')
@@ -61,7 +56,9 @@ def parse():
     parser.add_argument('--keep-pages', action='store_true', help='an allocator that keeps memory')
     parser.add_argument('--out', type=Path, help='a .json file; a .png with the same name lies by')
     parser.add_argument('--peak-of', help=argparse.SUPPRESS)
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.shape = shape(args.shape, parser)
+    return args
 
 
 def builders(args):

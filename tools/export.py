@@ -15,8 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
-from named_model import is_backbone
+from arguments import add_cfg_options, is_backbone, shape
+from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 from torch.export import Dim
@@ -122,14 +122,8 @@ def parse():
     parser.add_argument('model', help='a backbone, or a config file whose backbone is meant')
     parser.add_argument('--format', choices=FORMATS, default='onnx', help='[onnx]')
     parser.add_argument('--arch', help="a published size [the backbone's first]")
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='arguments of the backbone, e.g. window_size=12, or settings of the config',
-    )
+    text = 'arguments of the backbone, e.g. window_size=12, or settings of the config'
+    add_cfg_options(parser, text)
     parser.add_argument('--weights', metavar='PATH_OR_URL', help='of any format that is read')
     parser.add_argument('--shape', default='224x288', metavar='HxW', help='to trace [224x288]')
     parser.add_argument('--opset', type=int, default=20, help='of ONNX, from 18 up [20]')
@@ -141,14 +135,6 @@ def parse():
     if args.opset < 18:
         parser.error(f'--opset is {args.opset}; take 18 or more')
     return args, parser
-
-
-def shape(text, parser):
-    """'224x288' -> (224, 288)."""
-    sides = text.split('x')
-    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
-        parser.error(f'--shape is {text}; give height and width, as in 224x288')
-    return tuple(map(int, sides))
 
 
 def build(args, parser):

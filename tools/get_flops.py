@@ -10,10 +10,10 @@ import argparse
 from pathlib import Path
 
 import torch
+from arguments import is_backbone
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.utils import import_modules_from_strings
-from named_model import is_backbone
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from mmbackbones.registry import MODELS as BACKBONES

@@ -7,8 +7,9 @@ import tempfile
 from pathlib import Path
 
 import torch
+from arguments import add_cfg_options
 from demo_mode import to_demo
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -36,14 +37,7 @@ def common_parser(description, example):
         action='store_true',
         help='run on the small demo set instead of COCO or ADE20K, from random weights',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='settings to override, e.g. train_dataloader.batch_size=4',
-    )
+    add_cfg_options(parser, 'settings to override, e.g. train_dataloader.batch_size=4')
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser
