@@ -87,8 +87,10 @@ def use_schedule(cfg, demo):
 
 
 def shrink_model(model, size):
-    """Random weights, no drop path, and few regions: an image holds a handful of objects."""
-    model.backbone.update(init_cfg=None, drop_path_rate=0.0)
+    """Random weights, nothing frozen, no drop path, few regions for the few objects of an image."""
+    model.backbone.init_cfg = None
+    free = dict(drop_path_rate=0.0, frozen_stages=-1, norm_eval=False)
+    model.backbone.update({key: free[key] for key in free.keys() & model.backbone.keys()})
     if 'size' in model.data_preprocessor:
         model.data_preprocessor.size = (size, size)
     if 'rpn' in (model.get('test_cfg') or {}):

@@ -1,0 +1,15 @@
+"""Mask R-CNN with mmdet's ResNet-50, by the recipe of Swin-T: what the others are compared with."""
+
+_base_ = '../mask_rcnn_swin_t.py'
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='mmdet.ResNet',
+        depth=50,
+        frozen_stages=1,
+        norm_eval=True,
+        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'),
+    ),
+    neck=dict(in_channels=[256, 512, 1024, 2048]),
+)
