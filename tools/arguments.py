@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 
+import mmbackbones
+from mmbackbones.backbone import Backbone
 from mmbackbones.registry import MODELS
 
 
@@ -15,6 +17,30 @@ def is_backbone(text, parser):
         names = ', '.join(MODELS.module_dict)
         parser.error(f'{text} is neither a config file nor one of {names}')
     return False
+
+
+def build_backbone(model, parser, weights=None, arch=None, **options):
+    """The backbone of a name or of a config file, in evaluation; an exit if it cannot be built.
+
+    Without weights they are random: what a config says of them is left alone.
+    """
+    if is_backbone(model, parser):
+        options.update(type=model, **(dict(arch=arch) if arch else {}))
+    elif arch:
+        parser.error(f'--arch is for a backbone by name; {model} has one')
+    else:
+        config = Config.fromfile(model)
+        config.merge_from_dict(options)
+        options = dict(config.model.backbone, init_cfg=None)
+    try:
+        net = MODELS.build(options)
+        if weights:
+            mmbackbones.load_checkpoint(net, weights)
+    except (TypeError, ValueError, KeyError, OSError, mmbackbones.CheckpointError) as error:
+        parser.error(str(error))
+    if not isinstance(net, Backbone):
+        parser.error(f'the backbone of {model} is {type(net).__name__}, none of this package')
+    return net.eval().requires_grad_(False)
 
 
 def shape(text, parser):

@@ -15,16 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from arguments import add_cfg_options, is_backbone, shape
-from mmengine.config import Config
+from arguments import add_cfg_options, build_backbone, shape
 from rich.console import Console
 from rich.table import Table
 from torch.export import Dim
 from torch.fx.experimental import _config as tracing
 from torch.overrides import TorchFunctionMode
-
-import mmbackbones
-from mmbackbones.registry import MODELS
 
 OTHERS = ((1, 61, 97), (3, 128, 224), (2, 265, 190), (1, 20, 33))  # (images, height, width)
 TOLERANCE = 1e-3  # of an output's standard deviation
@@ -137,28 +133,6 @@ def parse():
     return args, parser
 
 
-def build(args, parser):
-    """The backbone of the arguments, in evaluation, with its weights."""
-    options = dict(args.cfg_options)
-    if is_backbone(args.model, parser):
-        options.update(type=args.model, **(dict(arch=args.arch) if args.arch else {}))
-    elif args.arch:
-        parser.error(f'--arch is for a backbone by name; {args.model} has one')
-    else:
-        config = Config.fromfile(args.model)
-        config.merge_from_dict(options)
-        options = dict(config.model.backbone, init_cfg=None)
-    try:
-        net = MODELS.build(options)
-        if args.weights:
-            mmbackbones.load_checkpoint(net, args.weights)
-    except (TypeError, ValueError, KeyError, OSError, mmbackbones.CheckpointError) as error:
-        parser.error(str(error))
-    if not isinstance(net, mmbackbones.backbone.Backbone):
-        parser.error(f'the backbone of {args.model} is {type(net).__name__}, none of this package')
-    return net.eval().requires_grad_(False)
-
-
 def compare(net, other, example):
     """(size, largest difference in standard deviations of the output) for images of other sizes."""
     random = torch.Generator().manual_seed(0)
@@ -185,7 +159,7 @@ def main():
     """Export, read back and compare."""
     args, parser = parse()
     sides = shape(args.shape, parser)
-    net = build(args, parser)
+    net = build_backbone(args.model, parser, args.weights, args.arch, **args.cfg_options)
     ending, write, read = FORMATS[args.format]
     path = args.out or Path(Path(args.model).stem + ending)
     if not args.weights:

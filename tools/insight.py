@@ -1,0 +1,113 @@
+"""What a backbone sees, as numbers: colours of its levels, its attention, its receptive field."""
+
+from contextlib import ExitStack
+from unittest.mock import patch
+
+import torch
+
+from mmbackbones.layers import Attention, Prelude, WindowAttention, bands
+from mmbackbones.models.davit import ChannelAttention
+
+
+def colours(level):
+    """(C, h, w) -> (h, w, 3), from 0 to 1: the three principal components of its tokens."""
+    tokens = level.flatten(1).T.float()
+    tokens = tokens - tokens.mean(0)
+    axes = torch.linalg.svd(tokens, full_matrices=False)[2][:3]
+    strongest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
+    parts = tokens @ (axes * strongest.sign()).T  # an axis has no sign of its own
+    low, high = parts.quantile(0.01, 0), parts.quantile(0.99, 0)
+    parts = ((parts - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
+    parts = torch.nn.functional.pad(parts, (0, 3 - parts.shape[1]))  # a token or two have fewer
+    return parts.unflatten(0, level.shape[1:])
+
+
+def mixers(net):
+    """{description: (stage, mixer)}, one of each kind: of the stage next to stride 16 the last.
+
+    Channel attention is none of them: it mixes the channels of a token, and no tokens.
+    """
+    found = {}
+    for stage in sorted(range(len(net.stages)), key=lambda i: (abs(i - 2), i)):
+        modules = [m for m in net.stages[stage].modules() if mixes(m)]
+        kinds = {kind(m): (stage, m) for m in modules}
+        found.update({name: each for name, each in kinds.items() if name not in found})
+    return found
+
+
+def mixes(module):
+    """Whether a module gathers values from tokens and projects them."""
+    gathers = hasattr(module, 'qkv') or hasattr(module, 'v')
+    return gathers and hasattr(module, 'proj') and not isinstance(module, ChannelAttention)
+
+
+def kind(mixer):
+    """What to call a mixer."""
+    name = type(mixer).__name__
+    if not isinstance(mixer, WindowAttention):
+        return name
+    shift = f', shift {mixer.shift}' if mixer.shift else ''
+    return f'{name} {mixer.size} x {mixer.size}{shift}'
+
+
+def attention(net, mixer, image, query):
+    """(h, w): the weights of all tokens' values in what the token at `query` gathers.
+
+    `query` are fractions of height and width. What a token gathers is linear in the values, so its
+    derivative by them is the weights: of softmaxes as of convolutions, whatever kernel computes it.
+    Their sizes are averaged over heads and channels.
+    """
+    caught = {}
+
+    def values(*args):
+        caught['values'] = source(*args).detach().requires_grad_()
+        return caught['values']
+
+    def gathered(x, prelude=None):
+        if prelude is not None:
+            prelude = prelude if isinstance(prelude, Prelude) else Prelude.of(prelude)
+            x = prelude.function(x, *prelude.own)
+        caught['gathered'] = x
+        return project(x)
+
+    if isinstance(mixer, WindowAttention):
+        owner, name = mixer, 'project'
+    else:
+        owner, name = mixer.qkv if isinstance(mixer, Attention) else mixer.v, 'forward'
+    source, project = getattr(owner, name), mixer.proj.forward
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(bands, 'BAND', 2**62))  # the whole map in one call
+        stack.enter_context(patch.object(owner, name, values))
+        stack.enter_context(patch.object(mixer.proj, 'forward', gathered))
+        net(image)
+    gathered, channels = caught['gathered'], caught['gathered'].shape[-1]
+    y, x = (int(at * side) for at, side in zip(query, gathered.shape[1:3], strict=True))
+    (grad,) = torch.autograd.grad(gathered[0, y, x].sum(), caught['values'])
+    return grad[0, ..., -channels:].abs().mean(-1)
+
+
+def receptive_field(net, images, level=-1):
+    """(H, W): how much the centre of a level depends on each pixel, at most 1.
+
+    The gradient of a random sum of its channels, its size averaged over images and colours.
+    A plain sum would not do: behind a layer norm it is constant.
+    """
+    total = 0.0
+    for image in images:
+        image = image[None].requires_grad_()
+        out = net(image)[level]
+        centre = out[0, :, out.shape[2] // 2, out.shape[3] // 2]
+        signs = torch.randn(len(centre), generator=torch.Generator().manual_seed(0))
+        (grad,) = torch.autograd.grad((centre * signs.to(centre)).sum(), image)
+        total = total + grad[0].abs().sum(0)
+    return total / total.max()
+
+
+def spread(field, share=0.95):
+    """Side of the square about the centre, in pixels, that holds this share of a field."""
+    H, W = field.shape
+    rows, columns = (torch.arange(side) - (side - 1) / 2 for side in (H, W))
+    away = torch.maximum(rows.abs()[:, None], columns.abs()).flatten()
+    order = away.argsort()
+    held = field.flatten()[order].cumsum(0)
+    return 2 * away[order][int((held < share * held[-1]).sum())].item() + 1

@@ -1,0 +1,210 @@
+"""Draw what backbones see of an image, side by side: levels, attention, receptive fields.
+
+levels.png       the four levels of the pyramid, their three principal components as colours
+attention.png    how much one token gathers from each other, in its windows, grids, outlooks
+field.png        on which pixels the centre of a level depends, by gradients, on average
+"""
+
+import argparse
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import insight
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from arguments import build_backbone
+from matplotlib.colors import LogNorm
+from matplotlib.patches import Rectangle
+from mmengine.config import Config
+from rich.progress import track
+from torch import nn
+
+from mmbackbones.registry import MODELS
+
+IMAGENET = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
+MEANS = {'MaxViT': ([127.5] * 3, [127.5] * 3)}  # of backbones by name that are trained otherwise
+FAINT = 1e-4  # of a field's largest gradient: where its colours end
+MOST = 640  # pixels of a side, if no --size is given
+
+
+class Subject(NamedTuple):
+    """A backbone with its name, where its weights come from, and the image as it takes it."""
+
+    name: str
+    weights: str
+    net: nn.Module
+    image: torch.Tensor
+
+    @property
+    def label(self):
+        """Two lines for a picture."""
+        return f'{self.name}\n{self.weights}'
+
+
+def parse():
+    """The arguments, and the parser for errors about them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='examples: python tools/visualize.py .github/demo_set.jpg SwinTransformer VOLO\n'
+        '          python tools/visualize.py .github/demo_set.jpg configs/mask_rcnn_swin_t.py \\\n'
+        '              --weights work_dirs/mask_rcnn_swin_t_demo/epoch_3.pth --query 200 90',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('image', help='a picture')
+    parser.add_argument('models', nargs='+', help='backbones by name, or configs with one')
+    text = 'a checkpoint for each model, or `none`'
+    parser.add_argument('--weights', nargs='+', metavar='PATH_OR_URL', help=text)
+    parser.add_argument('--show', nargs='+', choices=PICTURES, default=PICTURES, help='[all]')
+    text = f'resize the image to this [its own size, sides up to {MOST}]'
+    parser.add_argument('--size', nargs=2, type=int, metavar=('H', 'W'), help=text)
+    text = 'whose attention to show, in pixels of the resized image [the centre]'
+    parser.add_argument('--query', nargs=2, type=int, metavar=('X', 'Y'), help=text)
+    text = 'shifted images that a field is the average of [8]'
+    parser.add_argument('--samples', type=int, default=8, help=text)
+    parser.add_argument('--device', default='cpu', help='[cpu]')
+    parser.add_argument('--out-dir', type=Path, default='visualized', help='[visualized]')
+    args = parser.parse_args()
+    args.weights = args.weights or ['none'] * len(args.models)
+    if len(args.weights) != len(args.models):
+        found = f'{len(args.weights)} --weights for {len(args.models)} models'
+        parser.error(f'there are {found}; give one for each, or `none`')
+    if args.samples < 1 or (args.size and min(args.size) < 1):
+        parser.error('--samples and --size take numbers from 1 up')
+    return args, parser
+
+
+def read_image(args, parser):
+    """The picture (H, W, 3), red first, and the query as fractions of height and width."""
+    image = cv2.imread(args.image)
+    if image is None:
+        parser.error(f'{args.image} is no picture that can be read; give a jpg or png file')
+    height, width = args.size or image.shape[:2]
+    shrink = 1 if args.size else min(1, MOST / max(height, width))
+    height, width = max(1, round(height * shrink)), max(1, round(width * shrink))
+    x, y = args.query or (width // 2, height // 2)
+    if not (0 <= x < width and 0 <= y < height):
+        parser.error(f'--query {x} {y} is outside the image of {width} x {height} pixels')
+    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), (y / height, x / width)
+
+
+def subject(model, weights, image, args, parser):
+    """A model of the arguments, and the image normalised as it wants it."""
+    found = None if weights == 'none' else weights
+    net = build_backbone(model, parser, found).to(args.device)
+    if named := MODELS.get(model):
+        name, (mean, std) = f'{model} {next(iter(named.archs))}', MEANS.get(model, IMAGENET)
+    else:
+        name, cfg = Path(model).stem, Config.fromfile(model).model.data_preprocessor
+        mean, std = cfg.mean, cfg.std
+    image = (torch.from_numpy(image) - torch.tensor(mean)) / torch.tensor(std)
+    if net.stem.in_channels != 3:
+        parser.error(f'{model} takes images of {net.stem.in_channels} channels; a picture has 3')
+    label = 'random weights' if found is None else Path(weights).name
+    return Subject(name, label, net, image.permute(2, 0, 1)[None].float().to(args.device))
+
+
+def draw_levels(subjects, image, args):
+    """A row for each backbone: the image, and the levels of its pyramid as colours."""
+    figure, axes = canvas(len(subjects), 5, image)
+    for row, each in zip(axes, track(subjects, 'levels'), strict=True):
+        row[0].imshow(image)
+        row[0].set_title(each.label)
+        with torch.no_grad():
+            levels = each.net(each.image)
+        for stride, level in zip(each.net.out_strides, levels, strict=True):
+            axis = row[1 + each.net.strides.index(stride)]
+            paint(axis, insight.colours(level[0]).cpu(), image, interpolation='nearest')
+            axis.set_title('stride {}: {} x {} x {}'.format(stride, *level[0].shape))
+    return figure
+
+
+def draw_attention(subjects, image, args):
+    """A row for each backbone: the image with the query, and how much it takes from where."""
+    kinds = [insight.mixers(each.net) for each in subjects]
+    figure, axes = canvas(len(subjects), 1 + max(map(len, kinds)), image)
+    for row, each, found in zip(axes, track(subjects, 'attention'), kinds, strict=True):
+        row[0].imshow(image)
+        row[0].plot(args.query[1] * image.shape[1], args.query[0] * image.shape[0], 'r+', ms=14)
+        row[0].set_title(each.label)
+        for axis, (name, (stage, mixer)) in zip(row[1:], found.items(), strict=False):
+            weights = insight.attention(each.net, mixer, each.image, args.query).cpu()
+            paint(axis, image.mean(2), image, cmap='gray')
+            strength = 0.85 * (weights / weights.max()) ** 0.5
+            paint(axis, weights, image, alpha=strength, cmap='inferno')
+            mark_token(axis, weights.shape, image, args.query)
+            axis.set_title(f'stage {stage + 1}\n{name}')
+    return figure
+
+
+def draw_field(subjects, image, args):
+    """A map for each backbone, all of one scale of lengths and of colours."""
+    columns = min(3, len(subjects))
+    figure, axes = canvas(math.ceil(len(subjects) / columns), columns, image)
+    random = torch.Generator().manual_seed(0)
+    shifts = [torch.rand(2, generator=random) for _ in range(args.samples)]
+    for each, axis in zip(track(subjects, 'fields'), axes.flat, strict=False):
+        sides = torch.tensor(each.image.shape[2:])
+        moves = [(shift * sides).int().tolist() for shift in shifts]
+        field = insight.receptive_field(
+            each.net, [each.image[0].roll(move, (1, 2)) for move in moves]
+        ).cpu()
+        norm = LogNorm(FAINT, 1, clip=True)
+        drawn = paint(axis, field.clamp(min=FAINT), image, norm=norm, cmap='magma')
+        held = insight.spread(field)
+        axis.set_title(f'{each.label}\n95 % within {held:.0f} x {held:.0f} pixels')
+    figure.colorbar(drawn, ax=axes, label='gradient, the largest = 1')
+    return figure
+
+
+PICTURES = {'levels': draw_levels, 'attention': draw_attention, 'field': draw_field}
+
+
+def canvas(rows, columns, image):
+    """A figure of blank panels in the image's proportions."""
+    height, width = image.shape[:2]
+    panel = np.array([width, height]) * 3.2 / max(width, height)
+    size = columns * max(panel[0], 2.9), rows * (panel[1] + 0.7)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout='constrained')
+    for axis in axes.flat:
+        axis.set_axis_off()
+    return figure, axes
+
+
+def paint(axis, values, image, **how):
+    """Draw (h, w) or (h, w, 3) over the extent of the image."""
+    height, width = image.shape[:2]
+    return axis.imshow(values, extent=(0, width, height, 0), **how)
+
+
+def mark_token(axis, grid, image, query):
+    """A frame around the token of a query."""
+    height, width = (side / count for side, count in zip(image.shape[:2], grid, strict=True))
+    y, x = (int(at * count) for at, count in zip(query, grid, strict=True))
+    frame = Rectangle((x * width, y * height), width, height, fill=False, edgecolor='red')
+    axis.add_patch(frame)
+
+
+def main():
+    """Draw the pictures."""
+    matplotlib.use('Agg')
+    matplotlib.rc('axes', titlesize=10)
+    args, parser = parse()
+    image, args.query = read_image(args, parser)
+    pairs = zip(args.models, args.weights, strict=True)
+    subjects = [subject(*pair, image, args, parser) for pair in pairs]
+    args.out_dir.mkdir(parents=True, exist_ok=True)
+    for name in args.show:
+        path = args.out_dir / f'{name}.png'
+        figure = PICTURES[name](subjects, image, args)
+        figure.savefig(path, dpi=100)
+        plt.close(figure)
+        print(f'{name}: {path}')
+
+
+if __name__ == '__main__':
+    main()
