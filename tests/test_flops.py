@@ -76,3 +76,11 @@ def test_the_tool_names_what_it_does_not_know():
     assert done.returncode == 2
     assert 'ResNet is neither a config file nor one of' in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+def test_the_tool_takes_what_mmdets_takes():
+    done = run('SwinTransformer', '--shape', '224', '--cfg-options', 'window_size=12')
+    assert '224 x 224' in done.stdout
+    assert '27,570,378' in done.stdout  # the larger tables
+    done = run('SwinTransformer', '--shape', '1', '2', '3')
+    assert 'give height and width, or one side' in done.stderr

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from mmengine.config import Config, DictAction
 
 import mmbackbones
@@ -9,13 +10,15 @@ from mmbackbones.backbone import Backbone
 from mmbackbones.registry import MODELS
 
 
-def is_backbone(text, parser):
-    """Whether it is the name of a backbone; if no config file either, an exit with one sentence."""
+def is_backbone(text, parser, arch=None):
+    """Whether it is the name of a backbone, which may have an arch; an exit if no config either."""
     if text in MODELS.module_dict or MODELS.get(text):
         return True
     if not Path(text).is_file():
         names = ', '.join(MODELS.module_dict)
         parser.error(f'{text} is neither a config file nor one of {names}')
+    if arch:
+        parser.error(f'--arch is for a backbone by name; {text} has one')
     return False
 
 
@@ -24,10 +27,8 @@ def build_backbone(model, parser, weights=None, arch=None, **options):
 
     Without weights they are random: what a config says of them is left alone.
     """
-    if is_backbone(model, parser):
+    if is_backbone(model, parser, arch):
         options.update(type=model, **(dict(arch=arch) if arch else {}))
-    elif arch:
-        parser.error(f'--arch is for a backbone by name; {model} has one')
     else:
         config = Config.fromfile(model)
         config.merge_from_dict(options)
@@ -41,6 +42,15 @@ def build_backbone(model, parser, weights=None, arch=None, **options):
     if not isinstance(net, Backbone):
         parser.error(f'the backbone of {model} is {type(net).__name__}, none of this package')
     return net.eval().requires_grad_(False)
+
+
+def check_device(name, parser):
+    """Exit with one sentence if there is no such device."""
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        parser.error(f'there is no device {name}: {reason}; take cpu, or cuda:0 for the first GPU')
 
 
 def shape(text, parser):

@@ -7,17 +7,21 @@ so windowed backbones need a little less than the figures of implementations tha
 """
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
-from arguments import is_backbone
+from arguments import add_cfg_options, is_backbone
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.utils import import_modules_from_strings
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from mmbackbones.layers import conv
 from mmbackbones.registry import MODELS as BACKBONES
 
+RULE = 30 * '='
 SHAPES = ((800, 1280), (512, 2048))  # the detectors' and the segmenters' in the literature
 
 
@@ -31,10 +35,19 @@ FORGOTTEN = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: flops_o
 
 def count(run):
     """{name of a module: FLOPs} of what `run` does."""
-    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=FORGOTTEN) as counter:
+    return {name: number / 2 for name, number in tally(run, FORGOTTEN).items()}
+
+
+def tally(run, mapping):
+    """{name of a module: sum over its operations}, of PyTorch's FLOPs or what a mapping has."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        # A band of a convolution computes its neighbours' edges again; not counted.
+        stack.enter_context(patch.object(conv, 'BAND', 2**62))
+        counter = stack.enter_context(FlopCounterMode(display=False, custom_mapping=mapping))
         run()
     counts = counter.get_flop_counts()
-    return {name: sum(by_kind.values()) / 2 for name, by_kind in counts.items()}
+    return {name: sum(by_kind.values()) for name, by_kind in counts.items()}
 
 
 def parameters(module):
@@ -42,12 +55,12 @@ def parameters(module):
     return sum(p.numel() for p in module.parameters())
 
 
-def show_backbone(name, shapes):
+def show_backbone(name, shapes, options):
     """One line per published size."""
     print(f'{"arch":8} {"parameters":>13}' + ''.join(f'{f"{h} x {w}":>14}' for h, w in shapes))
     for arch in BACKBONES.get(name).archs:
         with torch.device('meta'):
-            net = BACKBONES.get(name)(arch).eval()
+            net = BACKBONES.get(name)(arch, **options).eval()
             images = [torch.empty(1, 3, *shape) for shape in shapes]
         flops = [count(lambda: net(image))['Global'] for image in images]  # noqa: B023
         print(f'{arch:8} {parameters(net):13,}' + ''.join(f'{f / 1e9:13.1f}G' for f in flops))
@@ -69,9 +82,10 @@ def sample(scope, shape):
     return getattr(module, kind)(metainfo=dict(info, scale_factor=(1.0, 1.0)))
 
 
-def show_config(path, shapes):
-    """One line per part of the model, for every shape."""
+def show_config(path, shapes, options):
+    """One line per part of the model, for every shape, and the summary that mmdet prints."""
     cfg = Config.fromfile(path)
+    cfg.merge_from_dict(options)
     model = build(cfg)
     for shape in shapes:
         image, samples = torch.rand(1, 3, *shape), [sample(cfg.default_scope, shape)]
@@ -79,6 +93,8 @@ def show_config(path, shapes):
         print(f'{Path(path).stem} at {shape[0]} x {shape[1]}')
         for name, part, number in by_part(model, flops):
             print(f'  {name:16} {parameters(part):13,} parameters {number / 1e9:9.1f}G')
+        summary = f'Flops: {flops["Global"] / 1e9:.1f}G\nParams: {parameters(model) / 1e6:.3f}M'
+        print(f'{RULE}\nInput shape: {shape}\n{summary}\n{RULE}')
 
 
 def by_part(model, flops):
@@ -106,11 +122,15 @@ def main():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('model', help='a config file, or the name of a backbone')
-    parser.add_argument('--shape', nargs=2, type=int, metavar=('H', 'W'), help='of the image')
+    text = 'height and width of the image, or the side of a square'
+    parser.add_argument('--shape', nargs='+', type=int, metavar='SIDE', help=text)
+    add_cfg_options(parser, 'arguments of the backbone, or settings of the config, to override')
     args = parser.parse_args()
-    shapes = (tuple(args.shape),) if args.shape else SHAPES
+    if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
+        parser.error(f'--shape is {args.shape}; give height and width, or one side')
+    shapes = ((args.shape[0], args.shape[-1]),) if args.shape else SHAPES
     show = show_backbone if is_backbone(args.model, parser) else show_config
-    return show(args.model, shapes)
+    return show(args.model, shapes, args.cfg_options)
 
 
 if __name__ == '__main__':

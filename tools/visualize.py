@@ -16,7 +16,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from arguments import build_backbone
+from arguments import build_backbone, check_device
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 from mmengine.config import Config
@@ -74,6 +74,7 @@ def parse():
         parser.error(f'there are {found}; give one for each, or `none`')
     if args.samples < 1 or (args.size and min(args.size) < 1):
         parser.error('--samples and --size take numbers from 1 up')
+    check_device(args.device, parser)
     return args, parser
 
 

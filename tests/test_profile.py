@@ -1,0 +1,107 @@
+"""tools/profile.py: what it counts, what it shows, and that it hides no module of Python's."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import profiling
+import pytest
+import torch
+from matplotlib.text import Text
+from test_backbones import TINY, build
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_rows_add_up_to_the_whole():
+    net, image = build('VOLO').eval(), torch.rand(1, 3, 65, 96)
+    found = profiling.measure(net, lambda: net(image), rounds=1)
+    rows = ['stem', 'stage 1', 'stage 2', 'stage 3', 'stage 4', 'outputs', 'whole']
+    assert all(list(column) == rows for column in found.values())
+    *counts, seconds = found.values()
+    for column in counts:
+        assert sum(column.values()) == 2 * column['whole']
+    assert 0 < sum(seconds.values()) - seconds['whole'] <= seconds['whole']
+    assert counts[0]['whole'] == sum(p.numel() for p in net.parameters())
+
+
+def test_counts_are_those_of_convolutions():
+    net, image = build('MaxViT').eval(), torch.rand(1, 3, 64, 96)
+    found = profiling.measure(net, lambda: net(image), rounds=1)
+    assert found['activations, M']['stem'] == 2 * 16 * 32 * 48  # two of 16 channels
+    assert found['FLOPs, G']['stem'] == 16 * 32 * 48 * (3 * 9 + 16 * 9)
+
+
+@pytest.fixture
+def profile(tmp_path, monkeypatch, capsys):
+    """Runs the tool on a small network; (its table, the texts of its chart)."""
+    settings = dict(TINY['SwinTransformer'], type='mmbackbones.SwinTransformer')
+    (tmp_path / 'swin.py').write_text(f'model = dict(backbone={settings})')
+    monkeypatch.chdir(tmp_path)
+    draw, texts = profiling.draw, []
+
+    def drawn(*args):
+        figure = draw(*args)
+        figure.canvas.draw()  # or there are no ticks yet
+        texts.extend(text.get_text() for text in figure.findobj(Text))
+        return figure
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['profile.py', *map(str, arguments)])
+        profiling.main()
+        return capsys.readouterr().out, texts
+
+    monkeypatch.setattr(profiling, 'draw', drawn)
+    return run
+
+
+def test_a_backbone_as_table_and_chart(profile, tmp_path):
+    out, texts = profile('Container', '--arch', 'light', '--size', 33, 64, '--rounds', 1)
+    assert 'Container light, one image of 33 x 64, cpu' in out
+    whole = next(line for line in out.splitlines() if 'whole' in line).split('│')
+    assert whole[2].strip() == '20.12'
+    assert {'stem', 'stage 4', 'parameters, M: 20.1 in all'} <= set(texts)
+    picture = cv2.imread(str(tmp_path / 'profile_Container.png'))
+    assert picture.shape == (400, 1300, 3)
+    assert picture.std() > 20
+
+
+def test_a_detector_by_its_parts(profile, tmp_path):
+    pytest.importorskip('mmdet')
+    options = dict(TINY['SwinTransformer'], type='mmbackbones.SwinTransformer', _delete_=True)
+    config = tmp_path / 'detector.py'
+    config.write_text(
+        f'_base_ = {str(ROOT / "configs/retinanet_swin_t.py")!r}\n'
+        f'model = dict(backbone=dict(out_indices=(1, 2, 3), **{options}),'
+        f'neck=dict(in_channels=[32, 64, 128]))'
+    )
+    out, texts = profile(config, '--size', 64, 64, '--rounds', 1, '--out', 'chart.png')
+    assert {'neck', 'heads'} <= set(texts)
+    assert 'heads' in out
+    assert (tmp_path / 'chart.png').exists()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['ResNet'], 'ResNet is neither a config file nor one of'),
+        (['DaViT', '--arch', 'nano'], "arch is 'nano'; choose from tiny"),
+        (['swin.py', '--arch', 'tiny'], '--arch is for a backbone by name'),
+        (['DaViT', '--size', 0, 64], '--size and --rounds take numbers from 1 up'),
+        (['DaViT', '--device', 'abacus'], 'there is no device abacus'),
+    ],
+)
+def test_what_cannot_be_profiled_is_one_sentence(profile, capsys, arguments, words):
+    with pytest.raises(SystemExit):
+        profile(*arguments)
+    assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_tools_find_the_standard_librarys_profile():
+    code = 'import cProfile, profile; cProfile.run("1"); print(profile.Profile, profile.__name__)'
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=ROOT / 'tools', capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "<class 'profile.Profile'> profile" in done.stdout

@@ -1,0 +1,187 @@
+"""Parameters, FLOPs, activations and time of each stage of a backbone, or of a config's model.
+
+As in the papers, a FLOP is a multiplication with its addition. Activations are the numbers that
+come out of convolutions and matrix products, as fvcore counts them. Time is that of one image on
+one machine, the median of some rounds.
+"""
+
+import argparse
+import math
+import time
+from pathlib import Path
+from statistics import median
+
+import matplotlib
+import matplotlib.pyplot as plt
+import torch
+from arguments import build_backbone, check_device, is_backbone
+from get_flops import FORGOTTEN, build, count, parameters, sample, tally
+from mmengine.config import Config
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch.utils.flop_counter import flop_registry
+
+from mmbackbones.backbone import Backbone
+
+# What is measured, and how to write it.
+COLUMNS = {'parameters, M': 1e-6, 'FLOPs, G': 1e-9, 'activations, M': 1e-6, 'time, ms': 1e3}
+
+
+def numbers(*args, out_shape=None, **kwargs):
+    """How many numbers come out of an operation; of attention's outputs, of the first."""
+    return math.prod(out_shape[0] if isinstance(out_shape[0], tuple) else out_shape)
+
+
+ACTIVATIONS = dict.fromkeys([*flop_registry, *FORGOTTEN], numbers)
+
+
+def parts(model):
+    """{row: modules} of a backbone, or of a model that has one; what is left are the heads."""
+    backbone = getattr(model, 'backbone', model)
+    rows = {'backbone': [backbone]}
+    if isinstance(backbone, Backbone):
+        rows = {'stem': [backbone.stem]}
+        for i, stage in enumerate(backbone.stages, 1):
+            rows[f'stage {i}'] = [stage.downsample, *stage.blocks]
+        ends = [part for name, part in backbone.named_children() if name not in ('stem', 'stages')]
+        rows['outputs'] = ends
+    if getattr(model, 'neck', None) is not None:
+        rows['neck'] = [model.neck]
+    return rows
+
+
+def watch(rows, device):
+    """A dict to which each pass adds the seconds of each row."""
+    seconds = dict.fromkeys(rows, 0.0)
+
+    def add(row, sign):
+        if device.type != 'cpu':
+            torch.accelerator.synchronize()
+        seconds[row] += sign * time.perf_counter()
+
+    for row, modules in rows.items():
+        for module in modules:
+            module.register_forward_pre_hook(lambda *_, row=row: add(row, -1))
+            module.register_forward_hook(lambda *_, row=row: add(row, 1))
+    return seconds
+
+
+def timed(model, rows, run, rounds):
+    """{row: median of its seconds}, the heads' included."""
+    rows = {**rows, 'whole': [model]}
+    seconds, found = watch(rows, next(model.parameters()).device), {row: [] for row in rows}
+    for _ in track(range(1 + rounds), 'timing'):
+        seconds.update(dict.fromkeys(rows, 0.0))
+        torch.no_grad()(run)()
+        for row in rows:
+            found[row].append(seconds[row])
+    return {row: median(each[1:]) for row, each in found.items()}  # the first one warms up
+
+
+def counted(model, rows, counts):
+    """What a counter saw, by rows and as a whole."""
+    names = {
+        module: '.'.join(filter(None, [type(model).__name__, name]))
+        for name, module in model.named_modules()
+    }
+    by_row = {
+        row: sum(counts.get(names[module], 0) for module in modules)
+        for row, modules in rows.items()
+    }
+    return by_row | {'whole': counts['Global']}
+
+
+def measure(model, run, rounds):
+    """{column: {row: number}}."""
+    rows = parts(model)
+    own = {row: sum(map(parameters, modules)) for row, modules in rows.items()}
+    found = [
+        own | {'whole': parameters(model)},
+        counted(model, rows, count(run)),
+        counted(model, rows, tally(run, ACTIVATIONS)),
+        timed(model, rows, run, rounds),
+    ]
+    for column in found:
+        whole = column.pop('whole')
+        if hasattr(model, 'backbone'):
+            column['heads'] = whole - sum(column.values())
+        column['whole'] = whole
+    return dict(zip(COLUMNS, found, strict=True))
+
+
+def show(found, title):
+    """A table."""
+    table = Table(title=title)
+    for column in ('', *found):
+        table.add_column(column, justify='right' if column else 'left')
+    for row in found['time, ms']:
+        if row == 'whole':
+            table.add_section()
+        table.add_row(row, *(f'{found[name][row] * unit:,.2f}' for name, unit in COLUMNS.items()))
+    Console(width=100).print(table)
+
+
+def draw(found, title):
+    """Bars of each column, one below the other the parts of the model."""
+    figure, axes = plt.subplots(1, len(found), figsize=(13, 4), sharey=True, layout='constrained')
+    for axis, (column, unit) in zip(axes, COLUMNS.items(), strict=True):
+        rows = [row for row in found[column] if row != 'whole']
+        bars = axis.barh(rows, [found[column][row] * unit for row in rows])
+        whole = found[column]['whole'] * unit
+        axis.bar_label(bars, fmt='{:,.1f}', padding=2)
+        axis.set(title=f'{column}: {whole:,.1f} in all', xmargin=0.25)
+    axes[0].invert_yaxis()
+    figure.suptitle(title)
+    return figure
+
+
+def parse():
+    """The arguments, and the parser for errors about them."""
+    parser = argparse.ArgumentParser(
+        prog='profile.py',
+        description=__doc__,
+        epilog='examples: python tools/profile.py MaxViT --size 512 512\n'
+        '          python tools/profile.py configs/mask_rcnn_swin_t.py --size 320 480',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('model', help='a config file, or the name of a backbone')
+    parser.add_argument('--arch', help="a published size [the backbone's first]")
+    text = 'of the image [800 1280]'
+    parser.add_argument(
+        '--size', nargs=2, type=int, metavar=('H', 'W'), default=(800, 1280), help=text
+    )
+    parser.add_argument('--rounds', type=int, default=5, help='of timing [5]')
+    parser.add_argument('--device', default='cpu', help='[cpu]')
+    parser.add_argument('--out', type=Path, metavar='FILE', help='the chart [profile_MODEL.png]')
+    args = parser.parse_args()
+    if min(args.size) < 1 or args.rounds < 1:
+        parser.error('--size and --rounds take numbers from 1 up')
+    check_device(args.device, parser)
+    return args, parser
+
+
+def prepare(args, parser):
+    """The model of the arguments, and a function that sends an image through it."""
+    image = torch.rand(1, 3, *args.size, device=args.device)
+    if is_backbone(args.model, parser, args.arch):
+        net = build_backbone(args.model, parser, arch=args.arch).to(args.device)
+        return net, lambda: net(image)
+    cfg = Config.fromfile(args.model)
+    model, samples = build(cfg).to(args.device), [sample(cfg.default_scope, tuple(args.size))]
+    return model, lambda: model(image, samples, mode='tensor')
+
+
+def main():
+    """Measure, show and draw."""
+    args, parser = parse()
+    matplotlib.use('Agg')
+    model, run = prepare(args, parser)
+    name = Path(args.model).stem
+    height, width = args.size
+    title = f'{name} {args.arch or ""}, one image of {height} x {width}, {args.device}'
+    found = measure(model, run, args.rounds)
+    show(found, title)
+    out = args.out or Path(f'profile_{name}.png')
+    draw(found, title).savefig(out, dpi=100)
+    print(f'chart: {out}')
