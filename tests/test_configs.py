@@ -6,6 +6,7 @@ import functools
 import re
 from pathlib import Path
 
+import demo_mode
 import pytest
 import torch
 
@@ -275,3 +276,24 @@ def test_runtime_keeps_the_best_checkpoint(name):
     assert hook.pop('type') == 'CheckpointHook'
     assert CheckpointHook(**hook).max_keep_ckpts == 3
     assert hook.save_best == ('mIoU' if name.startswith('upernet') else 'coco/bbox_mAP')
+
+
+# mmdet's own detectors with ResNet-50 have as many.
+YARDSTICKS = dict(mask_rcnn=44_396_336, retinanet=37_968_692, upernet=66_496_876)
+
+
+@pytest.mark.parametrize('method', YARDSTICKS)
+def test_the_yardstick_differs_in_the_backbone_alone(method, monkeypatch):
+    name = f'yardstick/{method}_r50'
+    assert sum(p.numel() for p in model(name).parameters()) == YARDSTICKS[method]
+    ours, its = (copy.deepcopy(config(each)) for each in (f'{method}_swin_t', name))
+    for cfg in (ours, its):
+        del cfg.model.backbone
+        for part in ('neck', 'decode_head', 'auxiliary_head'):
+            cfg.model.get(part, {}).pop('in_channels', None)
+    assert its.to_dict() == ours.to_dict()
+    cfg = copy.deepcopy(config(name))
+    monkeypatch.setattr(demo_mode, 'make_demo_set', lambda *args, **kwargs: None)
+    demo_mode.to_demo(cfg)
+    backbone = cfg.model.backbone
+    assert (backbone.init_cfg, backbone.frozen_stages, backbone.norm_eval) == (None, -1, False)
