@@ -4,8 +4,7 @@ from pathlib import Path
 
 from arguments import add_config, check_folder
 from demo_mode import to_demo
-from drawing import check_scope, dataset_of, drawing_parser, suit, visualizer_of
-from rich.progress import track
+from drawing import check_scope, dataset_of, drawing_parser, progress, suit, visualizer_of
 from run_config import check_data, read_config
 
 FIRST = {'LoadImageFromFile': 0, 'LoadAnnotations': 1}
@@ -14,7 +13,7 @@ FIRST = {'LoadImageFromFile': 0, 'LoadAnnotations': 1}
 def parse():
     """The arguments, and the parser for errors about them."""
     example = 'python tools/browse_dataset.py configs/mask_rcnn_swin_t.py --demo --number 8'
-    parser = drawing_parser(__doc__, example)
+    parser = drawing_parser(__doc__, example, 'outputs/browse')
     add_config(parser, 'as tools/train.py --demo: the small demo set, drawn if it is not there')
     parser.add_argument('--phase', choices=('train', 'val', 'test'), default='train')
     parser.add_argument('--number', type=int, default=50, help='of images [50]')
@@ -46,7 +45,7 @@ def browse(cfg, args):
     resize_truth(cfg[f'{args.phase}_dataloader'].dataset)
     dataset = dataset_of(cfg, args.phase)
     visualizer = visualizer_of(cfg, dataset)
-    for index in track(range(min(args.number, len(dataset))), args.phase):
+    for index in progress(range(min(args.number, len(dataset))), args.phase):
         item = dataset[index]
         image = item['inputs'].numpy()[::-1].transpose(1, 2, 0)  # BGR in channels first
         sample = with_tensors(item['data_samples'])

@@ -5,20 +5,26 @@ import warnings
 
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 from mmengine.utils import import_modules_from_strings
+from rich.console import Console
+from rich.progress import track
+
+PARTS = ('apis', 'datasets', 'visualization')  # of mmdet and mmseg, which register what is drawn
 
 
-def drawing_parser(description, example):
+def drawing_parser(description, example, out_dir):
     """A parser with an example, and where pictures go."""
     parser = argparse.ArgumentParser(
         description=description,
         epilog=f'example: {example}',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--out-dir', default='outputs', help='where pictures go [outputs]')
+    parser.add_argument('--out-dir', default=out_dir, help=f'where pictures go [{out_dir}]')
     return parser
 
 
-PARTS = ('apis', 'datasets', 'visualization')
+def progress(items, what):
+    """The items one after another, with a bar on stderr."""
+    return track(items, what, console=Console(stderr=True))
 
 
 def check_scope(cfg, parser):
@@ -39,12 +45,25 @@ def visualizer_of(cfg, dataset):
     warnings.filterwarnings('ignore', '.*out of bounds')  # of boxes that touch the border
     visualizer = VISUALIZERS.build(dict(cfg.visualizer, vis_backends=None))
     visualizer.dataset_meta = dataset.metainfo
+    keep_inside(visualizer)
     return visualizer
+
+
+def keep_inside(visualizer):
+    """Move labels that would run over the right border, as those of mmdet do, to the left."""
+    draw = visualizer.draw_texts
+
+    def draw_texts(*args, **options):
+        draw(*args, **options)
+        label = visualizer.ax_save.texts[-1]
+        beyond = max(0, label.get_window_extent().x1 + 2 - visualizer.width)
+        label.set_x(label.get_position()[0] - beyond)
+
+    visualizer.draw_texts = draw_texts
 
 
 def suit(visualizer, image):
     """Lines that do not cover a small image, and text and lines that are seen on a large one."""
-    side = min(image.shape[:2])
-    visualizer.line_width = min(3, max(1, side / 200))
-    visualizer.dpi = max(100, side / 8)
+    visualizer.line_width = 1.5
+    visualizer.dpi = max(100, min(image.shape[:2]) / 5)
     visualizer.fig_save.set_dpi(visualizer.dpi)

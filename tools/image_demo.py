@@ -10,11 +10,9 @@ import numpy as np
 import torch
 from arguments import add_config, check_folder
 from demo_mode import adapt
-from drawing import check_scope, dataset_of, drawing_parser, suit, visualizer_of
+from drawing import check_scope, dataset_of, drawing_parser, progress, suit, visualizer_of
 from mmengine.logging import MMLogger
 from mmengine.utils import import_modules_from_strings
-from rich.console import Console
-from rich.progress import track
 from run_config import check_checkpoint, read_config
 
 from mmbackbones import CheckpointError, load_checkpoint
@@ -25,7 +23,7 @@ APIS = {
     'mmseg': ('init_model', 'inference_model'),
 }
 RANDOM = 'random weights'
-CODECS = {'.avi': 'MJPG'}  # other containers take MPEG-4
+CODECS = {'.avi': 'MJPG', '.mkv': 'mp4v', '.mov': 'mp4v', '.mp4': 'mp4v', '.webm': 'VP80'}
 
 
 def parse():
@@ -34,7 +32,7 @@ def parse():
         'python tools/image_demo.py .github/demo_set.jpg configs/mask_rcnn_swin_t.py --demo '
         '--score-thr 0.02'
     )
-    parser = drawing_parser(__doc__, example)
+    parser = drawing_parser(__doc__, example, 'outputs')
     parser.add_argument('image', help='an image, a folder of images, or a video')
     add_config(parser, 'scale images as tools/train.py --demo does')
     parser.add_argument(
@@ -68,9 +66,11 @@ def find(source, parser):
         return images or parser.error(f'{source} holds no images'), False
     if is_image(path):
         return [path], False
-    if not mmcv.VideoReader(source).opened:
-        parser.error(f'{source} is neither an image nor a video that OpenCV can read')
-    return [path], True
+    if path.suffix.lower() in CODECS and mmcv.VideoReader(source).opened:
+        return [path], True
+    return parser.error(
+        f'{source} is neither an image nor a video ({" ".join(CODECS)}) that OpenCV can read'
+    )
 
 
 def is_image(path):
@@ -167,14 +167,14 @@ def paint_images(paths, out_dir, paint):
 def paint_video(path, out_dir, paint, parser):
     """Write a video of the same name, each frame painted; returns where."""
     video, target, writer = mmcv.VideoReader(str(path)), Path(out_dir, path.name), None
-    codec = cv2.VideoWriter_fourcc(*CODECS.get(path.suffix.lower(), 'mp4v'))
-    for frame in track(video, path.name, console=Console(stderr=True)):
+    codec = cv2.VideoWriter_fourcc(*CODECS[path.suffix.lower()])
+    for frame in progress(video, path.name):
         picture = paint(frame)
         if writer is None:
             size = picture.shape[1::-1]
             writer = cv2.VideoWriter(str(target), codec, video.fps or 25, size)
         if not writer.isOpened():
-            parser.error(f'OpenCV cannot write {target}: convert {path} to .mp4 or .avi')
+            parser.error(f'OpenCV cannot write {target}: convert {path} to another kind of video')
         writer.write(picture)
     if writer is None:
         parser.error(f'{path} has no frame that OpenCV can read')
@@ -194,11 +194,12 @@ def main():
     if not args.weights:
         print(f'{RANDOM}: nothing was trained; give a checkpoint with --weights', file=sys.stderr)
     if is_video:
-        print(paint_video(paths[0], args.out_dir, paint, parser))
-        return
-    progress = track(paths, 'images', console=Console(stderr=True))
-    for path in paint_images(progress, args.out_dir, paint):
-        print(path)
+        done = [paint_video(paths[0], args.out_dir, paint, parser)]
+    else:
+        done = list(paint_images(progress(paths, 'images'), args.out_dir, paint))
+    print(*done, sep='\n')
+    if not done:
+        sys.exit('nothing was drawn')
 
 
 if __name__ == '__main__':
