@@ -51,10 +51,9 @@ def visualizer_of(cfg, dataset):
 
 def keep_inside(visualizer):
     """Move labels that would run over the right border, as those of mmdet do, to the left."""
-    draw = visualizer.draw_texts
 
     def draw_texts(*args, **options):
-        draw(*args, **options)
+        type(visualizer).draw_texts(visualizer, *args, **options)
         label = visualizer.ax_save.texts[-1]
         beyond = max(0, label.get_window_extent().x1 + 2 - visualizer.width)
         label.set_x(label.get_position()[0] - beyond)

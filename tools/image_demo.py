@@ -40,8 +40,8 @@ def parse():
         metavar='PATH_OR_URL',
         help='a checkpoint of the whole model; without it, weights are random',
     )
-    device = torch.accelerator.current_accelerator(check_available=True) or 'cpu'
-    parser.add_argument('--device', default=str(device), help=f'such as cuda:1 [{device}]')
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    parser.add_argument('--device', default=device, help=f'such as cuda:1 [{device}]')
     parser.add_argument(
         '--score-thr', type=float, default=0.3, help='draw detections above this score [0.3]'
     )
@@ -125,7 +125,7 @@ def painter(cfg, args, parser):
         MMLogger.get_current_instance().setLevel('WARNING')  # what the backbone drops is the heads
         try:
             load(model, check_checkpoint(args.weights, parser))
-        except CheckpointError as error:
+        except (FileNotFoundError, CheckpointError) as error:
             parser.error(str(error))
     visualizer = visualizer_of(cfg, dataset_of(cfg, 'test', lazy_init=True))
     options = dict(pred_score_thr=args.score_thr) if cfg.default_scope == 'mmdet' else {}
