@@ -236,7 +236,7 @@ def test_labels_stay_inside_the_picture():
     class Dataset:
         metainfo = dict(classes=NAMES)
 
-    cfg = Config(dict(visualizer=dict(type='mmdet.DetLocalVisualizer')))
+    cfg = Config(dict(visualizer=dict(type='mmdet.DetLocalVisualizer', name='labels')))
     visualizer = visualizer_of(cfg, Dataset)
     image = np.zeros((80, 100, 3), np.uint8)
     suit(visualizer, image)
@@ -316,7 +316,7 @@ def test_the_example_works_as_it_is_pasted(tool, call, tmp_path, capsys):
     with pytest.raises(SystemExit):
         call(tool, '--help')
     example = capsys.readouterr().out.split(f'python tools/{tool.__name__}.py ')[1]
-    call(tool, example)
+    call(tool, example.split('\n')[0])
     assert tool is print_config or [*Path('outputs').rglob('*.jpg')]
 
 
@@ -329,7 +329,8 @@ def test_every_config_draws(path, call, tmp_path):
     shorten(cfg.model.backbone)
     arch = dict(cfg.model.backbone.arch, _delete_=True)
     head = HEAD.format(folder=tmp_path, base=path)
-    (tmp_path / 'c.py').write_text(f'{head}model = dict(backbone=dict(arch={arch}))\n')
+    scores = f', {SCORES}' if 'rcnn' in (cfg.model.get('test_cfg') or {}) else ''
+    (tmp_path / 'c.py').write_text(f'{head}model = dict(backbone=dict(arch={arch}){scores})\n')
     photo(tmp_path / 'a.png')
     call(image_demo, 'a.png c.py --demo --score-thr 0')
     drawn = picture('outputs/a.png')

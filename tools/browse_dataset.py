@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import mmcv
 from arguments import add_config, check_folder
 from demo_mode import to_demo
 from drawing import check_scope, dataset_of, drawing_parser, progress, suit, visualizer_of
@@ -47,7 +48,7 @@ def browse(cfg, args):
     visualizer = visualizer_of(cfg, dataset)
     for index in progress(range(min(args.number, len(dataset))), args.phase):
         item = dataset[index]
-        image = item['inputs'].numpy()[::-1].transpose(1, 2, 0)  # BGR in channels first
+        image = mmcv.bgr2rgb(item['inputs'].permute(1, 2, 0).numpy())
         sample = with_tensors(item['data_samples'])
         name = Path(sample.img_path).name
         suit(visualizer, image)

@@ -29,8 +29,9 @@ CODECS = {'.avi': 'MJPG', '.mkv': 'mp4v', '.mov': 'mp4v', '.mp4': 'mp4v', '.webm
 def parse():
     """The arguments, and the parser for errors about them."""
     example = (
-        'python tools/image_demo.py .github/demo_set.jpg configs/mask_rcnn_swin_t.py --demo '
-        '--score-thr 0.02'
+        'python tools/image_demo.py .github/demo_set.jpg configs/upernet_swin_t.py --demo\n'
+        'after tools/demo.sh: python tools/image_demo.py data/demo/coco/val2017 '
+        'configs/mask_rcnn_swin_t.py --demo --weights work_dirs/mask_rcnn_swin_t_demo/epoch_3.pth'
     )
     parser = drawing_parser(__doc__, example, 'outputs')
     parser.add_argument('image', help='an image, a folder of images, or a video')
@@ -133,8 +134,8 @@ def painter(cfg, args, parser):
     def paint(image):
         suit(visualizer, image)
         sample = infer(model, image)
-        visualizer.add_datasample('', image[..., ::-1], sample, draw_gt=False, **options)
-        drawn = visualizer.get_image()[..., ::-1]
+        visualizer.add_datasample('', mmcv.bgr2rgb(image), sample, draw_gt=False, **options)
+        drawn = mmcv.rgb2bgr(visualizer.get_image())
         return drawn if args.weights else with_strip(drawn, RANDOM)
 
     return paint
@@ -142,7 +143,7 @@ def painter(cfg, args, parser):
 
 def with_strip(picture, text):
     """The picture below a strip with a text as large as there is room for."""
-    height, width = max(20, len(picture) // 20), picture.shape[1]
+    height, width = max(20, len(picture) // 14), picture.shape[1]
     font = cv2.FONT_HERSHEY_SIMPLEX
     (length, _), _ = cv2.getTextSize(text, font, 1, 1)
     scale = min(0.9 * width / length, height / 40)
