@@ -136,6 +136,27 @@ def test_a_checkpoint_gives_the_same_picture_without_a_strip(call, work, tmp_pat
     assert picture('one/a.png').shape == (90, 120, 3)
 
 
+def test_a_detector_of_mmdet_is_read_whole(work, tmp_path):
+    """With mmdet's own Swin as backbone: other names, another layout, the same maps and heads."""
+    from get_flops import build, sample
+
+    cfg = Config.fromfile(work / 'det.py')
+    ours = build(cfg)
+    swin = dict(embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8), drop_path_rate=0.0)
+    cfg.model.backbone = dict(type='SwinTransformer', **swin)
+    theirs = build(cfg)
+    torch.save(dict(state_dict=theirs.state_dict()), tmp_path / 'w.pth')
+    image_demo.load(ours, tmp_path / 'w.pth')
+    image, samples = torch.rand(1, 3, 64, 96), [sample('mmdet', (64, 96))]
+    with torch.no_grad():
+        maps, wanted = ours.extract_feat(image), theirs.extract_feat(image)
+        found, truth = (net.predict(image, samples)[0].pred_instances for net in (ours, theirs))
+    for one, other in zip(maps, wanted, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+    assert torch.allclose(found.bboxes, truth.bboxes, atol=1e-3)
+    assert torch.allclose(found.scores, truth.scores, atol=1e-5)
+
+
 def test_maps_of_a_folder_of_images_have_the_colours_of_classes(call, tmp_path, capsys):
     (tmp_path / 'in').mkdir()
     before = picture(photo(tmp_path / 'in/a.png'))
@@ -282,6 +303,12 @@ def test_browsing_a_segmenter_for_training(call, work):
         drawn = picture(path)
         close = min(abs(drawn - w).mean() for w in (wanted, wanted[:, ::-1]))  # or flipped
         assert close < 20
+
+
+def test_browsing_keeps_the_dataset(call, capsys):
+    with pytest.raises(SystemExit):
+        call(browse_dataset, '{work}/seg.py --demo --out-dir {work}/demo/ade/images/training')
+    assert 'would take the place of images' in capsys.readouterr().err
 
 
 def test_browsing_without_data_says_what_is_missing(call, capsys):

@@ -3,10 +3,18 @@
 from pathlib import Path
 
 import mmcv
-from arguments import add_config, check_folder
+from arguments import add_config
 from demo_mode import to_demo
-from drawing import check_scope, dataset_of, drawing_parser, progress, suit, visualizer_of
-from run_config import check_data, read_config
+from drawing import (
+    check_out_dir,
+    check_scope,
+    dataset_of,
+    drawing_parser,
+    progress,
+    suit,
+    visualizer_of,
+)
+from run_config import check_data, data_paths, read_config
 
 FIRST = {'LoadImageFromFile': 0, 'LoadAnnotations': 1}
 
@@ -69,7 +77,7 @@ def main():
     cfg = read_config(args, parser, to_demo)
     check_scope(cfg, parser)
     check_data(cfg, [f'{args.phase}_dataloader'], parser)
-    check_folder(args.out_dir, '--out-dir', parser)
+    check_out_dir(args.out_dir, data_paths(cfg[f'{args.phase}_dataloader'].dataset), parser)
     browse(cfg, args)
     print(f'pictures: {args.out_dir}')
 

@@ -2,7 +2,9 @@
 
 import argparse
 import warnings
+from pathlib import Path
 
+from arguments import check_folder
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 from mmengine.utils import import_modules_from_strings
 from rich.console import Console
@@ -20,6 +22,13 @@ def drawing_parser(description, example, out_dir):
     )
     parser.add_argument('--out-dir', default=out_dir, help=f'where pictures go [{out_dir}]')
     return parser
+
+
+def check_out_dir(out_dir, sources, parser):
+    """Exit with one sentence if nothing can be written there, or only over one of the sources."""
+    check_folder(out_dir, '--out-dir', parser)
+    if Path(out_dir).resolve() in [path.resolve() for path in sources]:
+        parser.error(f'pictures in {out_dir} would take the place of images: set another --out-dir')
 
 
 def progress(items, what):

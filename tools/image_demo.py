@@ -8,9 +8,17 @@ import cv2
 import mmcv
 import numpy as np
 import torch
-from arguments import add_config, check_folder
+from arguments import add_config
 from demo_mode import adapt
-from drawing import check_scope, dataset_of, drawing_parser, progress, suit, visualizer_of
+from drawing import (
+    check_out_dir,
+    check_scope,
+    dataset_of,
+    drawing_parser,
+    progress,
+    suit,
+    visualizer_of,
+)
 from mmengine.logging import MMLogger
 from mmengine.utils import import_modules_from_strings
 from run_config import check_checkpoint, read_config
@@ -77,13 +85,6 @@ def find(source, parser):
 def is_image(path):
     """Whether the first bytes of a file are those of an image."""
     return path.is_file() and cv2.haveImageReader(str(path))
-
-
-def check_targets(paths, out_dir, parser):
-    """Exit with one sentence if a picture would be written over what it is made from."""
-    check_folder(out_dir, '--out-dir', parser)
-    if Path(out_dir).resolve() == paths[0].parent.resolve():
-        parser.error(f'pictures in {out_dir} would take the place of images: set another --out-dir')
 
 
 def build(cfg, device, init):
@@ -190,7 +191,7 @@ def main():
     check_scope(cfg, parser)
     check_device(args.device, parser)
     paths, is_video = find(args.image, parser)
-    check_targets(paths, args.out_dir, parser)
+    check_out_dir(args.out_dir, [paths[0].parent], parser)
     paint = painter(cfg, args, parser)
     if not args.weights:
         print(f'{RANDOM}: nothing was trained; give a checkpoint with --weights', file=sys.stderr)
