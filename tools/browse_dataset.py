@@ -5,16 +5,8 @@ from pathlib import Path
 import mmcv
 from arguments import add_config
 from demo_mode import to_demo
-from drawing import (
-    check_out_dir,
-    check_scope,
-    dataset_of,
-    drawing_parser,
-    progress,
-    suit,
-    visualizer_of,
-)
-from run_config import check_data, data_paths, read_config
+from drawing import check_out_dir, config_of, dataset_of, make_parser, progress, suit, visualizer_of
+from run_config import check_data, data_paths
 
 FIRST = {'LoadImageFromFile': 0, 'LoadAnnotations': 1}
 
@@ -22,7 +14,7 @@ FIRST = {'LoadImageFromFile': 0, 'LoadAnnotations': 1}
 def parse():
     """The arguments, and the parser for errors about them."""
     example = 'python tools/browse_dataset.py configs/mask_rcnn_swin_t.py --demo --number 8'
-    parser = drawing_parser(__doc__, example, 'outputs/browse')
+    parser = make_parser(__doc__, example, 'outputs/browse')
     add_config(parser, 'as tools/train.py --demo: the small demo set, drawn if it is not there')
     parser.add_argument('--phase', choices=('train', 'val', 'test'), default='train')
     parser.add_argument('--number', type=int, default=50, help='of images [50]')
@@ -74,8 +66,7 @@ def browse(cfg, args):
 def main():
     """Check what is needed, then draw."""
     args, parser = parse()
-    cfg = read_config(args, parser, to_demo)
-    check_scope(cfg, parser)
+    cfg = config_of(args, parser, to_demo)
     check_data(cfg, [f'{args.phase}_dataloader'], parser)
     check_out_dir(args.out_dir, data_paths(cfg[f'{args.phase}_dataloader'].dataset), parser)
     browse(cfg, args)

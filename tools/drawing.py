@@ -9,11 +9,12 @@ from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 from mmengine.utils import import_modules_from_strings
 from rich.console import Console
 from rich.progress import track
+from run_config import read_config
 
 PARTS = ('apis', 'datasets', 'visualization')  # of mmdet and mmseg, which register what is drawn
 
 
-def drawing_parser(description, example, out_dir):
+def make_parser(description, example, out_dir):
     """A parser with an example, and where pictures go."""
     parser = argparse.ArgumentParser(
         description=description,
@@ -36,12 +37,14 @@ def progress(items, what):
     return track(items, what, console=Console(stderr=True))
 
 
-def check_scope(cfg, parser):
-    """Enter the scope of a config, or exit with one sentence if it has none that we draw for."""
+def config_of(args, parser, demo):
+    """The config of the arguments, in its scope; one sentence if we do not draw for that."""
+    cfg = read_config(args, parser, demo)
     if cfg.get('default_scope') not in ('mmdet', 'mmseg'):
-        parser.error(f'{cfg.filename} has no default_scope of mmdet or mmseg; set one of them')
+        parser.error(f'{args.config} has no default_scope of mmdet or mmseg; set one of them')
     import_modules_from_strings([f'{cfg.default_scope}.{part}' for part in PARTS])
     init_default_scope(cfg.default_scope)
+    return cfg
 
 
 def dataset_of(cfg, phase, **options):

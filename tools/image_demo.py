@@ -10,18 +10,10 @@ import numpy as np
 import torch
 from arguments import add_config
 from demo_mode import adapt
-from drawing import (
-    check_out_dir,
-    check_scope,
-    dataset_of,
-    drawing_parser,
-    progress,
-    suit,
-    visualizer_of,
-)
+from drawing import check_out_dir, config_of, dataset_of, make_parser, progress, suit, visualizer_of
 from mmengine.logging import MMLogger
 from mmengine.utils import import_modules_from_strings
-from run_config import check_checkpoint, read_config
+from run_config import check_checkpoint
 
 from mmbackbones import CheckpointError, load_checkpoint
 from mmbackbones.weights.reading import brief, read_pickle, some
@@ -41,7 +33,7 @@ def parse():
         'after tools/demo.sh: python tools/image_demo.py data/demo/coco/val2017 '
         'configs/mask_rcnn_swin_t.py --demo --weights work_dirs/mask_rcnn_swin_t_demo/epoch_3.pth'
     )
-    parser = drawing_parser(__doc__, example, 'outputs')
+    parser = make_parser(__doc__, example, 'outputs')
     parser.add_argument('image', help='an image, a folder of images, or a video')
     add_config(parser, 'scale images as tools/train.py --demo does')
     parser.add_argument(
@@ -187,8 +179,7 @@ def paint_video(path, out_dir, paint, parser):
 def main():
     """Check what is needed, then draw."""
     args, parser = parse()
-    cfg = read_config(args, parser, adapt)
-    check_scope(cfg, parser)
+    cfg = config_of(args, parser, adapt)
     check_device(args.device, parser)
     paths, is_video = find(args.image, parser)
     check_out_dir(args.out_dir, [paths[0].parent], parser)
