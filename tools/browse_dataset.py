@@ -30,7 +30,8 @@ def resize_truth(dataset):
     """
     while 'dataset' in dataset:  # a wrapper
         dataset = dataset.dataset
-    dataset.pipeline = sorted(dataset.pipeline, key=lambda step: FIRST.get(step.type, 2))
+    if 'pipeline' in dataset:
+        dataset.pipeline = sorted(dataset.pipeline, key=lambda step: FIRST.get(step.type, 2))
 
 
 def with_tensors(sample):
