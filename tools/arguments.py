@@ -1,5 +1,6 @@
-"""Arguments that several tools take: models by name, shapes, settings."""
+"""Arguments that several tools take: models by name, configs, shapes, settings, folders."""
 
+import tempfile
 from pathlib import Path
 
 import torch
@@ -71,3 +72,19 @@ def add_cfg_options(parser, text):
         metavar='KEY=VALUE',
         help=text,
     )
+
+
+def add_config(parser, demo):
+    """A config and what changes it: --demo, with a help text, and --cfg-options."""
+    parser.add_argument('config', help='a config file, e.g. configs/mask_rcnn_swin_t.py')
+    parser.add_argument('--demo', action='store_true', help=demo)
+    add_cfg_options(parser, 'settings to override, e.g. train_dataloader.batch_size=4')
+
+
+def check_folder(folder, flag, parser):
+    """Exit with one sentence if nothing can be written into the folder that a flag names."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        parser.error(f'cannot write into {folder}: {error.strerror}; set another {flag}')

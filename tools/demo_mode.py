@@ -13,8 +13,13 @@ KEPT = {'LoadImageFromFile', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs', '
 
 def to_demo(cfg):
     """Turn a config for COCO or ADE20K into one for the demo set; writes the set if need be."""
-    demo = ConfigDict(DEMO, **cfg.get('demo', {}))
+    demo = adapt(cfg)
     make_demo_set(demo.root, train=demo.train, val=demo.val, size=demo.size)
+
+
+def adapt(cfg):
+    """Turn a config into one for the demo set, whose settings are returned; writes nothing."""
+    demo = ConfigDict(DEMO, **cfg.get('demo', {}))
     for split in ('train', 'val', 'test'):
         use_data(cfg, split, demo)
     if 'tta_pipeline' in cfg:
@@ -28,6 +33,7 @@ def to_demo(cfg):
         dict(type='mmbackbones.RepeatableHook'),
         dict(type='mmbackbones.BatchNormMomentumHook', momentum=0.3),
     ]
+    return demo
 
 
 def use_data(cfg, split, demo):

@@ -2,24 +2,25 @@
 
 import argparse
 import errno
+import re
 import sys
-import tempfile
 from pathlib import Path
 
 import torch
-from arguments import add_cfg_options
+from arguments import add_config, check_folder
 from demo_mode import to_demo
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmbackbones import path_of
-from mmbackbones.weights.reading import CheckpointError, read_pickle
+from mmbackbones.weights.reading import CheckpointError, download, read_pickle
 
 SOURCES = {
     'mmdet': 'download train2017, val2017 and annotations from https://cocodataset.org/#download',
     'mmseg': 'download ADEChallengeData2016 from https://groups.csail.mit.edu/vision/datasets/ADE20K',
 }
+CONFIGS = ('.py', '.json', '.yaml', '.yml')  # what mmengine reads
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room left on a disk, or for a user or file
 
 
@@ -30,14 +31,8 @@ def common_parser(description, example):
         epilog=f'example: {example}',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='a config file, e.g. configs/mask_rcnn_swin_t.py')
+    add_config(parser, 'run on the small demo set instead of COCO or ADE20K, from random weights')
     parser.add_argument('--work-dir', help='where logs and checkpoints go [work_dirs/CONFIG]')
-    parser.add_argument(
-        '--demo',
-        action='store_true',
-        help='run on the small demo set instead of COCO or ADE20K, from random weights',
-    )
-    add_cfg_options(parser, 'settings to override, e.g. train_dataloader.batch_size=4')
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser
@@ -45,13 +40,7 @@ def common_parser(description, example):
 
 def load_config(args, parser):
     """The config of the arguments, or an exit with one sentence that says what is wrong with it."""
-    if not Path(args.config).is_file():
-        parser.error(f'there is no config {args.config}; take one of {path_of("configs")}/*.py')
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
-    if args.demo:
-        to_demo(cfg)
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args, parser, to_demo)
     name = Path(args.config).stem + ('_demo' if args.demo else '')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
     cfg.launcher = args.launcher
@@ -59,6 +48,18 @@ def load_config(args, parser):
         check_checkpoint(cfg.load_from, parser)
     if args.launcher == 'pytorch' and not torch.accelerator.is_available():
         use_cpus(cfg)
+    return cfg
+
+
+def read_config(args, parser, demo):
+    """The config with its options, and what `demo` makes of it if --demo is given."""
+    if not Path(args.config).is_file() or not args.config.endswith(CONFIGS):
+        parser.error(f'there is no config {args.config}; take one of {path_of("configs")}/*.py')
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    if args.demo:
+        demo(cfg)
+        cfg.merge_from_dict(args.cfg_options)
     return cfg
 
 
@@ -70,14 +71,15 @@ def use_cpus(cfg):
         cfg.model_wrapper_cfg = {**wrapper, **cfg.get('model_wrapper_cfg', {})}
 
 
-def check_checkpoint(path, parser):
-    """The path, or an exit with one sentence if there is no such file, or it is not sound."""
-    if not Path(path).exists():
-        parser.error(f'there is no checkpoint {path}; tools/train.py writes them into work_dirs')
+def check_checkpoint(source, parser):
+    """The path of a file or URL, or an exit with one sentence if it is not there or not sound."""
     try:
-        return sound(path)
-    except CheckpointError as error:
+        path = download(source) if re.match('https?://', str(source)) else source
+        if Path(path).exists():
+            return sound(path)
+    except (FileNotFoundError, CheckpointError) as error:
         parser.error(str(error))
+    parser.error(f'there is no checkpoint {source}; tools/train.py writes them into work_dirs')
 
 
 def sound(path):
@@ -120,11 +122,7 @@ def check_data(cfg, loaders, parser):
 
 def check_work_dir(cfg, parser):
     """Exit with one sentence if nothing can be written into the work dir."""
-    try:
-        Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=cfg.work_dir).close()
-    except OSError as error:
-        parser.error(f'cannot write into {cfg.work_dir}: {error.strerror}; set another --work-dir')
+    check_folder(cfg.work_dir, '--work-dir', parser)
 
 
 def run(cfg, action):

@@ -1,0 +1,367 @@
+"""The tools that draw: predictions on images and videos, ground truth on a dataset; the config."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip('mmdet')
+pytest.importorskip('mmseg')
+
+import browse_dataset
+import image_demo
+import print_config
+from demo_mode import adapt
+from demo_set import make_demo_set
+from drawing import suit, visualizer_of
+from mmdet.datasets import CocoDataset
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.config import Config
+from mmseg.datasets import ADE20KDataset
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
+NAMES = CocoDataset.METAINFO['classes']
+COLOURS = np.array(ADE20KDataset.METAINFO['palette'])[:, ::-1]  # BGR
+NUMBERS = dict(dims=(16, 32, 64, 128), depths=(1, 1, 1, 1), heads=(1, 2, 4, 8))
+HEAD = "demo = dict(root='{folder}/demo', train=4, val=2, size=64)\n_base_ = '{base}'\n"
+BACKBONE = f'backbone=dict(arch=dict(_delete_=True, **{NUMBERS}))'
+SCORES = 'test_cfg=dict(rcnn=dict(score_thr=0.0, max_per_img=8))'
+DETECTOR = f'model = dict({BACKBONE}, neck=dict(in_channels={list(NUMBERS["dims"])}), {SCORES})\n'
+SEGMENTER = (
+    f'model = dict({BACKBONE}, decode_head=dict(in_channels={list(NUMBERS["dims"])}), '
+    'auxiliary_head=dict(in_channels=64))\n'
+)
+
+
+@pytest.fixture(scope='module')
+def work(tmp_path_factory):
+    """A folder with a small detector, a segmenter, and a demo set."""
+    folder = tmp_path_factory.mktemp('work')
+    for name, base, text in (('det', 'mask_rcnn', DETECTOR), ('seg', 'upernet', SEGMENTER)):
+        head = HEAD.format(folder=folder, base=ROOT / f'configs/{base}_swin_t.py')
+        (folder / f'{name}.py').write_text(head + text)
+    make_demo_set(folder / 'demo', train=4, val=2, size=64)
+    return folder
+
+
+@pytest.fixture
+def call(work, tmp_path, monkeypatch):
+    """Run a tool in an empty folder; the words are its arguments, `{work}` the folder above."""
+    monkeypatch.chdir(tmp_path)
+
+    def function(tool, words):
+        arguments = shlex.split(words.format(work=work))
+        monkeypatch.setattr(sys, 'argv', [tool.__name__, *arguments])
+        tool.main()
+
+    return function
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What the visualizer of detections is told to draw: texts and boxes."""
+    told = dict(texts=[], boxes=[])
+    for name, kind in (('draw_texts', 'texts'), ('draw_bboxes', 'boxes')):
+        real = getattr(DetLocalVisualizer, name)
+
+        def spy(self, what, *args, real=real, kind=kind, **options):
+            told[kind].append(what)
+            return real(self, what, *args, **options)
+
+        monkeypatch.setattr(DetLocalVisualizer, name, spy)
+    return told
+
+
+def picture(path):
+    """A picture as numbers that can be subtracted."""
+    return cv2.imread(str(path)).astype(int)
+
+
+def strip(drawn):
+    """Whether the top 20 rows are white with something red on it."""
+    red = (drawn[:20, :, 2] - drawn[:20, :, 0]) > 100
+    return drawn[0].min() > 240 and 0.01 < red.mean() < 0.5
+
+
+def photo(path, height=90, width=120):
+    """A smooth image in many colours."""
+    y, x = np.mgrid[:height, :width]
+    cv2.imwrite(str(path), np.dstack([2 * x, 2 * y, x + y]).astype(np.uint8))
+    return path
+
+
+def weights(config, path):
+    """A checkpoint of the model of a config with random weights; its tensors."""
+    from get_flops import build
+
+    torch.manual_seed(1)
+    tensors = build(Config.fromfile(config)).state_dict()
+    torch.save(dict(meta={}, state_dict=tensors), path)
+    return tensors
+
+
+def test_boxes_and_masks_of_random_weights_are_drawn_and_called_so(call, tmp_path, said, capsys):
+    before = picture(photo(tmp_path / 'a.png'))
+    call(image_demo, 'a.png {work}/det.py --demo --score-thr 0')
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ['outputs/a.png']
+    assert 'random weights' in err
+    drawn = picture('outputs/a.png')
+    assert drawn.shape == (110, 120, 3)
+    assert strip(drawn)
+    assert len(said['texts']) == 8
+    assert {text.split(': ')[0] for text in said['texts']} <= set(NAMES)
+    changed = (abs(drawn[20:] - before) > 8).any(2).mean()
+    assert changed > 0.02
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a.png', 'outputs']
+    call(image_demo, 'a.png {work}/det.py --demo --score-thr 1 --out-dir none')
+    assert abs(picture('none/a.png')[20:] - before).max() <= 2  # nothing is above this score
+
+
+def test_a_checkpoint_gives_the_same_picture_without_a_strip(call, work, tmp_path, said):
+    photo(tmp_path / 'a.png')
+    weights(work / 'det.py', tmp_path / 'w.pth')
+    words = 'a.png {work}/det.py --demo --weights w.pth --score-thr 0 --out-dir '
+    call(image_demo, words + 'one')
+    first, said['texts'][:] = said['texts'][:], []
+    call(image_demo, words + 'two')
+    assert len(first) == 8
+    assert first == said['texts']
+    assert picture('one/a.png').shape == (90, 120, 3)
+
+
+def test_a_detector_of_mmdet_is_read_whole(work, tmp_path):
+    """With mmdet's own Swin as backbone: other names, another layout, the same maps and heads."""
+    from get_flops import build, sample
+
+    cfg = Config.fromfile(work / 'det.py')
+    ours = build(cfg)
+    swin = dict(embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8), drop_path_rate=0.0)
+    cfg.model.backbone = dict(type='SwinTransformer', **swin)
+    theirs = build(cfg)
+    torch.save(dict(state_dict=theirs.state_dict()), tmp_path / 'w.pth')
+    image_demo.load(ours, tmp_path / 'w.pth')
+    image, samples = torch.rand(1, 3, 64, 96), [sample('mmdet', (64, 96))]
+    with torch.no_grad():
+        maps, wanted = ours.extract_feat(image), theirs.extract_feat(image)
+        found, truth = (net.predict(image, samples)[0].pred_instances for net in (ours, theirs))
+    for one, other in zip(maps, wanted, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+    assert torch.allclose(found.bboxes, truth.bboxes, atol=1e-3)
+    assert torch.allclose(found.scores, truth.scores, atol=1e-5)
+
+
+def test_maps_of_a_folder_of_images_have_the_colours_of_classes(call, tmp_path, capsys):
+    (tmp_path / 'in').mkdir()
+    before = picture(photo(tmp_path / 'in/a.png'))
+    photo(tmp_path / 'in/b.jpg', 40, 70)
+    (tmp_path / 'in/notes.txt').write_text('no image')
+    (tmp_path / 'in/cut.png').write_bytes((tmp_path / 'in/a.png').read_bytes()[:200])
+    call(image_demo, 'in {work}/seg.py --demo --out-dir deep/out')
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ['deep/out/a.png', 'deep/out/b.jpg']
+    assert 'in/cut.png is damaged' in err
+    assert picture('deep/out/b.jpg').shape == (60, 70, 3)
+    drawn = picture('deep/out/a.png')
+    assert drawn.shape == (110, 120, 3)
+    tints = (drawn[20:] - 0.2 * before) / 0.8  # the visualizer's opacity is 0.8
+    nearest = abs(tints[:, :, None] - COLOURS).max(3).min(2)
+    assert (nearest < 3).mean() > 0.5  # the rest is names, and their boxes
+
+
+@pytest.mark.parametrize(('name', 'codec'), [('clip.avi', 'MJPG'), ('clip.mp4', 'mp4v')])
+def test_a_video_keeps_its_name_length_and_speed(call, tmp_path, name, codec, capsys):
+    path = str(tmp_path / name)
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*codec), 5, (64, 48))
+    for level in (50, 120, 190):
+        writer.write(np.full((48, 64, 3), level, np.uint8))
+    writer.release()
+    call(image_demo, f'{name} {{work}}/det.py --demo')
+    assert capsys.readouterr().out == f'outputs/{name}\n'
+    video = cv2.VideoCapture(f'outputs/{name}')
+    frames = [video.read()[1] for _ in range(3)]
+    assert not video.read()[0]
+    assert video.get(cv2.CAP_PROP_FPS) == 5
+    for frame, level in zip(frames, (50, 120, 190), strict=True):
+        assert frame.shape == (68, 64, 3)
+        assert frame[:4].mean() > 240  # the strip
+        assert abs(frame[24:].mean() - level) < 10  # MPEG-4 stores other colours
+
+
+WRONG = [
+    ('none.png {work}/det.py', 'there is no image, folder or video none.png'),
+    ('notes.txt {work}/det.py', 'notes.txt is neither an image nor a video'),
+    ('false.mp4 {work}/det.py', 'false.mp4 is neither an image nor a video'),
+    ('empty {work}/det.py', 'empty holds no images'),
+    ('a.png none.py', 'there is no config none.py'),
+    ('{work}/det.py a.png', 'there is no config a.png'),
+    ('a.png {work}/det.py --cfg-options default_scope=mmpose', 'no default_scope of mmdet or mmse'),
+    ('a.png {work}/det.py --device nowhere', '--device nowhere: '),
+    ('a.png {work}/det.py --out-dir a.png', 'cannot write into a.png: '),
+    ('a.png {work}/det.py --out-dir .', 'would take the place of images'),
+    ('a.png {work}/det.py --weights none.pth', 'there is no checkpoint none.pth'),
+    ('a.png {work}/det.py --weights a.png', 'bytes) is no whole checkpoint'),
+    ('a.png {work}/det.py --weights empty', 'there is no checkpoint at empty'),
+    ('a.png {work}/det.py --weights http://127.0.0.1:1/w.pth', 'w.pth cannot be downloaded ('),
+    ('a.png {work}/det.py --weights less.pth', 'it lacks 2 tensors (rpn_head.rpn_reg.weight, '),
+    ('a.png {work}/det.py --weights more.pth', 'has 1 unknown ones (other)'),
+    ('a.png {work}/det.py --weights other.pth', 'size mismatch for rpn_head.rpn_reg.bias'),
+    ('a.png {work}/seg.py --weights w.pth', 'lacks'),
+    ('a.png {work}/det.py --weights code.pth', 'which is no weight and might run code'),
+]
+
+
+@pytest.fixture(scope='module')
+def files(work, tmp_path_factory):
+    """What can be wrong with images and checkpoints."""
+    folder = tmp_path_factory.mktemp('files')
+    photo(folder / 'a.png')
+    (folder / 'notes.txt').write_text('no image')
+    (folder / 'false.mp4').write_text('no video')
+    (folder / 'empty').mkdir()
+    tensors = weights(work / 'det.py', folder / 'w.pth')
+    less = {name: value for name, value in tensors.items() if 'rpn_reg' not in name}
+    torch.save(less, folder / 'less.pth')
+    torch.save(dict(tensors, other=torch.zeros(1)), folder / 'more.pth')
+    torch.save({**tensors, 'rpn_head.rpn_reg.bias': torch.zeros(5)}, folder / 'other.pth')
+    torch.save(dict(tensors, code=cv2.imread), folder / 'code.pth')
+    return folder
+
+
+@pytest.mark.parametrize(('words', 'sentence'), WRONG)
+def test_what_is_wrong_is_one_sentence(call, files, monkeypatch, capfd, words, sentence):
+    monkeypatch.chdir(files)
+    with pytest.raises(SystemExit) as stop:
+        call(image_demo, words)
+    assert stop.value.code == 2
+    error = capfd.readouterr().err.split('image_demo: error: ')[1]
+    assert sentence in error
+    assert error.count('\n') == 1
+    assert 'Traceback' not in error
+
+
+def test_a_machine_without_gpus_says_so(call, files, monkeypatch, capsys):
+    if torch.cuda.is_available():
+        pytest.skip('there is one')
+    monkeypatch.chdir(files)
+    with pytest.raises(SystemExit):
+        call(image_demo, 'a.png {work}/det.py --device cuda')
+    assert '--device cuda: ' in capsys.readouterr().err
+
+
+def test_labels_stay_inside_the_picture():
+    class Dataset:
+        metainfo = dict(classes=NAMES)
+
+    cfg = Config(dict(visualizer=dict(type='mmdet.DetLocalVisualizer', name='labels')))
+    visualizer = visualizer_of(cfg, Dataset)
+    image = np.zeros((80, 100, 3), np.uint8)
+    suit(visualizer, image)
+    visualizer.set_image(image)
+    for x in (5, 90):
+        visualizer.draw_texts('stop sign: 99.9', np.array([x, 20]), font_sizes=6)
+    left, right = (label.get_window_extent() for label in visualizer.ax_save.texts)
+    assert left.x0 == pytest.approx(5, abs=2)
+    assert 95 < right.x1 <= 100
+
+
+def test_browsing_draws_the_truth_as_the_model_gets_it(call, work, said, capsys):
+    """Boxes of a validation set too, whose pipeline resizes the image alone."""
+    size = "'val_dataloader.dataset.pipeline.1.scale=(96,96)'"
+    call(browse_dataset, f'{{work}}/det.py --demo --phase val --cfg-options {size}')
+    assert capsys.readouterr().out.splitlines()[-1] == 'pictures: outputs/browse'
+    names = sorted(path.name for path in Path('outputs/browse').iterdir())
+    assert names == ['000000000001.jpg', '000000000002.jpg']
+    coco = json.loads((work / 'demo/coco/annotations/instances_val2017.json').read_text())
+    truth = [each for each in coco['annotations'] if each['image_id'] == 1]
+    corners = np.array([each['bbox'] for each in truth]) @ BOX_TO_CORNERS
+    assert np.allclose(said['boxes'][0], 1.5 * corners, atol=0.01)
+    kinds = {each['id']: each['name'] for each in coco['categories']}
+    assert said['texts'][: len(truth)] == [kinds[each['category_id']] for each in truth]
+    drawn = picture('outputs/browse/000000000001.jpg')
+    before = cv2.imread(str(work / 'demo/coco/val2017/000000000001.jpg'))
+    difference = abs(drawn - cv2.resize(before, (96, 96)).astype(int)).max(2)
+    assert np.median(difference) < 12 < difference.max()  # red and blue are not swapped
+
+
+BOX_TO_CORNERS = np.array([[1, 0, 1, 0], [0, 1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+
+def test_browsing_a_segmenter_for_training(call, work):
+    call(browse_dataset, '{work}/seg.py --demo --number 3 --out-dir seen')
+    paths = sorted(Path('seen').iterdir())
+    assert len(paths) == 3
+    for path in paths:
+        before = picture(work / 'demo/ade/images/training' / path.name)
+        label = cv2.imread(str(work / f'demo/ade/annotations/training/{path.stem}.png'), 0)
+        wanted = 0.2 * before + 0.8 * COLOURS[label.astype(int) - 1]
+        drawn = picture(path)
+        close = min(abs(drawn - w).mean() for w in (wanted, wanted[:, ::-1]))  # or flipped
+        assert close < 20
+
+
+def test_browsing_keeps_the_dataset(call, capsys):
+    with pytest.raises(SystemExit):
+        call(browse_dataset, '{work}/seg.py --demo --out-dir {work}/demo/ade/images/training')
+    assert 'would take the place of images' in capsys.readouterr().err
+
+
+def test_browsing_without_data_says_what_is_missing(call, capsys):
+    with pytest.raises(SystemExit):
+        call(browse_dataset, '{work}/det.py')
+    assert 'is missing: download train2017' in capsys.readouterr().err
+
+
+def test_what_is_printed_is_the_config(call, work, tmp_path, capsys):
+    words = '{work}/det.py --demo --cfg-options model.neck.num_outs=4 --save-path kept/c.json'
+    call(print_config, words)
+    (tmp_path / 'printed.py').write_text(capsys.readouterr().out)
+    cfg = Config.fromfile(work / 'det.py')
+    adapt(cfg)
+    cfg.model.neck.num_outs = 4
+    assert Config.fromfile('printed.py').to_dict() == cfg.to_dict()
+    assert Config.fromfile('kept/c.json').model.to_dict() == json.loads(json.dumps(cfg.model))
+    assert cfg.train_dataloader.dataset.data_root == f'{work}/demo/coco'
+
+
+def test_a_config_is_written_as_one(call, capsys):
+    with pytest.raises(SystemExit):
+        call(print_config, '{work}/det.py --save-path c.txt')
+    assert '--save-path c.txt must end in one of .py' in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('tool', [image_demo, browse_dataset, print_config])
+def test_the_example_works_as_it_is_pasted(tool, call, tmp_path, capsys):
+    for name in ('configs', '.github'):
+        (tmp_path / name).symlink_to(ROOT / name)
+    with pytest.raises(SystemExit):
+        call(tool, '--help')
+    example = capsys.readouterr().out.split(f'python tools/{tool.__name__}.py ')[1]
+    call(tool, example.split('\n')[0])
+    assert tool is print_config or [*Path('outputs').rglob('*.jpg')]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_every_config_draws(path, call, tmp_path):
+    from test_training import shorten
+
+    cfg = Config.fromfile(path)
+    shorten(cfg.model.backbone)
+    arch = dict(cfg.model.backbone.arch, _delete_=True)
+    head = HEAD.format(folder=tmp_path, base=path)
+    scores = f', {SCORES}' if 'rcnn' in (cfg.model.get('test_cfg') or {}) else ''
+    (tmp_path / 'c.py').write_text(f'{head}model = dict(backbone=dict(arch={arch}){scores})\n')
+    photo(tmp_path / 'a.png')
+    call(image_demo, 'a.png c.py --demo --score-thr 0')
+    drawn = picture('outputs/a.png')
+    assert drawn.shape == (110, 120, 3)
+    assert strip(drawn)
+    assert (abs(drawn[20:] - picture('a.png')) > 8).mean() > 0.01
