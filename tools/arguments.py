@@ -9,6 +9,7 @@ from mmengine.config import Config, DictAction
 import mmbackbones
 from mmbackbones.backbone import Backbone
 from mmbackbones.registry import MODELS
+from mmbackbones.weights.reading import brief
 
 
 def is_backbone(text, parser, arch=None):
@@ -29,7 +30,7 @@ def build_backbone(model, parser, weights=None, arch=None, **options):
     Without weights they are random: what a config says of them is left alone.
     """
     if is_backbone(model, parser, arch):
-        options.update(type=model, **(dict(arch=arch) if arch else {}))
+        options.update(type=MODELS.get(model), **(dict(arch=arch) if arch else {}))
     else:
         config = Config.fromfile(model)
         config.merge_from_dict(options)
@@ -45,13 +46,12 @@ def build_backbone(model, parser, weights=None, arch=None, **options):
     return net.eval().requires_grad_(False)
 
 
-def check_device(name, parser):
-    """Exit with one sentence if there is no such device."""
+def check_device(device, parser):
+    """Exit with one sentence if PyTorch cannot compute there."""
     try:
-        torch.empty(1, device=name)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        parser.error(f'there is no device {name}: {reason}; take cpu, or cuda:0 for the first GPU')
+        parser.error(f'--device {device}: {brief(error)}; take cpu or a device of this machine')
 
 
 def shape(text, parser):

@@ -8,7 +8,7 @@ import cv2
 import mmcv
 import numpy as np
 import torch
-from arguments import add_config
+from arguments import add_config, check_device
 from demo_mode import adapt
 from drawing import check_out_dir, config_of, dataset_of, make_parser, progress, suit, visualizer_of
 from mmengine.logging import MMLogger
@@ -16,6 +16,7 @@ from mmengine.utils import import_modules_from_strings
 from run_config import check_checkpoint
 
 from mmbackbones import CheckpointError, load_checkpoint
+from mmbackbones.backbone import Backbone
 from mmbackbones.weights.reading import brief, read_pickle, some
 
 APIS = {
@@ -47,14 +48,6 @@ def parse():
         '--score-thr', type=float, default=0.3, help='draw detections above this score [0.3]'
     )
     return parser.parse_args(), parser
-
-
-def check_device(device, parser):
-    """Exit with one sentence if PyTorch cannot compute there."""
-    try:
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError) as error:
-        parser.error(f'--device {device}: {brief(error)}; take cpu or a device of this machine')
 
 
 def find(source, parser):
@@ -93,15 +86,19 @@ def load(model, path):
     Raises:
         CheckpointError: Some are missing or too many, or of another size.
     """
-    report = load_checkpoint(model.backbone, path)
+    ours = isinstance(model.backbone, Backbone)
+    missing = list(load_checkpoint(model.backbone, path).new) if ours else []
     content = read_pickle(Path(path))
     tensors = content.get('state_dict', content)
-    heads = {name: value for name, value in tensors.items() if not name.startswith('backbone.')}
+    if ours:
+        own = {f'backbone.{name}': value for name, value in model.backbone.state_dict().items()}
+        heads = {name: t for name, t in tensors.items() if not name.startswith('backbone.')}
+        tensors = heads | own
     try:
-        missing, foreign = model.load_state_dict(heads, strict=False)
+        lacking, foreign = model.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
         raise CheckpointError(f'{path} is of another model: {brief(error)}') from error
-    missing = [name for name in missing if not name.startswith('backbone.')] + report.new
+    missing += lacking
     if missing or foreign:
         raise CheckpointError(
             f'{path} is of another model: it lacks {len(missing)} tensors '

@@ -14,7 +14,7 @@ from statistics import median
 import matplotlib
 import matplotlib.pyplot as plt
 import torch
-from arguments import build_backbone, check_device, is_backbone
+from arguments import build_backbone, check_device, check_folder, is_backbone
 from get_flops import FORGOTTEN, build, count, parameters, sample, tally
 from mmengine.config import Config
 from rich.console import Console
@@ -155,6 +155,8 @@ def parse():
     parser.add_argument('--device', default='cpu', help='[cpu]')
     parser.add_argument('--out', type=Path, metavar='FILE', help='the chart [profile_MODEL.png]')
     args = parser.parse_args()
+    args.out = args.out or Path(f'profile_{Path(args.model).stem}.png')
+    check_folder(args.out.parent, '--out', parser)
     if min(args.size) < 1 or args.rounds < 1:
         parser.error('--size and --rounds take numbers from 1 up')
     check_device(args.device, parser)
@@ -182,6 +184,5 @@ def main():
     title = f'{name} {args.arch or ""}, one image of {height} x {width}, {args.device}'
     found = measure(model, run, args.rounds)
     show(found, title)
-    out = args.out or Path(f'profile_{name}.png')
-    draw(found, title).savefig(out, dpi=100)
-    print(f'chart: {out}')
+    draw(found, title).savefig(args.out, dpi=100)
+    print(f'chart: {args.out}')

@@ -13,6 +13,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import torch
 from analyze_logs import METRICS, read_scalars
+from arguments import check_folder
 from get_flops import build, count, parameters, sample
 from matplotlib.lines import Line2D
 from mmengine.config import Config
@@ -154,10 +155,10 @@ def main():
     parser.add_argument('--out-dir', type=Path, default='results', help='[results]')
     args = parser.parse_args()
     matplotlib.use('Agg')
+    check_folder(args.out_dir, '--out-dir', parser)
     try:
         folders = work_dirs(args.folders, parser)
         runs = [read_run(folder) for folder in track(folders, 'trainings')]
-        args.out_dir.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     print(text := page(runs))

@@ -16,7 +16,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from arguments import build_backbone, check_device
+from arguments import build_backbone, check_device, check_folder
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 from mmengine.config import Config
@@ -198,7 +198,7 @@ def main():
     image, args.query = read_image(args, parser)
     pairs = zip(args.models, args.weights, strict=True)
     subjects = [subject(*pair, image, args, parser) for pair in pairs]
-    args.out_dir.mkdir(parents=True, exist_ok=True)
+    check_folder(args.out_dir, '--out-dir', parser)
     for name in args.show:
         path = args.out_dir / f'{name}.png'
         figure = PICTURES[name](subjects, image, args)
