@@ -37,13 +37,12 @@ def configs_of(name):
 def backbone_settings(path):
     """The plain values of `backbone=dict(...)` in a config and its bases, of which nothing runs."""
     tree, settings = ast.parse(path.read_text()), {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '_base_':
-            for base in ast.literal_eval(node.value):
-                settings |= backbone_settings((path.parent / base).resolve())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg == 'backbone':
-            values = getattr(node.value, 'keywords', ())  # of a call of dict
-            constants = [v for v in values if isinstance(v.value, ast.Constant)]
-            settings = settings | {v.arg: v.value.value for v in constants}
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
+    lists = [node.value for node in assigned if ast.unparse(node.targets[0]) == '_base_']
+    for base in [name for found in lists for name in ast.literal_eval(found)]:
+        settings |= backbone_settings((path.parent / base).resolve())
+    keywords = [node for node in ast.walk(tree) if isinstance(node, ast.keyword)]
+    for backbone in [keyword.value for keyword in keywords if keyword.arg == 'backbone']:
+        values = getattr(backbone, 'keywords', ())  # of a call of dict
+        settings |= {v.arg: v.value.value for v in values if isinstance(v.value, ast.Constant)}
     return settings
