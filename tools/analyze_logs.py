@@ -43,20 +43,21 @@ def read_scalars(run):
 
 def rows_of(log):
     """What a file logs; a note says of a line that is cut, as by the end of a process."""
-    for number, line in enumerate(log.read_text(errors='replace').split('\n'), 1):
+    lines = enumerate(log.read_text(errors='replace').split('\n'), 1)
+    for number, line in ((number, line) for number, line in lines if line.strip()):
         try:
-            row = json.loads(line or '{}')
-            if row:
-                yield row | {'step': int(row['step'])}
+            row = json.loads(line)
+            yield row | {'step': int(row['step'])}
         except (ValueError, TypeError, KeyError):
             print(f'{log}: line {number} is cut or damaged, left out', file=sys.stderr)
 
 
 def names_of(runs):
     """Short names that differ: those of the work dirs, or else the paths as they were given."""
-    folders = [Path(run).resolve() for run in runs]
-    folders = [path.parents[2] if path.name == 'scalars.json' else path for path in folders]
-    names = [folder.name for folder in folders]
+    names = []
+    for path in (Path(run).resolve() for run in runs):
+        depth = 2 if path.parent.name == 'vis_data' else 0
+        names.append((path.parents[depth] if path.name == 'scalars.json' else path).name)
     return names if len(set(names)) == len(runs) else [str(run) for run in runs]
 
 
