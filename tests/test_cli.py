@@ -44,8 +44,9 @@ def test_info_shows_arguments_and_formats(capsys):
         main(['info', 'Swim'])
 
 
-@pytest.mark.parametrize('columns', ['80', '160'])
-@pytest.mark.parametrize('name', PUBLISHED)
+@pytest.mark.parametrize(
+    ('name', 'columns'), [*((name, '80') for name in PUBLISHED), ('SwinTransformer', '160')]
+)
 def test_info_shows_whole_addresses_and_names_at_any_width(capsys, monkeypatch, name, columns):
     monkeypatch.setenv('COLUMNS', columns)
     lines = shown(capsys, 'info', name)
