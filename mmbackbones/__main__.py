@@ -1,14 +1,37 @@
 """Looks things up from a shell: python -m mmbackbones list | info NAME | path NAME | doctor."""
 
 import argparse
+import inspect
 import sys
 
 import torch
+from rich.console import Console
+from rich.table import Table
 
 from . import __version__
+from .backbone import Backbone
 from .doctor import examine
-from .paths import path_of
+from .paths import configs_of, path_of
 from .registry import MODELS
+from .weights.published import PUBLISHED
+
+STYLES = {'ok': 'green', 'note': 'yellow', 'BAD': 'bold red'}
+
+
+def say(text='', **style):
+    """Print a text; its lines stay whole, so that addresses and commands can be copied."""
+    Console(highlight=False, markup=False).print(text, soft_wrap=True, **style)
+
+
+def show_table(rows, **widths):
+    """Print rows of text; a column is at least so wide, and what is too wide for it is folded."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, width in widths.items():
+        justify = 'right' if name == 'parameters' else 'left'
+        table.add_column(name, justify=justify, min_width=width, overflow='fold')
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False, markup=False).print(table)
 
 
 def sizes(backbone):
@@ -20,31 +43,55 @@ def sizes(backbone):
 
 
 def describe(name):
-    """One line per published size of a class."""
+    """(arch, parameters, channels) of each published size, as text."""
     for arch, net in sizes(MODELS.get(name)):
         count = sum(p.numel() for p in net.parameters())
-        yield f'{arch:8} {count:>13,} parameters, {net.out_channels} at strides {net.out_strides}'
+        yield arch, f'{count:,}', ' '.join(map(str, net.out_channels))
+
+
+def weights(name, arch):
+    """(label, top-1, URL) of the published weights of a size, as text."""
+    for label, (url, top1) in PUBLISHED[name].get(arch, {}).items():
+        yield label, str(top1 or ''), url
 
 
 def show_list():
-    """One line per class and size."""
-    print(f"mmbackbones {__version__}: use type='mmbackbones.NAME', arch='ARCH' in a config")
+    """A table of the sizes of every class."""
+    strides = ' '.join(map(str, Backbone.strides))
+    say(f"mmbackbones {__version__}: use type='mmbackbones.NAME', arch='ARCH' in a config.")
+    say(f"Channels at strides {strides}; weights with their authors' ImageNet-1K top-1.")
     for name in MODELS.module_dict:
-        for line in describe(name):
-            print(f'{name:20} {line}')
+        configs, rows = configs_of(name), []
+        for arch, count, channels in describe(name):
+            known = [f'{label} {top1}'.strip() for label, top1, _ in weights(name, arch)]
+            known = ', '.join(known) or 'none published'
+            rows.append((arch, count, channels, known, str(len(configs[arch]))))
+        say(f'\n{name}', style='bold')
+        show_table(rows, arch=7, parameters=13, channels=18, weights=27, configs=0)
 
 
 def show_info(name, neck=False):
-    """What a class is, its arguments, the checkpoint formats it reads, and its sizes."""
+    """What a class is, its arguments, the checkpoint formats it reads, sizes, weights, configs."""
     backbone = MODELS.get(name)
     if backbone is None:
         sys.exit(f'there is no backbone {name}; choose from {", ".join(MODELS.module_dict)}')
     if neck:
         print(*necks(backbone), sep='\n')
         return
-    print(backbone.__doc__)
-    print('Checkpoints:', ', '.join(form.name for form in backbone.formats), 'and our own')
-    print(*describe(name), sep='\n')
+    say(inspect.getdoc(backbone))
+    say(f'\nCheckpoints: {", ".join(form.name for form in backbone.formats)} and our own.\n')
+    strides = ' '.join(map(str, Backbone.strides))
+    show_table(
+        [(*row, strides) for row in describe(name)], arch=7, parameters=0, channels=0, strides=0
+    )
+    say('\nWeights, with the ImageNet-1K top-1 that their authors report:', style='bold')
+    known = [(arch, *line) for arch in backbone.archs for line in weights(name, arch)]
+    width = max(len(label) for _, label, *_ in known)
+    for arch, label, top1, url in known:
+        say(f'{arch:9}{label:{width}}  {top1:7}{url}')
+    configs = configs_of(name)
+    say()
+    show_table([(a, ' '.join(configs[a])) for a in backbone.archs if configs[a]], arch=7, configs=0)
 
 
 def necks(backbone):
@@ -63,10 +110,13 @@ def show_path(name):
 
 def show_doctor():
     """Each finding, and for each problem what to do; the exit status is 1 if there is one."""
-    findings = list(examine())
-    for ok, finding, cure in findings:
-        print(f'{"ok  " if ok else "BAD "} {finding}' + ('' if ok else f'\n     -> {cure}'))
-    sys.exit(not all(ok for ok, _, _ in findings))
+    states = []
+    for state, text, cure in examine():
+        say(f'{state:5}{text}', style=STYLES[state])
+        states.append(state)
+        if state != 'ok':
+            say(f'     -> {cure}')
+    sys.exit('BAD' in states)
 
 
 def main(arguments=None):

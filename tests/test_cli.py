@@ -3,82 +3,286 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
+from torch.torch_version import TorchVersion
 
 from mmbackbones import doctor
 from mmbackbones.__main__ import main
+from mmbackbones.paths import configs_of
+from mmbackbones.registry import MODELS
+from mmbackbones.weights.published import PUBLISHED
 
 ROOT = Path(__file__).parent.parent
 
 
+def shown(capsys, *arguments):
+    """What a command prints, in lines."""
+    main(list(arguments))
+    return capsys.readouterr().out.splitlines()
+
+
 def test_list_shows_every_size(capsys):
-    main(['list'])
-    lines = capsys.readouterr().out.splitlines()
-    swin = [line.split()[1:3] for line in lines if line.startswith('SwinTransformer ')]
-    assert ['tiny', '27,520,698'] in swin
-    assert [size for size, _ in swin] == ['tiny', 'small', 'base', 'large']
+    lines = shown(capsys, 'list')
+    rows = [line.split(maxsplit=2) for line in lines[lines.index('SwinTransformer') + 2 :]]
+    assert [row[:2] for row in rows[:2]] == [['tiny', '27,520,698'], ['small', '48,838,602']]
+    assert ' '.join(rows[2][2].split()) == '128 256 512 1024 1K 83.5, 1K 384 84.5, 22K 6'
+    assert max(map(len, lines)) <= 80
+    for name in MODELS.module_dict:
+        first = lines.index(name) + 2
+        archs = [line.split()[0] for line in lines[first : first + len(MODELS.get(name).archs)]]
+        assert archs == list(MODELS.get(name).archs)
 
 
 def test_info_shows_arguments_and_formats(capsys):
-    main(['info', 'SwinTransformer'])
-    out = capsys.readouterr().out
+    out = '\n'.join(shown(capsys, 'info', 'SwinTransformer'))
     assert 'window_size' in out
     assert 'timm' in out
     with pytest.raises(SystemExit, match=r'no backbone Swim; choose from .*SwinTransformer'):
         main(['info', 'Swim'])
 
 
+@pytest.mark.parametrize(
+    ('name', 'columns'), [*((name, '80') for name in PUBLISHED), ('SwinTransformer', '160')]
+)
+def test_info_shows_whole_addresses_and_names_at_any_width(capsys, monkeypatch, name, columns):
+    monkeypatch.setenv('COLUMNS', columns)
+    lines = shown(capsys, 'info', name)
+    for arch, known in PUBLISHED[name].items():
+        for label, (url, top1) in known.items():
+            wanted = [arch, *label.split(), *([str(top1)] if top1 else []), url]
+            assert wanted in [line.split() for line in lines]
+        assert {word for line in lines for word in line.split()} >= set(configs_of(name)[arch])
+    assert not {'\x1b', '…'} & set(''.join(lines))
+
+
+def test_published_weights_are_those_of_the_readme():
+    """Every label, address and figure; those of torchvision are named there without an address."""
+    table = (ROOT / 'README.md').read_text().partition('## Backbones, weights, configs')[2]
+    lines, name, found = table.strip().partition('\n\n')[0].splitlines()[2:], '', {}
+    for line in lines:
+        first, arch, *_, cell = (cell.strip('` ') for cell in line.strip('|').split('|'))
+        name = first or name
+        found.setdefault(name, {})[arch] = cell
+    assert {name: list(archs) for name, archs in found.items()} == {
+        name: list(MODELS.get(name).archs) for name in PUBLISHED
+    }
+    for name, archs in found.items():
+        for arch, cell in archs.items():
+            known = [cited(*item) for item in PUBLISHED[name].get(arch, {}).items()]
+            assert cell == (', '.join(known) or 'none published'), (name, arch)
+
+
+def cited(label, weights):
+    """Published weights as the README names them."""
+    url, top1 = weights
+    text = f'[{label}]({url})'
+    if 'torchvision' in label:
+        text = label.replace('maxvit_t', '`maxvit_t`')
+    return f'{text} {top1}' if top1 else text
+
+
 def test_info_prints_the_neck_to_paste(capsys):
-    main(['info', 'MaxViT', '--neck'])
-    lines = capsys.readouterr().out.splitlines()
+    lines = shown(capsys, 'info', 'MaxViT', '--neck')
     assert lines[0] == "neck=dict(in_channels=[64, 128, 256, 512]),  # backbone=dict(arch='tiny')"
     assert len(lines) == 6
 
 
-def test_doctor_finds_a_whole_environment_whole(capsys):
-    pytest.importorskip('mmcv.ops')
+def diagnose(capsys):
+    """The exit status of the doctor, and what it prints."""
     with pytest.raises(SystemExit) as done:
         main(['doctor'])
-    out = capsys.readouterr().out
-    assert done.value.code == 0, out
-    assert 'nms keeps [0, 2] of 3 boxes' in out
+    return done.value.code, capsys.readouterr().out
+
+
+def test_doctor_finds_a_whole_environment_whole(capsys):
+    pytest.importorskip('mmcv.ops')
+    code, out = diagnose(capsys)
+    assert code == 0, out
+    assert 'run on cpu: nms keeps [0, 2] of 3 boxes, roi_align gives [2.5, 4.5, 10.5, 12.5]' in out
 
 
 def test_doctor_tells_how_to_build_missing_operators(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, 'mmcv.ops', None)
-    with pytest.raises(SystemExit) as done:
-        main(['doctor'])
-    out = capsys.readouterr().out
-    assert done.value.code == 1
-    assert 'BAD  mmcv has no working operators' in out
+    code, out = diagnose(capsys)
+    assert code == 1
+    assert 'BAD  mmcv has no working operators on cpu' in out
     assert 'pip install --no-build-isolation' in out
     monkeypatch.setattr(doctor.shutil, 'which', lambda name: None)
-    assert 'install a C++ compiler' in doctor.operators()[2]
+    assert 'install a C++ compiler' in doctor.build()
+    assert 'install nvcc of CUDA' in doctor.build('cuda')
+    assert 'then FORCE_CUDA=1 pip install --no-build-isolation' in doctor.build('cuda')
     monkeypatch.setattr(doctor, 'installed', lambda names: {n: '1' for n in names if n == 'mmcv'})
     assert doctor.build().endswith('--no-deps mmcv==2.1.0')
     monkeypatch.setattr(doctor, 'installed', lambda names: {})
     assert doctor.build().endswith('--no-deps onedl-mmcv')
 
 
+def test_a_note_is_no_failure_and_is_explained(capsys, monkeypatch):
+    monkeypatch.setattr('mmbackbones.__main__.examine', lambda: [doctor.Finding('note', 'a', 'b')])
+    assert diagnose(capsys) == (0, 'note a\n     -> b\n')
+
+
+def test_operators_are_tried_on_the_gpu_too_and_must_be_right(monkeypatch):
+    right = ([0, 2], [2.5, 4.5, 10.5, 12.5])
+
+    def operate(device):
+        if device == 'cuda':
+            raise RuntimeError('nms_impl: implementation for device cuda:0 not found.\n more')
+        return right
+
+    monkeypatch.setattr(doctor.torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(doctor, 'operate', operate)
+    cpu, cuda = doctor.operators()
+    assert (cpu.state, cuda.state) == ('ok', 'BAD')
+    assert cuda.text.endswith('on cuda: nms_impl: implementation for device cuda:0 not found.')
+    assert 'FORCE_CUDA=1' in cuda.cure
+    monkeypatch.setattr(doctor, 'operate', lambda device: ([0, 1, 2], right[1]))
+    assert [found.state for found in doctor.operators()] == ['BAD', 'BAD']
+    monkeypatch.setattr(doctor, 'operate', lambda device: right)
+    assert [found.state for found in doctor.operators()] == ['ok', 'ok']
+
+
 @pytest.mark.parametrize(
-    ('present', 'ok', 'words'),
+    ('cuda', 'driver', 'state', 'words'),
     [
-        (['onedl-mmcv'], True, 'OneDL: onedl-mmcv 1.0'),
-        (['onedl-mmcv', 'mmcv'], False, 'pip uninstall mmcv'),
-        ([], False, r'pip install "mmbackbones[onedl]"'),
+        (None, None, 'ok', 'no GPU and no driver'),
+        ('12.8', None, 'ok', 'no GPU and no driver'),
+        (None, '/bin/nvidia-smi', 'note', 'install a torch that is built for CUDA'),
+        ('12.8', '/bin/nvidia-smi', 'BAD', 'driver is too old'),
     ],
 )
-def test_doctor_knows_the_families(monkeypatch, present, ok, words):
+def test_doctor_says_why_there_is_no_gpu(monkeypatch, cuda, driver, state, words):
+    def init():
+        raise RuntimeError('driver is too old\nmore')
+
+    monkeypatch.setattr(doctor.torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(doctor.torch.cuda, 'init', init)
+    monkeypatch.setattr(doctor.torch.version, 'cuda', cuda)
+    monkeypatch.setattr(doctor.shutil, 'which', lambda name: driver)
+    (found,) = doctor.gpus()
+    assert found.state == state
+    assert words in found.text + found.cure
+    assert 'more' not in found.text
+    monkeypatch.setattr(doctor.torch.cuda, 'init', lambda: None)
+    assert doctor.cuda_error() == 'CUDA starts, and sees no device'
+
+
+def test_doctor_names_the_gpus(monkeypatch):
+    kind = SimpleNamespace(name='NVIDIA H100', total_memory=80 * 2**30)
+    monkeypatch.setattr(doctor.torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(doctor.torch.cuda, 'device_count', lambda: 2)
+    monkeypatch.setattr(doctor.torch.cuda, 'get_device_properties', lambda index: kind)
+    texts = [found.text for found in doctor.gpus()]
+    assert texts == ['GPU 0: NVIDIA H100, 80 GiB', 'GPU 1: NVIDIA H100, 80 GiB']
+
+
+@pytest.mark.parametrize(('number', 'state'), [('2.5.1', 'BAD'), ('2.6.0', 'ok'), ('2.13.0', 'ok')])
+def test_doctor_knows_which_torch_is_too_old(monkeypatch, number, state):
+    monkeypatch.setattr(doctor.torch, '__version__', TorchVersion(number))
+    monkeypatch.setattr(doctor.torch.version, 'cuda', '12.8')
+    (found,) = doctor.pytorch()
+    assert (found.state, found.text) == (state, f'torch {number}, built for CUDA 12.8')
+
+
+@pytest.mark.parametrize(('number', 'state'), [((3, 9, 1), 'BAD'), ((3, 12, 0), 'ok')])
+def test_doctor_knows_which_python_will_do(monkeypatch, number, state):
+    monkeypatch.setattr(doctor.sys, 'version_info', number)
+    (found,) = doctor.python()
+    assert (found.state, found.text) == (state, 'Python ' + '.'.join(map(str, number)))
+
+
+@pytest.mark.parametrize(
+    ('content', 'state', 'words'),
+    [
+        (None, 'ok', 'torchvision is not installed'),
+        ('__version__ = "1.0"', 'ok', 'torchvision 1.0 imports'),
+        ('raise RuntimeError("operator torchvision::nms does not exist")', 'BAD', 'does not fit'),
+        ('import a_missing_part', 'BAD', "No module named 'a_missing_part'"),
+        ('raise OSError("libcudart.so.13")', 'BAD', 'pip uninstall torchvision'),
+    ],
+)
+def test_doctor_sees_a_torchvision_that_does_not_fit(monkeypatch, tmp_path, content, state, words):
+    monkeypatch.setitem(sys.modules, 'torchvision', None)
+    if content:
+        monkeypatch.delitem(sys.modules, 'torchvision')
+        (tmp_path / 'torchvision.py').write_text(content)
+        monkeypatch.syspath_prepend(tmp_path)
+    (found,) = doctor.torchvision()
+    sys.modules.pop('torchvision', None)
+    assert found.state == state
+    assert words in found.text + found.cure
+
+
+def pretend(monkeypatch, **present):
+    """Let these packages be installed, and no others."""
+
     def version(name):
-        if name not in present:
+        if name.replace('-', '_') not in present:
             raise doctor.PackageNotFoundError(name)
-        return '1.0'
+        return present[name.replace('-', '_')]
 
     monkeypatch.setattr(doctor, 'version', version)
-    good, finding, cure = doctor.family()
-    assert good == ok
-    assert words in (finding if ok else cure)
+
+
+@pytest.mark.parametrize(
+    ('present', 'state', 'words'),
+    [
+        (['onedl_mmcv'], 'ok', 'OneDL: onedl-mmcv 1.0'),
+        (['onedl_mmcv', 'mmcv'], 'BAD', 'pip uninstall mmcv'),
+        ([], 'BAD', r'pip install "mmbackbones[onedl]"'),
+    ],
+)
+def test_doctor_knows_the_families(monkeypatch, present, state, words):
+    pretend(monkeypatch, **dict.fromkeys(present, '1.0'))
+    (found,) = doctor.family()
+    assert found.state == state
+    assert words in found.text + found.cure
+
+
+def test_doctor_knows_which_versions_are_tested(monkeypatch):
+    pretend(monkeypatch, mmengine='0.10.7', mmcv='2.1.0', mmdet='3.3.0', mmsegmentation='1.2.2')
+    assert list(doctor.versions()) == []
+    pretend(monkeypatch, mmcv='2.2.0', mmdet='3.2.0')
+    mmcv, mmdet = doctor.versions()
+    assert mmcv.state == 'BAD'
+    assert mmcv.cure.endswith('mmcv==2.1.0')
+    assert mmdet.state == 'note'
+    assert mmdet.cure.endswith('pip install mmdet==3.3.0')
+
+
+def test_the_tested_versions_are_those_that_are_set_up():
+    text = (ROOT / 'tools/setup_env.sh').read_text() + (ROOT / 'tools/constraints.txt').read_text()
+    for packages in doctor.FAMILIES.values():
+        for name, number in packages.items():
+            assert f'{name}=={number}' in text
+
+
+def test_doctor_says_which_package_does_not_import(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'mmseg', None)
+    *_, found = doctor.packages()
+    assert found.state == 'BAD'
+    assert found.text.startswith('mmseg does not import: ModuleNotFoundError')
+
+
+def test_doctor_finds_room_for_weights(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'new/hub'))
+    free = lambda gigabytes: lambda path: SimpleNamespace(free=gigabytes * 1e9)  # noqa: E731
+    monkeypatch.setattr(doctor.shutil, 'disk_usage', free(7))
+    (found,) = doctor.cache()
+    assert found.state == 'ok'
+    assert found.text.endswith('new/hub/checkpoints: 7.0 GB free')
+    assert not (tmp_path / 'new').exists()
+    monkeypatch.setattr(doctor.shutil, 'disk_usage', free(1))
+    (found,) = doctor.cache()
+    assert found.state == 'note'
+    assert 'TORCH_HOME' in found.cure
+    (tmp_path / 'new').write_text('a file where a folder should be')
+    (found,) = doctor.cache()
+    assert (found.state, found.text.rpartition(': ')[2]) == ('BAD', 'Not a directory')
+    assert 'TORCH_HOME' in found.cure
 
 
 def test_built_wheels_are_kept_where_there_was_no_folder(tmp_path):

@@ -1,68 +1,207 @@
-"""Draw the loss and the metrics of a training run from its work dir, and say where they ended."""
+"""Draw the losses and metrics of one training run, or compare several, also while they train."""
 
 import argparse
 import json
+import re
+import sys
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
-import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from rich.console import Console
+from rich.table import Table
 
 # What to draw of all that is logged, if it is there.
 LOSSES = ('loss', 'loss_cls', 'loss_bbox', 'loss_mask', 'decode.loss_ce', 'aux.loss_ce')
 METRICS = ('coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/segm_mAP', 'coco/segm_mAP_50', 'mIoU', 'aAcc')
+OF_TRAINING, OF_EVALUATION = 'iteration', 'evaluated after epoch or iteration'
 
 
-def read_scalars(work_dir):
-    """Two dicts of step -> values, of training and of evaluation; a resumed run overwrites."""
-    logs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+def read_scalars(run):
+    """Two dicts of step -> values, of training and of evaluation; a resumed run overwrites.
+
+    Args:
+        run: A work dir, or one scalars.json of it.
+
+    Raises:
+        FileNotFoundError: There is no such file or work dir.
+        ValueError: Nothing has been logged yet.
+    """
+    run = Path(run)
+    logs = [run] if run.is_file() else sorted(run.glob('*/vis_data/scalars.json'))
     if not logs:
-        raise FileNotFoundError(f'{work_dir} has no */vis_data/scalars.json; give a work dir')
+        raise FileNotFoundError(f'{run} has no */vis_data/scalars.json; give a work dir')
     training, evaluation = {}, {}
-    for log in logs:
-        for row in map(json.loads, log.read_text().splitlines()):
-            (training if 'loss' in row else evaluation)[row['step']] = row
+    for row in (row for log in logs for row in rows_of(log)):
+        (training if 'loss' in row else evaluation)[row['step']] = row
+    if not training and not evaluation:
+        raise ValueError(f'{run} has logged nothing yet; wait for the first losses of the training')
     return training, evaluation
 
 
-def draw(axis, rows, names, title, unit):
-    """One line per name over the steps of its rows; returns the last value of each."""
-    last = {}
-    for name in names:
-        points = [(step, row[name]) for step, row in sorted(rows.items()) if name in row]
-        if points:
-            axis.plot(
-                *zip(*points, strict=True), label=name, marker='.' if len(points) < 30 else ''
-            )
-            last[name] = points[-1][1]
+def rows_of(log):
+    """What a file logs; a note says of a line that is cut, as by the end of a process."""
+    lines = enumerate(log.read_text(errors='replace').split('\n'), 1)
+    for number, line in ((number, line) for number, line in lines if line.strip()):
+        try:
+            row = json.loads(line)
+            yield row | {'step': int(row['step'])}
+        except (ValueError, TypeError, KeyError):
+            print(f'{log}: line {number} is cut or damaged, left out', file=sys.stderr)
+
+
+def names_of(runs):
+    """Short names that differ: those of the work dirs, or else the paths as they were given."""
+    names = []
+    for path in (Path(run).resolve() for run in runs):
+        depth = 2 if path.parent.name == 'vis_data' else 0
+        names.append((path.parents[depth] if path.name == 'scalars.json' else path).name)
+    return names if len(set(names)) == len(runs) else [str(run) for run in runs]
+
+
+def points(run, key):
+    """(steps, values) of a key, in order; a loss is of training, a metric of evaluation."""
+    training, evaluation = run
+    rows = training if any(key in row for row in training.values()) else evaluation
+    found = [(step, row[key]) for step, row in sorted(rows.items()) if key in row]
+    return [step for step, _ in found], [value for _, value in found]
+
+
+def logged(runs):
+    """The keys that any run has logged, in order of appearance."""
+    return list(
+        dict.fromkeys(key for run in runs for rows in run for r in rows.values() for key in r)
+    )
+
+
+def draw(axis, lines, title, unit):
+    """A panel with a line per label: {label: (steps, values)}; what has no points is left out."""
+    for index, (label, (steps, values)) in enumerate(lines.items()):
+        marker = dict(marker='.', markersize=8) if len(steps) < 30 else {}
+        if steps:
+            axis.plot(steps, values, label=label, color=f'C{index}', **marker)
     axis.set(title=title, xlabel=unit)
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axis.grid(alpha=0.3)
-    if last:
+
+
+def draw_one(name, run):
+    """Losses in one panel, metrics in the other."""
+    figure = Figure(figsize=(12, 4.5), layout='constrained')
+    left, right = figure.subplots(1, 2)
+    draw(left, {key: points(run, key) for key in LOSSES}, 'training loss', OF_TRAINING)
+    draw(right, {key: points(run, key) for key in METRICS}, 'held-out images', OF_EVALUATION)
+    for axis in (axis for axis in (left, right) if axis.lines):
         axis.legend()
-    return last
+    figure.suptitle(name)
+    return figure
+
+
+def draw_several(runs, keys):
+    """A panel per key with a line per run, which keeps its colour; runs are {name: scalars}."""
+    columns = min(len(keys), 2 if len(keys) == 4 else 3)
+    rows = -(-len(keys) // columns)
+    figure = Figure(figsize=(6 * columns, 4.5 * rows), layout='constrained')
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis, key in zip(axes, keys, strict=False):
+        of_training = any(key in row for training, _ in runs.values() for row in training.values())
+        unit = OF_TRAINING if of_training else OF_EVALUATION
+        draw(axis, {name: points(run, key) for name, run in runs.items()}, key, unit)
+    for axis in axes[len(keys) :]:
+        axis.remove()
+    lines = {line.get_label(): line for axis in figure.axes for line in axis.lines}
+    lines = [lines[name] for name in runs if name in lines]
+    figure.legend(handles=lines, loc='outside lower center', ncols=2 * columns)
+    return figure
+
+
+def summary(run, keys):
+    """{column: text}: the last value of each key, then what the training took."""
+    training = run[0]
+    steps, seconds = points((training, {}), 'time')
+    ends = pairwise([0, *steps])
+    _, memory = points((training, {}), 'memory')
+    cells = {key: f'{points(run, key)[1][-1]:.3f}' if points(run, key)[0] else '-' for key in keys}
+    cells['s / step'] = f'{median(seconds):.2f}' if seconds else '-'
+    cells['steps'] = str(max(training, default=0))
+    spent = sum((end - start) * each for (start, end), each in zip(ends, seconds, strict=True))
+    cells['minutes'] = f'{spent / 60:.1f}'
+    cells['memory MB'] = f'{max(memory):.0f}' if memory else '-'
+    return cells
+
+
+def compare(runs, keys):
+    """A table with a row per run."""
+    rows = {name: summary(run, keys) for name, run in runs.items()}
+    columns = [key for key in next(iter(rows.values())) if {r[key] for r in rows.values()} != {'-'}]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column('run', overflow='fold')
+    for column in columns:
+        table.add_column(re.sub('([a-z]/|_)', r'\1\n', column), justify='right', no_wrap=True)
+    for name, cells in rows.items():
+        table.add_row(name, *(cells[column] for column in columns))
+    return table
+
+
+def arguments():
+    """The command line and its parser."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog='examples: python tools/analyze_logs.py work_dirs/mask_rcnn_swin_t_demo\n'
+        '          python tools/analyze_logs.py work_dirs/* --keys loss coco/bbox_mAP',
+    )
+    add = parser.add_argument
+    add('runs', nargs='+', metavar='RUN', help='a --work-dir of tools/train.py, or a scalars.json')
+    add('--keys', nargs='+', help='a panel for each [loss, and the metrics that all runs have]')
+    add('--legend', nargs='+', help='a name for each run [those of the work dirs]')
+    add('--out', help='the picture to write [RUN/curve.png; of several runs curves.png]')
+    return parser, parser.parse_args()
+
+
+def choose(runs, keys):
+    """The keys to compare by: those asked for, or the loss and the metrics that all runs have."""
+    there = logged(runs)
+    missing = [key for key in keys or () if key not in there]
+    if missing:
+        raise ValueError(f'nobody logged {", ".join(missing)}; there are {", ".join(there)}')
+    losses = [run for run in runs if run[0]]  # one that has just begun is not evaluated yet
+    metrics = [run for run in runs if run[1]]
+    shared = [key for key in ('loss',) if losses]
+    shared += [key for key in METRICS if metrics and all(points(run, key)[0] for run in metrics)]
+    if not keys and not shared:
+        raise ValueError(f'the runs share no metric; give --keys of {", ".join(there)}')
+    return keys or shared
 
 
 def main():
-    """Draw, save, and print the last metrics."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog='example: python tools/analyze_logs.py work_dirs/mask_rcnn_swin_t',
-    )
-    parser.add_argument('work_dir', help='what --work-dir of tools/train.py was')
-    parser.add_argument('--out', help='the picture to write [WORK_DIR/curve.png]')
-    args = parser.parse_args()
+    """Draw, save, and print the last values."""
+    parser, args = arguments()
+    names, first = args.legend or names_of(args.runs), Path(args.runs[0])
+    if len(names) != len(args.runs) or len(set(names)) != len(names):
+        parser.error(
+            f'{len(args.runs)} runs are called {", ".join(names)}; give --legend a name each'
+        )
+    alone = len(names) == 1
+    folder = first if first.is_dir() else first.parent
+    out = args.out or str(folder / 'curve.png' if alone else 'curves.png')
     try:
-        training, evaluation = read_scalars(args.work_dir)
-    except (FileNotFoundError, json.JSONDecodeError) as error:
+        runs = dict(zip(names, map(read_scalars, args.runs), strict=True))
+        keys = choose(runs.values(), args.keys)
+        one = alone and not args.keys
+        figure = draw_one(names[0], runs[names[0]]) if one else draw_several(runs, keys)
+        figure.savefig(out, dpi=120)
+    except (OSError, ValueError) as error:
         parser.error(str(error))
-    figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), layout='constrained')
-    draw(axes[0], training, LOSSES, 'training loss', 'iteration')
-    last = draw(
-        axes[1], evaluation, METRICS, 'held-out images', 'evaluated after epoch or iteration'
-    )
-    figure.suptitle(Path(args.work_dir).name)
-    out = args.out or str(Path(args.work_dir, 'curve.png'))
-    figure.savefig(out, dpi=120)
-    print(', '.join(f'{name} {value:.3f}' for name, value in last.items()))
+    if alone:
+        last = {key: points(runs[names[0]], key)[1] for key in args.keys or METRICS}
+        print(', '.join(f'{key} {values[-1]:.3f}' for key, values in last.items() if values))
+    else:
+        console = Console(highlight=False)
+        console.width = console.width if console.is_terminal else max(console.width, 160)
+        console.print(compare(runs, keys))
     print(f'training curve: {out}')
 
 

@@ -72,7 +72,7 @@ def read_checkpoint(source):
 
 def download(url):
     """Where the file of a URL lies in PyTorch's cache, after downloading it if it is not there."""
-    path = Path(torch.hub.get_dir(), 'checkpoints', cached_name(url))
+    path = cache_folder() / cached_name(url)
     try:
         if not path.exists() and get_local_rank() == 0:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +84,11 @@ def download(url):
     finally:
         barrier()
     return path
+
+
+def cache_folder():
+    """Where PyTorch keeps what it downloads."""
+    return Path(torch.hub.get_dir(), 'checkpoints')
 
 
 def cached_name(url):
