@@ -62,7 +62,7 @@ def test_a_backbone_as_table_and_chart(profile, tmp_path):
     whole = next(line for line in out.splitlines() if 'whole' in line).split('│')
     assert whole[2].strip() == '20.12'
     assert {'stem', 'stage 4', 'parameters, M: 20.1 in all'} <= set(texts)
-    picture = cv2.imread(str(tmp_path / 'profile_Container.png'))
+    picture = cv2.imread(str(tmp_path / 'outputs/profile_Container.png'))
     assert picture.shape == (400, 1300, 3)
     assert picture.std() > 20
 

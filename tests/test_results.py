@@ -59,7 +59,7 @@ def collect(tmp_path, monkeypatch, capsys):
     def run(*arguments):
         monkeypatch.setattr(sys, 'argv', ['results.py', *map(str, arguments)])
         results.main()
-        page = (tmp_path / 'results/results.md').read_text()
+        page = (tmp_path / 'outputs/results/results.md').read_text()
         assert page in capsys.readouterr().out
         return page.splitlines(), texts
 
@@ -87,7 +87,7 @@ def test_trainings_become_a_page_and_plots(collect, tmp_path):
     assert page[7].startswith('**UPerHead**')
     assert page[11].startswith('| SwinTransformer | 41.5 | 80 | 0.30 |')
     assert {'SwinTransformerV2', 's / step', 'FLOPs, G', 'RetinaNet\ncoco/bbox_mAP'} <= set(texts)
-    picture = cv2.imread(str(tmp_path / 'results/results.png'))
+    picture = cv2.imread(str(tmp_path / 'outputs/results/results.png'))
     assert picture.shape == (700, 1200, 3)
     assert picture.std() > 10
 

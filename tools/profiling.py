@@ -153,9 +153,11 @@ def parse():
     )
     parser.add_argument('--rounds', type=int, default=5, help='of timing [5]')
     parser.add_argument('--device', default='cpu', help='[cpu]')
-    parser.add_argument('--out', type=Path, metavar='FILE', help='the chart [profile_MODEL.png]')
+    parser.add_argument(
+        '--out', type=Path, metavar='FILE', help='the chart [outputs/profile_MODEL.png]'
+    )
     args = parser.parse_args()
-    args.out = args.out or Path(f'profile_{Path(args.model).stem}.png')
+    args.out = args.out or Path(f'outputs/profile_{Path(args.model).stem}.png')
     check_folder(args.out.parent, '--out', parser)
     if min(args.size) < 1 or args.rounds < 1:
         parser.error('--size and --rounds take numbers from 1 up')

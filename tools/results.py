@@ -152,7 +152,7 @@ def main():
     )
     text = 'work dirs, or folders of them'
     parser.add_argument('folders', nargs='+', type=Path, metavar='WORK_DIR', help=text)
-    parser.add_argument('--out-dir', type=Path, default='results', help='[results]')
+    parser.add_argument('--out-dir', type=Path, default='outputs/results', help='[outputs/results]')
     args = parser.parse_args()
     matplotlib.use('Agg')
     check_folder(args.out_dir, '--out-dir', parser)

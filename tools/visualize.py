@@ -66,7 +66,9 @@ def parse():
     text = 'shifted images that a field is the average of [8]'
     parser.add_argument('--samples', type=int, default=8, help=text)
     parser.add_argument('--device', default='cpu', help='[cpu]')
-    parser.add_argument('--out-dir', type=Path, default='visualized', help='[visualized]')
+    parser.add_argument(
+        '--out-dir', type=Path, default='outputs/visualize', help='[outputs/visualize]'
+    )
     args = parser.parse_args()
     args.weights = args.weights or ['none'] * len(args.models)
     if len(args.weights) != len(args.models):
