@@ -51,7 +51,7 @@ def describe(name):
 
 def weights(name, arch):
     """(label, top-1, URL) of the published weights of a size, as text."""
-    for label, (url, top1) in PUBLISHED[name].get(arch, {}).items():
+    for label, (url, top1) in PUBLISHED.get(name, {}).get(arch, {}).items():
         yield label, str(top1 or ''), url
 
 
@@ -72,7 +72,7 @@ def show_list():
 
 def show_info(name, neck=False):
     """What a class is, its arguments, the checkpoint formats it reads, sizes, weights, configs."""
-    backbone = MODELS.get(name)
+    backbone = MODELS.module_dict.get(name)  # none of the scope above
     if backbone is None:
         sys.exit(f'there is no backbone {name}; choose from {", ".join(MODELS.module_dict)}')
     if neck:
@@ -86,7 +86,7 @@ def show_info(name, neck=False):
     )
     say('\nWeights, with the ImageNet-1K top-1 that their authors report:', style='bold')
     known = [(arch, *line) for arch in backbone.archs for line in weights(name, arch)]
-    width = max(len(label) for _, label, *_ in known)
+    width = max((len(label) for _, label, *_ in known), default=0)
     for arch, label, top1, url in known:
         say(f'{arch:9}{label:{width}}  {top1:7}{url}')
     configs = configs_of(name)
@@ -121,11 +121,12 @@ def show_doctor():
 
 def main(arguments=None):
     """Run a subcommand."""
-    parser = argparse.ArgumentParser('python -m mmbackbones', description=__doc__)
+    example = 'example: python -m mmbackbones info SwinTransformer'
+    parser = argparse.ArgumentParser('python -m mmbackbones', description=__doc__, epilog=example)
     commands = parser.add_subparsers(dest='command', required=True)
     commands.add_parser('list', help='every backbone and size').set_defaults(run=show_list)
     commands.add_parser('doctor', help='is the environment whole?').set_defaults(run=show_doctor)
-    info = commands.add_parser('info', help='one backbone in full')
+    info = commands.add_parser('info', help='one backbone in full', epilog=example)
     info.add_argument('name', help='for example SwinTransformer')
     info.add_argument('--neck', action='store_true', help="only the neck's lines for a config")
     info.set_defaults(run=show_info)

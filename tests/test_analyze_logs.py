@@ -81,6 +81,12 @@ def test_one_run_has_losses_beside_metrics(run, analyze):
     assert list(left.lines[0].get_xdata()) == [10, 20, 30, 40]
 
 
+def test_one_run_that_is_not_evaluated_yet_has_its_losses(run, analyze):
+    said, figure = analyze(run('begun', 2, None))
+    assert said.out.startswith('not evaluated yet\n')
+    assert [len(axis.lines) for axis in figure.axes] == [2, 0]
+
+
 def test_several_runs_share_panels_and_a_table(run, analyze, tmp_path):
     """A run that is not evaluated yet has its losses compared; metrics are those of the others."""
     folders = [run('swin'), run('davit', 40, BOXES | {'mIoU': 50.0}), run('begun', 2, None)]

@@ -42,6 +42,16 @@ def test_info_shows_arguments_and_formats(capsys):
     assert 'timm' in out
     with pytest.raises(SystemExit, match=r'no backbone Swim; choose from .*SwinTransformer'):
         main(['info', 'Swim'])
+    with pytest.raises(SystemExit, match='no backbone StochasticWeightAverage'):
+        main(['info', 'StochasticWeightAverage'])  # of mmengine
+
+
+@pytest.mark.parametrize('words', [['--help'], ['info', '--help']])
+def test_help_has_an_example_that_runs(capsys, words):
+    with pytest.raises(SystemExit):
+        main(words)
+    example = capsys.readouterr().out.partition('example: python -m mmbackbones ')[2]
+    assert shown(capsys, *example.split())[0].startswith('Swin Transformer')
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,8 @@ def main():
         parser.error(str(error))
     if alone:
         last = {key: points(runs[names[0]], key)[1] for key in args.keys or METRICS}
-        print(', '.join(f'{key} {values[-1]:.3f}' for key, values in last.items() if values))
+        last = [f'{key} {values[-1]:.3f}' for key, values in last.items() if values]
+        print(', '.join(last) or 'not evaluated yet')
     else:
         console = Console(highlight=False)
         console.width = console.width if console.is_terminal else max(console.width, 160)
