@@ -157,7 +157,7 @@ def arguments():
     add('runs', nargs='+', metavar='RUN', help='a --work-dir of tools/train.py, or a scalars.json')
     add('--keys', nargs='+', help='a panel for each [loss, and the metrics that all runs have]')
     add('--legend', nargs='+', help='a name for each run [those of the work dirs]')
-    add('--out', help='the picture to write [RUN/curve.png; of several runs curves.png]')
+    add('--out', help='the picture to write [RUN/curve.png; of several runs outputs/curves.png]')
     return parser, parser.parse_args()
 
 
@@ -186,12 +186,13 @@ def main():
         )
     alone = len(names) == 1
     folder = first if first.is_dir() else first.parent
-    out = args.out or str(folder / 'curve.png' if alone else 'curves.png')
+    out = Path(args.out or (folder / 'curve.png' if alone else 'outputs/curves.png'))
     try:
         runs = dict(zip(names, map(read_scalars, args.runs), strict=True))
         keys = choose(runs.values(), args.keys)
         one = alone and not args.keys
         figure = draw_one(names[0], runs[names[0]]) if one else draw_several(runs, keys)
+        out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, dpi=120)
     except (OSError, ValueError) as error:
         parser.error(str(error))
