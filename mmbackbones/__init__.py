@@ -12,7 +12,7 @@ from .weights import CheckpointError, load_checkpoint, trust_trainings
 
 trust_trainings()
 
-__version__ = '0.2.0'
+__version__ = '0.3.0'
 __all__ = [
     'BLOCK_CLASSES',
     'VOLO',

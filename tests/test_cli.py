@@ -88,10 +88,7 @@ def test_published_weights_are_those_of_the_readme():
 def cited(label, weights):
     """Published weights as the README names them."""
     url, top1 = weights
-    text = f'[{label}]({url})'
-    if 'torchvision' in label:
-        text = label.replace('maxvit_t', '`maxvit_t`')
-    return f'{text} {top1}' if top1 else text
+    return f'[{label}]({url}) {top1 or ""}'.strip()
 
 
 def test_info_prints_the_neck_to_paste(capsys):

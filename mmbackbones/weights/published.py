@@ -44,10 +44,7 @@ PUBLISHED = {
         'large': {'1K': (f'{TIMM}/maxvit_large_tf_224.in1k/{SAFE}', 85.17)},
         'xlarge': {'21K': (f'{TIMM}/maxvit_xlarge_tf_224.in21k/{SAFE}', None)},
         'tiny_tv': {
-            "torchvision's maxvit_t": (
-                'https://download.pytorch.org/models/maxvit_t-bc5ab103.pth',
-                83.7,
-            )
+            '1K torchvision': ('https://download.pytorch.org/models/maxvit_t-bc5ab103.pth', 83.7)
         },
     },
     'DaViT': {
