@@ -72,7 +72,7 @@ setup(
             'tqdm',
         ],
         'export': EXPORT,
-        'test': [*EXPORT, 'hypothesis', 'pytest', 'ruff'],
+        'test': [*EXPORT, 'hypothesis', 'pytest', 'pytest-xdist', 'ruff'],
         # Only to measure against; on a CPU build of torch, torchvision must be one as well.
         'bench': ['timm', 'torchvision'],
     },

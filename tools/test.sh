@@ -12,4 +12,6 @@ done
 source "$(dirname "${BASH_SOURCE[0]}")/setup_env.sh"
 ruff check .
 ruff format --check .
-python -m pytest "${slow[@]}" "$@"
+# Tests are of small nets: a process on each core beats threads.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile "${slow[@]}" "$@"
