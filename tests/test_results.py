@@ -75,6 +75,8 @@ def test_trainings_become_a_page_and_plots(collect, tmp_path):
     wide.model.backbone.arch.norm_every = None
     train(tmp_path / 'runs/b', wide, {'coco/bbox_mAP': 0.35, 'coco/bbox_mAP_50': 0.7})
     train(tmp_path / 'runs/c', config('upernet_swin_t'), {'mIoU': 41.5, 'aAcc': 80})
+    longer = {'coco/bbox_mAP': 0.45, 'coco/bbox_mAP_50': 0.8}
+    train(tmp_path / 'runs/d', cfg, longer, seconds=[0.3] * 5)
     (tmp_path / 'runs/notes').mkdir()
     page, texts = collect('runs')
     assert page[0] == ('**RetinaNet**, 30 steps of 2 images from data/coco/; FLOPs at 64 x 96')
@@ -86,9 +88,10 @@ def test_trainings_become_a_page_and_plots(collect, tmp_path):
     assert float(second[5]) > 0
     assert page[7].startswith('**UPerHead**')
     assert page[11].startswith('| SwinTransformer | 41.5 | 80 | 0.30 |')
+    assert page[13].startswith('**RetinaNet**, 50 steps')  # a table for each budget
     assert {'SwinTransformerV2', 's / step', 'FLOPs, G', 'RetinaNet\ncoco/bbox_mAP'} <= set(texts)
     picture = cv2.imread(str(tmp_path / 'outputs/results/results.png'))
-    assert picture.shape == (700, 1200, 3)
+    assert picture.shape == (1020, 1200, 3)
     assert picture.std() > 10
 
 

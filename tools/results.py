@@ -84,10 +84,10 @@ def name_of(backbone):
 
 
 def by_method(runs):
-    """{method: its runs, the best first}."""
-    methods = {method: [] for method in dict.fromkeys(run.method for run in runs)}
+    """{(method, budget): its runs, the best first}: only equal budgets are compared."""
+    methods = {key: [] for key in dict.fromkeys((run.method, run.budget) for run in runs)}
     for run in sorted(runs, key=lambda run: -run.metrics[plotted(run)]):
-        methods[run.method].append(run)
+        methods[run.method, run.budget].append(run)
     return methods
 
 
@@ -97,11 +97,10 @@ def plotted(run):
 
 
 def page(runs):
-    """A table for each method, in Markdown."""
+    """A table for each method and budget, in Markdown."""
     lines = []
-    for method, its in by_method(runs).items():
-        budgets = list(dict.fromkeys(run.budget for run in its))
-        lines += [f'**{method}**, {"; ".join(budgets)}', '']
+    for (method, budget), its in by_method(runs).items():
+        lines += [f'**{method}**, {budget}', '']
         head = ['backbone', *(name.removeprefix('coco/') for name in its[0].metrics), *COSTS]
         lines += [line(head), line(['---'] + ['---:'] * (len(head) - 1))]
         for run in its:
@@ -118,7 +117,7 @@ def line(cells):
 
 
 def draw(runs):
-    """A row of plots for each method, a column for each cost."""
+    """A row of plots for each method and budget, a column for each cost."""
     methods = by_method(runs)
     names = sorted({run.backbone for run in runs})
     colours = dict(zip(names, plt.get_cmap('tab10').colors * len(names), strict=False))
@@ -126,8 +125,9 @@ def draw(runs):
     figure, axes = plt.subplots(
         len(methods), len(COSTS), figsize=size, squeeze=False, layout='constrained', sharey='row'
     )
-    for row, (method, its) in zip(axes, methods.items(), strict=True):
+    for row, ((method, budget), its) in zip(axes, methods.items(), strict=True):
         row[0].set_ylabel(f'{method}\n{plotted(its[0])}')
+        row[0].set_title(budget, loc='left', fontsize='medium')
         for axis, cost in zip(row, COSTS, strict=True):
             dots(axis, its, cost, colours)
     marks = [Line2D([], [], ls='', marker='o', color=colours[name], label=name) for name in names]
