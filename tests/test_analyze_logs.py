@@ -154,7 +154,7 @@ def test_a_run_is_a_work_dir_or_its_log(run):
         (['a', 'b', '--legend', 'one'], '2 runs are called one; give --legend a name each'),
         (['a', 'a'], '2 runs are called a, a; give --legend a name each'),
         (['tested', 'segmented'], 'the runs share no metric; give --keys of coco/bbox_mAP,'),
-        (['a', '--out', 'nowhere/a.png'], "No such file or directory: 'nowhere/a.png'"),
+        (['a', '--out', 'a/20260101_000000/vis_data/scalars.json/a.png'], 'scalars.json'),
         (['a', '--out', 'a.doc'], "Format 'doc' is not supported"),
     ],
 )

@@ -27,7 +27,7 @@ from mmbackbones.registry import MODELS
 
 IMAGENET = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 MEANS = {'MaxViT': ([127.5] * 3, [127.5] * 3)}  # of backbones by name that are trained otherwise
-FAINT = 1e-4  # of a field's largest gradient: where its colours end
+FAINT = 1e-5  # of a field's largest gradient: where its colours end
 MOST = 640  # pixels of a side, if no --size is given
 
 
