@@ -8,6 +8,8 @@ one machine, the median of some rounds.
 import argparse
 import math
 import time
+from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -51,32 +53,36 @@ def parts(model):
     return rows
 
 
-def watch(rows, device):
+@contextmanager
+def watched(rows, device):
     """A dict to which each pass adds the seconds of each row."""
-    seconds = dict.fromkeys(rows, 0.0)
+    seconds, hooks = Counter(), []
 
     def add(row, sign):
         if device.type != 'cpu':
             torch.accelerator.synchronize()
         seconds[row] += sign * time.perf_counter()
 
-    for row, modules in rows.items():
-        for module in modules:
-            module.register_forward_pre_hook(lambda *_, row=row: add(row, -1))
-            module.register_forward_hook(lambda *_, row=row: add(row, 1))
-    return seconds
+    for row, module in [(row, module) for row, modules in rows.items() for module in modules]:
+        start, end = (lambda *_, row=row, sign=sign: add(row, sign) for sign in (-1, 1))
+        hooks += module.register_forward_pre_hook(start), module.register_forward_hook(end)
+    try:
+        yield seconds
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def timed(model, rows, run, rounds):
-    """{row: median of its seconds}, the heads' included."""
-    rows = {**rows, 'whole': [model]}
-    seconds, found = watch(rows, next(model.parameters()).device), {row: [] for row in rows}
-    for _ in track(range(1 + rounds), 'timing'):
-        seconds.update(dict.fromkeys(rows, 0.0))
-        torch.no_grad()(run)()
-        for row in rows:
-            found[row].append(seconds[row])
-    return {row: median(each[1:]) for row, each in found.items()}  # the first one warms up
+    """{row: median of its seconds}, and of the whole."""
+    rows, found = {**rows, 'whole': [model]}, []
+    with watched(rows, next(model.parameters()).device) as seconds, torch.no_grad():
+        for _ in track(range(1 + rounds), 'timing'):
+            seconds.clear()
+            run()
+            found.append(dict(seconds))
+    # The first one warms up. What has no modules takes no time.
+    return {row: median(each.get(row, 0.0) for each in found[1:]) for row in rows}
 
 
 def counted(model, rows, counts):
