@@ -97,7 +97,7 @@ def torchvision():
     try:
         found = import_module('torchvision').__version__
     except Exception as error:  # a missing operator is a RuntimeError, a missing library an OSError
-        if getattr(error, 'name', '') == 'torchvision':
+        if isinstance(error, ModuleNotFoundError) and error.name == 'torchvision':
             yield Finding('ok', 'torchvision is not installed, and nothing here needs it')
             return
         text = f'torchvision does not fit torch {torch.__version__}, so trainings stop: {error}'

@@ -12,7 +12,7 @@ ROOT = PACKAGE / '.mim' if (PACKAGE / '.mim').is_dir() else PACKAGE.parent
 
 def path_of(name):
     """The absolute path of a config, a tool, or their folder: mask_rcnn_swin_t, train, configs."""
-    patterns = ('configs', 'configs/*.py', 'tools', 'tools/*.*')
+    patterns = ('configs', 'configs/yardstick/*.py', 'configs/*.py', 'tools', 'tools/*.*')
     found = {path.name: path for pattern in patterns for path in ROOT.glob(pattern)}
     wanted = Path(name).name
     path = found.get(wanted) or found.get(f'{wanted}.py')
@@ -24,12 +24,12 @@ def path_of(name):
 
 
 def configs_of(name):
-    """The names of the configs with a backbone: {arch: [config]}."""
+    """The names of the configs with a backbone of a published size: {arch: [config]}."""
     found = defaultdict(list)
     for path in sorted(ROOT.glob('configs/*.py')):
         settings = backbone_settings(path)
         if settings.get('type') == f'mmbackbones.{name}':
-            found[settings['arch']].append(path.stem)
+            found[settings.get('arch')].append(path.stem)
     return found
 
 
@@ -39,10 +39,17 @@ def backbone_settings(path):
     tree, settings = ast.parse(path.read_text()), {}
     assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
     lists = [node.value for node in assigned if ast.unparse(node.targets[0]) == '_base_']
-    for base in [name for found in lists for name in ast.literal_eval(found)]:
-        settings |= backbone_settings((path.parent / base).resolve())
+    # Where a base is a string, or one in a list; those of other packages are left out.
+    names = [node.value for found in lists for node in ast.walk(found) if is_text(node)]
+    for base in [path.parent / name for name in names if '::' not in name]:
+        settings |= backbone_settings(base.resolve()) if base.is_file() else {}
     keywords = [node for node in ast.walk(tree) if isinstance(node, ast.keyword)]
     for backbone in [keyword.value for keyword in keywords if keyword.arg == 'backbone']:
         values = getattr(backbone, 'keywords', ())  # of a call of dict
         settings |= {v.arg: v.value.value for v in values if isinstance(v.value, ast.Constant)}
     return settings
+
+
+def is_text(node):
+    """Whether a node of a syntax tree is a string."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)

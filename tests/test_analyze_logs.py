@@ -175,4 +175,4 @@ def test_help_shows_how_to_compare():
         text=True,
         check=True,
     )
-    assert 'work_dirs/* --keys loss coco/bbox_mAP' in done.stdout
+    assert 'work_dirs --keys loss coco/bbox_mAP' in done.stdout

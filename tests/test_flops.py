@@ -78,7 +78,7 @@ def test_the_tool_names_what_it_does_not_know():
     assert 'Traceback' not in done.stderr
 
 
-def test_the_tool_takes_what_mmdets_takes():
+def test_the_tool_takes_what_mmsegs_takes():
     done = run('SwinTransformer', '--shape', '224', '--cfg-options', 'window_size=12')
     assert '224 x 224' in done.stdout
     assert '27,570,378' in done.stdout  # the larger tables

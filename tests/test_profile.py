@@ -38,6 +38,7 @@ def profile(tmp_path, monkeypatch, capsys):
     """Runs the tool on a small network; (its table, the texts of its chart)."""
     settings = dict(TINY['SwinTransformer'], type='mmbackbones.SwinTransformer')
     (tmp_path / 'swin.py').write_text(f'model = dict(backbone={settings})')
+    (tmp_path / 'image.txt').write_text('no config')
     monkeypatch.chdir(tmp_path)
     draw, texts = profiling.draw, []
 
@@ -62,7 +63,7 @@ def test_a_backbone_as_table_and_chart(profile, tmp_path):
     whole = next(line for line in out.splitlines() if 'whole' in line).split('│')
     assert whole[2].strip() == '20.12'
     assert {'stem', 'stage 4', 'parameters, M: 20.1 in all'} <= set(texts)
-    picture = cv2.imread(str(tmp_path / 'outputs/profile_Container.png'))
+    picture = cv2.imread(str(tmp_path / 'outputs/profile_Container_light.png'))
     assert picture.shape == (400, 1300, 3)
     assert picture.std() > 20
 
@@ -86,9 +87,13 @@ def test_a_detector_by_its_parts(profile, tmp_path):
     ('arguments', 'words'),
     [
         (['ResNet'], 'ResNet is neither a config file nor one of'),
+        (['./swin.py', '--arch', 'tiny'], '--arch is for a backbone by name'),
         (['DaViT', '--arch', 'nano'], "arch is 'nano'; choose from tiny"),
         (['swin.py', '--arch', 'tiny'], '--arch is for a backbone by name'),
         (['DaViT', '--size', 0, 64], '--size and --rounds take numbers from 1 up'),
+        (['DaViT', '--out', 'chart.doc'], '--out is chart.doc; end it in .png'),
+        (['swin.py'], 'swin.py has no default_scope of mmdet or mmseg'),
+        (['image.txt'], 'image.txt is no config with a model.backbone'),
         (['DaViT', '--device', 'abacus'], '--device abacus: '),
     ],
 )
@@ -105,3 +110,13 @@ def test_tools_find_the_standard_librarys_profile():
     )
     assert done.returncode == 0, done.stderr
     assert "<class 'profile.Profile'> profile" in done.stdout
+
+
+@pytest.mark.parametrize('size', [7, 12])  # on the CPU by products, and by the fused kernel
+def test_activations_of_attention_are_those_of_its_products(size):
+    net = build('SwinTransformer', window_size=size).eval()
+    attention = net.stages[0].blocks[0].attn
+    x = torch.rand(1, 2 * size, 3 * size, attention.proj.in_features)
+    found = profiling.tally(lambda: attention(x), profiling.ACTIVATIONS)['Global']
+    tokens, windows = size**2, 6
+    assert found == windows * (tokens * x.shape[-1] * 5 + attention.num_heads * tokens**2)

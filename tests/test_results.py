@@ -78,8 +78,16 @@ def test_trainings_become_a_page_and_plots(collect, tmp_path):
     longer = {'coco/bbox_mAP': 0.45, 'coco/bbox_mAP_50': 0.8}
     train(tmp_path / 'runs/d', cfg, longer, seconds=[0.3] * 5)
     (tmp_path / 'runs/notes').mkdir()
+    tested = tmp_path / 'runs/a/20260102_000000/vis_data'  # as a test leaves it
+    tested.mkdir(parents=True)
+    (tested / 'config.py').write_text('model = dict()')
+    (tested / 'scalars.json').write_text(
+        '{"coco/bbox_mAP": 0.25, "coco/bbox_mAP_50": 0.5, "step": 0}'
+    )
     page, texts = collect('runs')
-    assert page[0] == ('**RetinaNet**, 30 steps of 2 images from data/coco/; FLOPs at 64 x 96')
+    assert page[0] == (
+        '**RetinaNet**, 30 steps of 2 images per process from data/coco; FLOPs at 64 x 96'
+    )
     first, second = (row.strip('| ').split(' | ') for row in page[4:6])
     assert first[:4] == ['SwinTransformerV2', '0.35', '0.7', '0.30']  # the best first
     assert second[:4] == ['SwinTransformer', '0.25', '0.5', '0.30']
@@ -97,7 +105,16 @@ def test_trainings_become_a_page_and_plots(collect, tmp_path):
 
 def test_what_cannot_be_collected_is_one_sentence(collect, tmp_path, capsys):
     train(tmp_path / 'young', config('retinanet_swin_t'), {})
-    for folder, words in {'none': 'no training logged into none', 'young': 'no evaluation'}.items():
+    for folder, words in {'none': 'none has no */vis_data', 'young': 'no metric yet'}.items():
         with pytest.raises(SystemExit):
             collect(folder)
         assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_metric_that_some_runs_lack_leaves_its_place_empty():
+    costs = dict.fromkeys(results.COSTS, 1.0)
+    both = results.Run('M', 'A', 'all', costs, {'coco/bbox_mAP': 0.5, 'coco/segm_mAP': 0.25})
+    one = results.Run('M', 'B', 'all', costs, {'coco/bbox_mAP': 0.25})
+    rows = [row.split(' | ') for row in results.page([both, one]).splitlines()[2:]]
+    assert rows[0][1:3] == ['bbox_mAP', 'segm_mAP']
+    assert rows[3][1:4] == ['0.25', '-', '1.00']

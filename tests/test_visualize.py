@@ -58,10 +58,16 @@ def test_a_receptive_field_ends_where_gradients_do():
     field = insight.receptive_field(lambda x: [conv(x)], IMAGE)
     assert int((field.amax(0) > 0).sum()) == int((field.amax(1) > 0).sum()) == 11
     assert field.max() == 1
+
+
+def test_a_spread_is_about_the_token_in_the_middle():
     square = torch.zeros(9, 9)
     square[2:7, 2:7] = 1
-    assert insight.spread(square, 1) == insight.spread(square) == 5
-    assert insight.spread(square, 0.04) == 1
+    assert insight.spread(square, 1, 1) == insight.spread(square, 1) == 5
+    assert insight.spread(square, 1, 0.04) == 1
+    token = torch.zeros(64, 96)
+    token[32:48, 48:64] = 1  # of 4 x 6 of stride 16 the one that is looked at
+    assert insight.spread(token, 16) == 16
 
 
 def test_colours_tell_tokens_apart():

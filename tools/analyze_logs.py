@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from rich.console import Console
@@ -16,6 +17,7 @@ from rich.table import Table
 # What to draw of all that is logged, if it is there.
 LOSSES = ('loss', 'loss_cls', 'loss_bbox', 'loss_mask', 'decode.loss_ce', 'aux.loss_ce')
 METRICS = ('coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/segm_mAP', 'coco/segm_mAP_50', 'mIoU', 'aAcc')
+LOGS = '*/vis_data/scalars.json'  # of a work dir
 OF_TRAINING, OF_EVALUATION = 'iteration', 'evaluated after epoch or iteration'
 
 
@@ -30,7 +32,7 @@ def read_scalars(run):
         ValueError: Nothing has been logged yet.
     """
     run = Path(run)
-    logs = [run] if run.is_file() else sorted(run.glob('*/vis_data/scalars.json'))
+    logs = [run] if run.is_file() else sorted(run.glob(LOGS))
     if not logs:
         raise FileNotFoundError(f'{run} has no */vis_data/scalars.json; give a work dir')
     training, evaluation = {}, {}
@@ -39,6 +41,15 @@ def read_scalars(run):
     if not training and not evaluation:
         raise ValueError(f'{run} has logged nothing yet; wait for the first losses of the training')
     return training, evaluation
+
+
+def runs_in(paths):
+    """The paths, but for folders of work dirs those that trainings logged into."""
+    found = []
+    for path in map(Path, paths):
+        inner = [] if path.is_file() or any(path.glob(LOGS)) else sorted(path.glob(f'*/{LOGS}'))
+        found += dict.fromkeys(log.parents[2] for log in inner) or [path]
+    return found
 
 
 def rows_of(log):
@@ -76,12 +87,23 @@ def logged(runs):
     )
 
 
+def colour(index):
+    """Ten strong colours, then ten pale ones."""
+    return colormaps['tab20'](2 * index % 20 + index // 10 % 2)
+
+
 def draw(axis, lines, title, unit):
     """A panel with a line per label: {label: (steps, values)}; what has no points is left out."""
     for index, (label, (steps, values)) in enumerate(lines.items()):
         marker = dict(marker='.', markersize=8) if len(steps) < 30 else {}
         if steps:
-            axis.plot(steps, values, label=label, color=f'C{index}', **marker)
+            axis.plot(
+                steps,
+                values,
+                label=label,
+                color=colour(index),
+                **marker,
+            )
     axis.set(title=title, xlabel=unit)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axis.grid(alpha=0.3)
@@ -151,10 +173,10 @@ def arguments():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog='examples: python tools/analyze_logs.py work_dirs/mask_rcnn_swin_t_demo\n'
-        '          python tools/analyze_logs.py work_dirs/* --keys loss coco/bbox_mAP',
+        '          python tools/analyze_logs.py work_dirs --keys loss coco/bbox_mAP',
     )
     add = parser.add_argument
-    add('runs', nargs='+', metavar='RUN', help='a --work-dir of tools/train.py, or a scalars.json')
+    add('runs', nargs='+', metavar='RUN', help='a work dir, a folder of them, or a scalars.json')
     add('--keys', nargs='+', help='a panel for each [loss, and the metrics that all runs have]')
     add('--legend', nargs='+', help='a name for each run [those of the work dirs]')
     add('--out', help='the picture to write [RUN/curve.png; of several runs outputs/curves.png]')
@@ -179,6 +201,7 @@ def choose(runs, keys):
 def main():
     """Draw, save, and print the last values."""
     parser, args = arguments()
+    args.runs = runs_in(args.runs)
     names, first = args.legend or names_of(args.runs), Path(args.runs[0])
     if len(names) != len(args.runs) or len(set(names)) != len(names):
         parser.error(

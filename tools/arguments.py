@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
+from rich.console import Console
+from rich.progress import track
 
 import mmbackbones
 from mmbackbones.backbone import Backbone
@@ -14,9 +16,9 @@ from mmbackbones.weights.reading import brief
 
 def is_backbone(text, parser, arch=None):
     """Whether it is the name of a backbone, which may have an arch; an exit if no config either."""
-    if text in MODELS.module_dict or MODELS.get(text):
-        return True
     if not Path(text).is_file():
+        if Path(text).name == text and MODELS.get(text):  # which takes ./ for a scope
+            return True
         names = ', '.join(MODELS.module_dict)
         parser.error(f'{text} is neither a config file nor one of {names}')
     if arch:
@@ -32,8 +34,7 @@ def build_backbone(model, parser, weights=None, arch=None, **options):
     if is_backbone(model, parser, arch):
         options.update(type=MODELS.get(model), **(dict(arch=arch) if arch else {}))
     else:
-        config = Config.fromfile(model)
-        config.merge_from_dict(options)
+        config = read_model(model, parser, options)
         options = dict(config.model.backbone, init_cfg=None)
     try:
         net = MODELS.build(options)
@@ -44,6 +45,29 @@ def build_backbone(model, parser, weights=None, arch=None, **options):
     if not isinstance(net, Backbone):
         parser.error(f'the backbone of {model} is {type(net).__name__}, none of this package')
     return net.eval().requires_grad_(False)
+
+
+def read_model(path, parser, options=(), scopes=()):
+    """The config of a model with a backbone, in one of the scopes; an exit with one sentence."""
+    try:
+        cfg = Config.fromfile(path)
+        cfg.merge_from_dict(dict(options))
+        dict(cfg.model.backbone)
+    except (AttributeError, KeyError, OSError, SyntaxError, TypeError, ValueError) as error:
+        parser.error(f'{path} is no config with a model.backbone: {brief(error)}')
+    check_scope(cfg, path, parser, scopes)
+    return cfg
+
+
+def check_scope(cfg, path, parser, scopes=('mmdet', 'mmseg')):
+    """Exit with one sentence if a config is in none of these scopes."""
+    if scopes and cfg.get('default_scope') not in scopes:
+        parser.error(f'{path} has no default_scope of {" or ".join(scopes)}; set one of them')
+
+
+def progress(items, what):
+    """The items one after another, with a bar on stderr."""
+    return track(items, what, console=Console(stderr=True))
 
 
 def check_device(device, parser):

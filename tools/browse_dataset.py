@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import mmcv
-from arguments import add_config
+from arguments import add_config, progress
 from demo_mode import to_demo
-from drawing import check_out_dir, config_of, dataset_of, make_parser, progress, suit, visualizer_of
+from drawing import check_out_dir, config_of, dataset_of, make_parser, suit, visualizer_of
 from run_config import check_data, data_paths
 
 FIRST = {'LoadImageFromFile': 0, 'LoadAnnotations': 1}

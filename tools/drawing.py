@@ -4,11 +4,9 @@ import argparse
 import warnings
 from pathlib import Path
 
-from arguments import check_folder
+from arguments import check_folder, check_scope
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 from mmengine.utils import import_modules_from_strings
-from rich.console import Console
-from rich.progress import track
 from run_config import read_config
 
 PARTS = ('apis', 'datasets', 'visualization')  # of mmdet and mmseg, which register what is drawn
@@ -32,16 +30,10 @@ def check_out_dir(out_dir, sources, parser):
         parser.error(f'pictures in {out_dir} would take the place of images: set another --out-dir')
 
 
-def progress(items, what):
-    """The items one after another, with a bar on stderr."""
-    return track(items, what, console=Console(stderr=True))
-
-
 def config_of(args, parser, demo):
     """The config of the arguments, in its scope; one sentence if we do not draw for that."""
     cfg = read_config(args, parser, demo)
-    if cfg.get('default_scope') not in ('mmdet', 'mmseg'):
-        parser.error(f'{args.config} has no default_scope of mmdet or mmseg; set one of them')
+    check_scope(cfg, args.config, parser)
     import_modules_from_strings([f'{cfg.default_scope}.{part}' for part in PARTS])
     init_default_scope(cfg.default_scope)
     return cfg

@@ -12,8 +12,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import torch
-from arguments import add_cfg_options, is_backbone
-from mmengine.config import Config
+from arguments import add_cfg_options, build_backbone, is_backbone, read_model
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.utils import import_modules_from_strings
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
@@ -21,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from mmbackbones.layers import conv
 from mmbackbones.registry import MODELS as BACKBONES
 
+SCOPES = ('mmdet', 'mmseg')
 RULE = 30 * '='
 SHAPES = ((800, 1280), (512, 2048))  # the detectors' and the segmenters' in the literature
 
@@ -82,10 +82,8 @@ def sample(scope, shape):
     return getattr(module, kind)(metainfo=dict(info, scale_factor=(1.0, 1.0)))
 
 
-def show_config(path, shapes, options):
+def show_config(path, cfg, shapes):
     """One line per part of the model, for every shape, and the summary that mmdet prints."""
-    cfg = Config.fromfile(path)
-    cfg.merge_from_dict(options)
     model = build(cfg)
     for shape in shapes:
         image, samples = torch.rand(1, 3, *shape), [sample(cfg.default_scope, shape)]
@@ -129,8 +127,12 @@ def main():
     if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
         parser.error(f'--shape is {args.shape}; give height and width, or one side')
     shapes = ((args.shape[0], args.shape[-1]),) if args.shape else SHAPES
-    show = show_backbone if is_backbone(args.model, parser) else show_config
-    return show(args.model, shapes, args.cfg_options)
+    if is_backbone(args.model, parser):
+        with torch.device('meta'):
+            build_backbone(args.model, parser, **args.cfg_options)  # or say what is wrong with them
+        return show_backbone(args.model, shapes, args.cfg_options)
+    cfg = read_model(args.model, parser, args.cfg_options, SCOPES)
+    return show_config(args.model, cfg, shapes)
 
 
 if __name__ == '__main__':

@@ -8,9 +8,9 @@ import cv2
 import mmcv
 import numpy as np
 import torch
-from arguments import add_config, check_device
+from arguments import add_config, check_device, progress
 from demo_mode import adapt
-from drawing import check_out_dir, config_of, dataset_of, make_parser, progress, suit, visualizer_of
+from drawing import check_out_dir, config_of, dataset_of, make_parser, suit, visualizer_of
 from mmengine.logging import MMLogger
 from mmengine.utils import import_modules_from_strings
 from run_config import check_checkpoint
@@ -89,7 +89,9 @@ def load(model, path):
     ours = isinstance(model.backbone, Backbone)
     missing = list(load_checkpoint(model.backbone, path).new) if ours else []
     content = read_pickle(Path(path))
-    tensors = content.get('state_dict', content)
+    tensors = content.get('state_dict', content) if isinstance(content, dict) else None
+    if not isinstance(tensors, dict):
+        raise CheckpointError(f'{path} holds no named tensors; give what tools/train.py saved')
     if ours:
         own = {f'backbone.{name}': value for name, value in model.backbone.state_dict().items()}
         heads = {name: t for name, t in tensors.items() if not name.startswith('backbone.')}

@@ -103,11 +103,14 @@ def receptive_field(net, images, level=-1):
     return total / total.max()
 
 
-def spread(field, share=0.95):
-    """Side of the square about the centre, in pixels, that holds this share of a field."""
-    H, W = field.shape
-    rows, columns = (torch.arange(side) - (side - 1) / 2 for side in (H, W))
-    away = torch.maximum(rows.abs()[:, None], columns.abs()).flatten()
+def spread(field, stride, share=0.95):
+    """Side of the square about the centre token, in pixels, that holds this share of a field."""
+    # The token in the middle of an even number of them lies half a stride behind the image's.
+    centres = [(-(-side // stride) // 2 + 0.5) * stride - 0.5 for side in field.shape]
+    rows, columns = (
+        (torch.arange(side) - at).abs() for side, at in zip(field.shape, centres, strict=True)
+    )
+    away = torch.maximum(rows[:, None], columns).flatten()
     order = away.argsort()
     held = field.flatten()[order].cumsum(0)
     return 2 * away[order][int((held < share * held[-1]).sum())].item() + 1

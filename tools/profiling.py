@@ -16,15 +16,22 @@ from statistics import median
 import matplotlib
 import matplotlib.pyplot as plt
 import torch
-from arguments import build_backbone, check_device, check_folder, is_backbone
-from get_flops import FORGOTTEN, build, count, parameters, sample, tally
-from mmengine.config import Config
+from arguments import (
+    build_backbone,
+    check_device,
+    check_folder,
+    is_backbone,
+    progress,
+    read_model,
+)
+from get_flops import FORGOTTEN, SCOPES, build, count, parameters, sample, tally
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from torch.utils.flop_counter import flop_registry
 
 from mmbackbones.backbone import Backbone
+from mmbackbones.registry import MODELS
 
 # What is measured, and how to write it.
 COLUMNS = {'parameters, M': 1e-6, 'FLOPs, G': 1e-9, 'activations, M': 1e-6, 'time, ms': 1e3}
@@ -35,7 +42,16 @@ def numbers(*args, out_shape=None, **kwargs):
     return math.prod(out_shape[0] if isinstance(out_shape[0], tuple) else out_shape)
 
 
-ACTIVATIONS = dict.fromkeys([*flop_registry, *FORGOTTEN], numbers)
+def numbers_of_attention(query, key, *args, out_shape=None, **kwargs):
+    """The same as of its two matrix products, whatever kernel does both at once."""
+    return math.prod(query[:-1]) * key[-2] + numbers(out_shape=out_shape)
+
+
+OPERATIONS = [*flop_registry, *FORGOTTEN]
+ACTIVATIONS = {
+    operation: numbers_of_attention if 'dot_product' in str(operation) else numbers
+    for operation in OPERATIONS
+}
 
 
 def parts(model):
@@ -60,7 +76,7 @@ def watched(rows, device):
 
     def add(row, sign):
         if device.type != 'cpu':
-            torch.accelerator.synchronize()
+            torch.accelerator.synchronize(device)
         seconds[row] += sign * time.perf_counter()
 
     for row, module in [(row, module) for row, modules in rows.items() for module in modules]:
@@ -77,7 +93,7 @@ def timed(model, rows, run, rounds):
     """{row: median of its seconds}, and of the whole."""
     rows, found = {**rows, 'whole': [model]}, []
     with watched(rows, next(model.parameters()).device) as seconds, torch.no_grad():
-        for _ in track(range(1 + rounds), 'timing'):
+        for _ in progress(range(1 + rounds), 'timing'):
             seconds.clear()
             run()
             found.append(dict(seconds))
@@ -160,11 +176,16 @@ def parse():
     parser.add_argument('--rounds', type=int, default=5, help='of timing [5]')
     parser.add_argument('--device', default='cpu', help='[cpu]')
     parser.add_argument(
-        '--out', type=Path, metavar='FILE', help='the chart [outputs/profile_MODEL.png]'
+        '--out', type=Path, metavar='FILE', help='the chart [outputs/profile_NAME.png]'
     )
     args = parser.parse_args()
-    args.out = args.out or Path(f'outputs/profile_{Path(args.model).stem}.png')
+    if is_backbone(args.model, parser, args.arch):
+        args.arch = args.arch or next(iter(MODELS.get(args.model).archs))
+    args.name = ' '.join(filter(None, [Path(args.model).stem, args.arch]))
+    args.out = args.out or Path(f'outputs/profile_{args.name.replace(" ", "_")}.png')
     check_folder(args.out.parent, '--out', parser)
+    if args.out.suffix[1:] not in FigureCanvasAgg.filetypes:
+        parser.error(f'--out is {args.out}; end it in .png, .jpg, .pdf or .svg')
     if min(args.size) < 1 or args.rounds < 1:
         parser.error('--size and --rounds take numbers from 1 up')
     check_device(args.device, parser)
@@ -174,10 +195,10 @@ def parse():
 def prepare(args, parser):
     """The model of the arguments, and a function that sends an image through it."""
     image = torch.rand(1, 3, *args.size, device=args.device)
-    if is_backbone(args.model, parser, args.arch):
+    if args.arch:
         net = build_backbone(args.model, parser, arch=args.arch).to(args.device)
         return net, lambda: net(image)
-    cfg = Config.fromfile(args.model)
+    cfg = read_model(args.model, parser, scopes=SCOPES)
     model, samples = build(cfg).to(args.device), [sample(cfg.default_scope, tuple(args.size))]
     return model, lambda: model(image, samples, mode='tensor')
 
@@ -187,9 +208,8 @@ def main():
     args, parser = parse()
     matplotlib.use('Agg')
     model, run = prepare(args, parser)
-    name = Path(args.model).stem
     height, width = args.size
-    title = f'{name} {args.arch or ""}, one image of {height} x {width}, {args.device}'
+    title = f'{args.name}, one image of {height} x {width}, {args.device}'
     found = measure(model, run, args.rounds)
     show(found, title)
     draw(found, title).savefig(args.out, dpi=100)

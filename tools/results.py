@@ -12,12 +12,11 @@ from typing import NamedTuple
 import matplotlib
 import matplotlib.pyplot as plt
 import torch
-from analyze_logs import METRICS, read_scalars
-from arguments import check_folder
+from analyze_logs import LOGS, METRICS, read_scalars, runs_in
+from arguments import check_folder, progress
 from get_flops import build, count, parameters, sample
 from matplotlib.lines import Line2D
 from mmengine.config import Config
-from rich.progress import track
 
 PLOTTED = ('coco/bbox_mAP', 'mIoU')  # against the costs; the one of them that a method has
 COSTS = {'s / step': '.2f', 'parameters, M': '.1f', 'FLOPs, G': '.1f'}
@@ -33,42 +32,43 @@ class Run(NamedTuple):
     metrics: dict
 
 
-def work_dirs(paths, parser):
-    """Those of the folders, and of the folders in them, that trainings logged into."""
-    found = []
-    for path in paths:
-        inner = [path, *sorted(path.iterdir())] if path.is_dir() else []
-        logged = [each for each in inner if list(each.glob('*/vis_data/scalars.json'))]
-        if not logged:
-            parser.error(f'no training logged into {path}; give what --work-dir was, or its parent')
-        found += logged
-    return found
-
-
-def read_run(work_dir):
-    """A training by its logs, and the config beside them; a `ValueError` if it is too young."""
+def logged(work_dir):
+    """What a training logged of its steps, and its last metrics; a `ValueError` if too young."""
     training, evaluation = read_scalars(work_dir)
-    if not training or not evaluation:
-        raise ValueError(
-            f'{work_dir} has no step or no evaluation yet; wait for it, or leave it out'
-        )
-    cfg = Config.fromfile(max(work_dir.glob('*/vis_data/config.py')))
-    last = evaluation[max(evaluation)]
-    images, data = cfg.train_dataloader.batch_size, cfg.train_dataloader.dataset.data_root
+    last = evaluation[max(evaluation)] if evaluation else {}
+    metrics = {name: last[name] for name in METRICS if name in last}
+    if not training or not metrics:
+        raise ValueError(f'{work_dir} has no step or no metric yet; wait for it, or leave it out')
+    return training, metrics
+
+
+def read_run(work_dir, training, metrics):
+    """A training by what it logged, and by the config that lies beside its logs."""
+    # A test leaves a config as well, but no losses.
+    log = max(log for log in Path(work_dir).glob(LOGS) if '"loss"' in log.read_text())
+    cfg = Config.fromfile(log.with_name('config.py'))
+    loader = cfg.train_dataloader
+    data = innermost(loader.dataset).data_root.rstrip('/')
     shape, costs = costs_of(cfg)
     costs['s / step'] = min(row['time'] for row in training.values())
     return Run(
         method=cfg.model.get('decode_head', cfg.model).type,
         backbone=name_of(cfg.model.backbone),
-        budget=f'{max(training)} steps of {images} images from {data}; FLOPs at {shape}',
+        budget=f'{max(training)} steps of {loader.batch_size} images per process from {data}; '
+        f'FLOPs at {shape}',
         costs=costs,
-        metrics={name: last[name] for name in METRICS if name in last},
+        metrics=metrics,
     )
+
+
+def innermost(dataset):
+    """A dataset without its wrappers."""
+    return innermost(dataset.dataset) if 'dataset' in dataset else dataset
 
 
 def costs_of(cfg):
     """What its model costs, and the shape of the image that its FLOPs are for."""
-    steps = cfg.test_dataloader.dataset.pipeline
+    steps = innermost(cfg.test_dataloader.dataset).pipeline
     width, height = next(step.scale for step in steps if step.type == 'Resize')
     model, samples = build(cfg), [sample(cfg.default_scope, (height, width))]
     image = torch.rand(1, 3, height, width)
@@ -101,11 +101,12 @@ def page(runs):
     lines = []
     for (method, budget), its in by_method(runs).items():
         lines += [f'**{method}**, {budget}', '']
-        head = ['backbone', *(name.removeprefix('coco/') for name in its[0].metrics), *COSTS]
+        names = list(dict.fromkeys(name for run in its for name in run.metrics))
+        head = ['backbone', *(name.removeprefix('coco/') for name in names), *COSTS]
         lines += [line(head), line(['---'] + ['---:'] * (len(head) - 1))]
         for run in its:
             costs = (format(run.costs[name], form) for name, form in COSTS.items())
-            metrics = (f'{value:.3g}' for value in run.metrics.values())
+            metrics = (f'{run.metrics[n]:.3g}' if n in run.metrics else '-' for n in names)
             lines.append(line([run.backbone, *metrics, *costs]))
         lines.append('')
     return '\n'.join(lines)
@@ -120,7 +121,13 @@ def draw(runs):
     """A row of plots for each method and budget, a column for each cost."""
     methods = by_method(runs)
     names = sorted({run.backbone for run in runs})
-    colours = dict(zip(names, plt.get_cmap('tab10').colors * len(names), strict=False))
+    colours = dict(
+        zip(
+            names,
+            plt.get_cmap('tab10' if len(names) <= 10 else 'tab20').colors * len(names),
+            strict=False,
+        )
+    )
     size = 4 * len(COSTS), 3.2 * len(methods) + 0.6
     figure, axes = plt.subplots(
         len(methods), len(COSTS), figsize=size, squeeze=False, layout='constrained', sharey='row'
@@ -151,16 +158,16 @@ def main():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     text = 'work dirs, or folders of them'
-    parser.add_argument('folders', nargs='+', type=Path, metavar='WORK_DIR', help=text)
+    parser.add_argument('folders', nargs='+', metavar='WORK_DIR', help=text)
     parser.add_argument('--out-dir', type=Path, default='outputs/results', help='[outputs/results]')
     args = parser.parse_args()
     matplotlib.use('Agg')
     check_folder(args.out_dir, '--out-dir', parser)
     try:
-        folders = work_dirs(args.folders, parser)
-        runs = [read_run(folder) for folder in track(folders, 'trainings')]
+        found = [(path, *logged(path)) for path in runs_in(args.folders)]
     except (ValueError, OSError) as error:
         parser.error(str(error))
+    runs = [read_run(*each) for each in progress(found, 'trainings')]
     print(text := page(runs))
     (args.out_dir / 'results.md').write_text(text)
     draw(runs).savefig(args.out_dir / 'results.png', dpi=100)

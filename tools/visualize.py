@@ -16,14 +16,10 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from arguments import build_backbone, check_device, check_folder
+from arguments import build_backbone, check_device, check_folder, progress, read_model
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
-from mmengine.config import Config
-from rich.progress import track
 from torch import nn
-
-from mmbackbones.registry import MODELS
 
 IMAGENET = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 MEANS = {'MaxViT': ([127.5] * 3, [127.5] * 3)}  # of backbones by name that are trained otherwise
@@ -99,11 +95,12 @@ def subject(model, weights, image, args, parser):
     """A model of the arguments, and the image normalised as it wants it."""
     found = None if weights == 'none' else weights
     net = build_backbone(model, parser, found).to(args.device)
-    if named := MODELS.get(model):
-        name, (mean, std) = f'{model} {next(iter(named.archs))}', MEANS.get(model, IMAGENET)
+    if Path(model).is_file():
+        name, cfg = Path(model).stem, read_model(model, parser).model.get('data_preprocessor', {})
+        mean, std = cfg.get('mean', IMAGENET[0]), cfg.get('std', IMAGENET[1])
     else:
-        name, cfg = Path(model).stem, Config.fromfile(model).model.data_preprocessor
-        mean, std = cfg.mean, cfg.std
+        kind = type(net).__name__
+        name, (mean, std) = f'{kind} {next(iter(net.archs))}', MEANS.get(kind, IMAGENET)
     image = (torch.from_numpy(image) - torch.tensor(mean)) / torch.tensor(std)
     if net.stem.in_channels != 3:
         parser.error(f'{model} takes images of {net.stem.in_channels} channels; a picture has 3')
@@ -114,7 +111,7 @@ def subject(model, weights, image, args, parser):
 def draw_levels(subjects, image, args):
     """A row for each backbone: the image, and the levels of its pyramid as colours."""
     figure, axes = canvas(len(subjects), 5, image)
-    for row, each in zip(axes, track(subjects, 'levels'), strict=True):
+    for row, each in zip(axes, progress(subjects, 'levels'), strict=True):
         row[0].imshow(image)
         row[0].set_title(each.label)
         with torch.no_grad():
@@ -130,7 +127,7 @@ def draw_attention(subjects, image, args):
     """A row for each backbone: the image with the query, and how much it takes from where."""
     kinds = [insight.mixers(each.net) for each in subjects]
     figure, axes = canvas(len(subjects), 1 + max(map(len, kinds)), image)
-    for row, each, found in zip(axes, track(subjects, 'attention'), kinds, strict=True):
+    for row, each, found in zip(axes, progress(subjects, 'attention'), kinds, strict=True):
         row[0].imshow(image)
         row[0].plot(args.query[1] * image.shape[1], args.query[0] * image.shape[0], 'r+', ms=14)
         row[0].set_title(each.label)
@@ -150,7 +147,7 @@ def draw_field(subjects, image, args):
     figure, axes = canvas(math.ceil(len(subjects) / columns), columns, image)
     random = torch.Generator().manual_seed(0)
     shifts = [torch.rand(2, generator=random) for _ in range(args.samples)]
-    for each, axis in zip(track(subjects, 'fields'), axes.flat, strict=False):
+    for each, axis in zip(progress(subjects, 'fields'), axes.flat, strict=False):
         sides = torch.tensor(each.image.shape[2:])
         moves = [(shift * sides).int().tolist() for shift in shifts]
         field = insight.receptive_field(
@@ -158,7 +155,7 @@ def draw_field(subjects, image, args):
         ).cpu()
         norm = LogNorm(FAINT, 1, clip=True)
         drawn = paint(axis, field.clamp(min=FAINT), image, norm=norm, cmap='magma')
-        held = insight.spread(field)
+        held = insight.spread(field, each.net.out_strides[-1])
         axis.set_title(f'{each.label}\n95 % within {held:.0f} x {held:.0f} pixels')
     figure.colorbar(drawn, ax=axes, label='gradient, the largest = 1')
     return figure
