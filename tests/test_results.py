@@ -105,7 +105,12 @@ def test_trainings_become_a_page_and_plots(collect, tmp_path):
 
 def test_what_cannot_be_collected_is_one_sentence(collect, tmp_path, capsys):
     train(tmp_path / 'young', config('retinanet_swin_t'), {})
-    for folder, words in {'none': 'none has no */vis_data', 'young': 'no metric yet'}.items():
+    wrong = {
+        'none': 'none has no */vis_data',
+        'young': 'no metric yet',
+        __file__: 'is a file; give',
+    }
+    for folder, words in wrong.items():
         with pytest.raises(SystemExit):
             collect(folder)
         assert words in capsys.readouterr().err.splitlines()[-1]

@@ -34,6 +34,8 @@ class Run(NamedTuple):
 
 def logged(work_dir):
     """What a training logged of its steps, and its last metrics; a `ValueError` if too young."""
+    if work_dir.is_file():
+        raise ValueError(f'{work_dir} is a file; give the work dir that it lies in')
     training, evaluation = read_scalars(work_dir)
     last = evaluation[max(evaluation)] if evaluation else {}
     metrics = {name: last[name] for name in METRICS if name in last}
@@ -45,7 +47,7 @@ def logged(work_dir):
 def read_run(work_dir, training, metrics):
     """A training by what it logged, and by the config that lies beside its logs."""
     # A test leaves a config as well, but no losses.
-    log = max(log for log in Path(work_dir).glob(LOGS) if '"loss"' in log.read_text())
+    log = max(log for log in work_dir.glob(LOGS) if '"loss"' in log.read_text())
     cfg = Config.fromfile(log.with_name('config.py'))
     loader = cfg.train_dataloader
     data = innermost(loader.dataset).data_root.rstrip('/')
