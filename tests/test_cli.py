@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.torch_version import TorchVersion
 
-from mmbackbones import doctor
+from mmbackbones import doctor, paths
 from mmbackbones.__main__ import main
 from mmbackbones.paths import configs_of
 from mmbackbones.registry import MODELS
@@ -89,6 +89,20 @@ def cited(label, weights):
     """Published weights as the README names them."""
     url, top1 = weights
     return f'[{label}]({url}) {top1 or ""}'.strip()
+
+
+def test_configs_of_ones_own_do_no_harm(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, 'ROOT', tmp_path)
+    backbone = "model = dict(backbone=dict(type='mmbackbones.DaViT'"
+    texts = dict(
+        base=f"{backbone}, arch='tiny'))",
+        own="_base_ = './base.py'",
+        bare=f"_base_ = ['mmdet::_base_/default_runtime.py', *others]\n{backbone}))",
+    )
+    (tmp_path / 'configs').mkdir()
+    for name, text in texts.items():
+        (tmp_path / f'configs/{name}.py').write_text(text)
+    assert configs_of('DaViT') == {'tiny': ['base', 'own'], None: ['bare']}
 
 
 def test_info_prints_the_neck_to_paste(capsys):

@@ -24,6 +24,8 @@ from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
 from mmseg.datasets import ADE20KDataset
 
+from mmbackbones import CheckpointError
+
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
 NAMES = CocoDataset.METAINFO['classes']
@@ -134,6 +136,26 @@ def test_a_checkpoint_gives_the_same_picture_without_a_strip(call, work, tmp_pat
     assert len(first) == 8
     assert first == said['texts']
     assert picture('one/a.png').shape == (90, 120, 3)
+
+
+def test_a_model_with_a_foreign_backbone_is_read_whole(work, tmp_path):
+    from get_flops import build
+
+    cfg = Config.fromfile(work / 'det.py')
+    cfg.model.backbone = dict(type='mmdet.ResNet', depth=18)
+    cfg.model.neck.in_channels = [64, 128, 256, 512]
+    ours, theirs = build(cfg), build(cfg)
+    tensors = theirs.state_dict()
+    torch.save(dict(state_dict=tensors), tmp_path / 'w.pth')
+    image_demo.load(ours, tmp_path / 'w.pth')
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in ours.state_dict().items())
+    tensors.pop('backbone.conv1.weight')
+    torch.save(dict(state_dict=tensors), tmp_path / 'cut.pth')
+    with pytest.raises(CheckpointError, match='lacks 1 tensors'):
+        image_demo.load(ours, tmp_path / 'cut.pth')
+    torch.save([1], tmp_path / 'list.pth')
+    with pytest.raises(CheckpointError, match='holds no named tensors'):
+        image_demo.load(ours, tmp_path / 'list.pth')
 
 
 def test_a_detector_of_mmdet_is_read_whole(work, tmp_path):
