@@ -88,8 +88,13 @@ def cuda_error():
     try:
         torch.cuda.init()
     except Exception as error:  # whatever it is, is the reason
-        return str(error).strip().partition('\n')[0]
+        return first_line(error)
     return 'CUDA starts, and sees no device'
+
+
+def first_line(error):
+    """What an error says, without the traces that torch and mmcv append."""
+    return str(error).strip().partition('\n')[0]
 
 
 def torchvision():
@@ -166,8 +171,7 @@ def operators():
         try:
             found = operate(device)
         except Exception as error:  # a missing extension, or one that was built for another torch
-            reason = str(error).strip().partition('\n')[0]
-            text = f'mmcv has no working operators on {device}: {reason}'
+            text = f'mmcv has no working operators on {device}: {first_line(error)}'
             yield Finding('BAD', text, build(device))
             continue
         right = found == ([0, 2], [2.5, 4.5, 10.5, 12.5])
