@@ -72,10 +72,15 @@ def names_of(runs):
     return names if len(set(names)) == len(runs) else [str(run) for run in runs]
 
 
+def of_training(run, key):
+    """Whether a key is logged with the steps of a run, and not with its evaluations."""
+    return any(key in row for row in run[0].values())
+
+
 def points(run, key):
     """(steps, values) of a key, in order; a loss is of training, a metric of evaluation."""
     training, evaluation = run
-    rows = training if any(key in row for row in training.values()) else evaluation
+    rows = training if of_training(run, key) else evaluation
     found = [(step, row[key]) for step, row in sorted(rows.items()) if key in row]
     return [step for step, _ in found], [value for _, value in found]
 
@@ -97,13 +102,7 @@ def draw(axis, lines, title, unit):
     for index, (label, (steps, values)) in enumerate(lines.items()):
         marker = dict(marker='.', markersize=8) if len(steps) < 30 else {}
         if steps:
-            axis.plot(
-                steps,
-                values,
-                label=label,
-                color=colour(index),
-                **marker,
-            )
+            axis.plot(steps, values, label=label, color=colour(index), **marker)
     axis.set(title=title, xlabel=unit)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axis.grid(alpha=0.3)
@@ -128,8 +127,8 @@ def draw_several(runs, keys):
     figure = Figure(figsize=(6 * columns, 4.5 * rows), layout='constrained')
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis, key in zip(axes, keys, strict=False):
-        of_training = any(key in row for training, _ in runs.values() for row in training.values())
-        unit = OF_TRAINING if of_training else OF_EVALUATION
+        logged_in_steps = any(of_training(run, key) for run in runs.values())
+        unit = OF_TRAINING if logged_in_steps else OF_EVALUATION
         draw(axis, {name: points(run, key) for name, run in runs.items()}, key, unit)
     for axis in axes[len(keys) :]:
         axis.remove()
