@@ -1,5 +1,6 @@
 """Arguments that several tools take: models by name, configs, shapes, settings, folders."""
 
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,14 @@ from mmbackbones.registry import MODELS
 from mmbackbones.weights.reading import brief
 
 
+def make_parser(description, epilog, **options):
+    """A parser that shows description and epilog as they are written."""
+    layout = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(
+        description=description, epilog=epilog, formatter_class=layout, **options
+    )
+
+
 def is_backbone(text, parser, arch=None):
     """Whether it is the name of a backbone, which may have an arch; an exit if no config either."""
     if not Path(text).is_file():
@@ -26,13 +35,13 @@ def is_backbone(text, parser, arch=None):
     return False
 
 
-def build_backbone(model, parser, weights=None, arch=None, **options):
+def build_backbone(model, parser, weights=None, arch=None, options=()):
     """The backbone of a name or of a config file, in evaluation; an exit if it cannot be built.
 
     Without weights they are random: what a config says of them is left alone.
     """
     if is_backbone(model, parser, arch):
-        options.update(type=MODELS.get(model), **(dict(arch=arch) if arch else {}))
+        options = dict(options, type=MODELS.get(model), **(dict(arch=arch) if arch else {}))
     else:
         config = read_model(model, parser, options)
         options = dict(config.model.backbone, init_cfg=None)
@@ -47,22 +56,21 @@ def build_backbone(model, parser, weights=None, arch=None, **options):
     return net.eval().requires_grad_(False)
 
 
-def read_model(path, parser, options=(), scopes=()):
-    """The config of a model with a backbone, in one of the scopes; an exit with one sentence."""
+def read_model(path, parser, options=()):
+    """The config of a model with a backbone, or an exit with one sentence."""
     try:
         cfg = Config.fromfile(path)
         cfg.merge_from_dict(dict(options))
         dict(cfg.model.backbone)
     except (AttributeError, KeyError, OSError, SyntaxError, TypeError, ValueError) as error:
         parser.error(f'{path} is no config with a model.backbone: {brief(error)}')
-    check_scope(cfg, path, parser, scopes)
     return cfg
 
 
-def check_scope(cfg, path, parser, scopes=('mmdet', 'mmseg')):
-    """Exit with one sentence if a config is in none of these scopes."""
-    if scopes and cfg.get('default_scope') not in scopes:
-        parser.error(f'{path} has no default_scope of {" or ".join(scopes)}; set one of them')
+def check_scope(cfg, path, parser):
+    """Exit with one sentence if a config is neither for mmdet nor for mmseg."""
+    if cfg.get('default_scope') not in ('mmdet', 'mmseg'):
+        parser.error(f'{path} has no default_scope of mmdet or mmseg; set one of them')
 
 
 def progress(items, what):

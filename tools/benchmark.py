@@ -16,7 +16,7 @@ from pathlib import Path
 
 import matplotlib
 import torch
-from arguments import shape
+from arguments import make_parser, shape
 from benchmark_peers import PEERS, ours, plain
 from get_flops import count
 from rich.console import Console
@@ -36,10 +36,9 @@ DTYPES = dict(float32=None, bfloat16=torch.bfloat16, float16=torch.float16)
 
 def parse():
     """The arguments."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
+    parser = make_parser(
+        __doc__,
         epilog='example: python tools/benchmark.py DaViT --shape 896x1344 --out davit.json',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('name', choices=sorted(PEERS), help='a class, at its tiny size')
     parser.add_argument('--peers', nargs='+', help='of timm torchvision mmdet ... plain [all]')

@@ -5,8 +5,8 @@ from pathlib import Path
 import mmcv
 from arguments import add_config, progress
 from demo_mode import to_demo
-from drawing import check_out_dir, config_of, dataset_of, make_parser, suit, visualizer_of
-from run_config import check_data, data_paths
+from drawing import check_out_dir, config_of, dataset_of, drawing_parser, suit, visualizer_of
+from run_config import check_data, data_paths, innermost
 
 FIRST = {'LoadImageFromFile': 0, 'LoadAnnotations': 1}
 
@@ -14,7 +14,7 @@ FIRST = {'LoadImageFromFile': 0, 'LoadAnnotations': 1}
 def parse():
     """The arguments, and the parser for errors about them."""
     example = 'python tools/browse_dataset.py configs/mask_rcnn_swin_t.py --demo --number 8'
-    parser = make_parser(__doc__, example, 'outputs/browse')
+    parser = drawing_parser(__doc__, example, 'outputs/browse')
     add_config(parser, 'as tools/train.py --demo: the small demo set, drawn if it is not there')
     parser.add_argument('--phase', choices=('train', 'val', 'test'), default='train')
     parser.add_argument('--number', type=int, default=50, help='of images [50]')
@@ -28,8 +28,7 @@ def resize_truth(dataset):
 
     Those for testing load it after resizing, for metrics at the size of the file.
     """
-    while 'dataset' in dataset:  # a wrapper
-        dataset = dataset.dataset
+    dataset = innermost(dataset)
     if 'pipeline' in dataset:
         dataset.pipeline = sorted(dataset.pipeline, key=lambda step: FIRST.get(step.type, 2))
 

@@ -1,10 +1,9 @@
 """What the tools that draw share: the dataset of a config, and its visualizer with names."""
 
-import argparse
 import warnings
 from pathlib import Path
 
-from arguments import check_folder, check_scope
+from arguments import check_folder, check_scope, make_parser
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 from mmengine.utils import import_modules_from_strings
 from run_config import read_config
@@ -12,13 +11,9 @@ from run_config import read_config
 PARTS = ('apis', 'datasets', 'visualization')  # of mmdet and mmseg, which register what is drawn
 
 
-def make_parser(description, example, out_dir):
+def drawing_parser(description, example, out_dir):
     """A parser with an example, and where pictures go."""
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=f'example: {example}',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser(description, f'example: {example}')
     parser.add_argument('--out-dir', default=out_dir, help=f'where pictures go [{out_dir}]')
     return parser
 

@@ -5,7 +5,6 @@ PyTorch without this package. The file is read back and compared with the backbo
 and numbers of images than it was made from. Images must be as in training: normalised already.
 """
 
-import argparse
 import logging
 import operator
 import sys
@@ -15,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from arguments import add_cfg_options, build_backbone, shape
+from arguments import add_cfg_options, build_backbone, make_parser, shape
 from rich.console import Console
 from rich.table import Table
 from torch.export import Dim
@@ -108,12 +107,11 @@ FORMATS = {  # name: (ending, how to write, how to read)
 
 def parse():
     """The arguments, and the parser for errors about them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
+    parser = make_parser(
+        __doc__,
         epilog='examples: python tools/export.py SwinTransformer --arch tiny\n'
         '          python tools/export.py configs/mask_rcnn_swin_t.py --format torch-export\n'
         '          python tools/export.py MaxViT --cfg-options window_size=10 --shape 320x320',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('model', help='a backbone, or a config file whose backbone is meant')
     parser.add_argument('--format', choices=FORMATS, default='onnx', help='[onnx]')
@@ -159,7 +157,7 @@ def main():
     """Export, read back and compare."""
     args, parser = parse()
     sides = shape(args.shape, parser)
-    net = build_backbone(args.model, parser, args.weights, args.arch, **args.cfg_options)
+    net = build_backbone(args.model, parser, args.weights, args.arch, args.cfg_options)
     ending, write, read = FORMATS[args.format]
     path = args.out or Path(Path(args.model).stem + ending)
     if not args.weights:

@@ -6,13 +6,19 @@ runs on the meta device, without memory or arithmetic. Attention takes no part i
 so windowed backbones need a little less than the figures of implementations that pad first.
 """
 
-import argparse
 from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import patch
 
 import torch
-from arguments import add_cfg_options, build_backbone, is_backbone, read_model
+from arguments import (
+    add_cfg_options,
+    build_backbone,
+    check_scope,
+    is_backbone,
+    make_parser,
+    read_model,
+)
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.utils import import_modules_from_strings
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
@@ -20,7 +26,6 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from mmbackbones.layers import conv
 from mmbackbones.registry import MODELS as BACKBONES
 
-SCOPES = ('mmdet', 'mmseg')
 RULE = 30 * '='
 SHAPES = ((800, 1280), (512, 2048))  # the detectors' and the segmenters' in the literature
 
@@ -55,13 +60,14 @@ def parameters(module):
     return sum(p.numel() for p in module.parameters())
 
 
-def show_backbone(name, shapes, options):
+def show_backbone(name, shapes, options, parser):
     """One line per published size."""
+    with torch.device('meta'):
+        archs = BACKBONES.get(name).archs
+        nets = [build_backbone(name, parser, arch=arch, options=options) for arch in archs]
+        images = [torch.empty(1, 3, *shape) for shape in shapes]
     print(f'{"arch":8} {"parameters":>13}' + ''.join(f'{f"{h} x {w}":>14}' for h, w in shapes))
-    for arch in BACKBONES.get(name).archs:
-        with torch.device('meta'):
-            net = BACKBONES.get(name)(arch, **options).eval()
-            images = [torch.empty(1, 3, *shape) for shape in shapes]
+    for arch, net in zip(archs, nets, strict=True):
         flops = [count(lambda: net(image))['Global'] for image in images]  # noqa: B023
         print(f'{arch:8} {parameters(net):13,}' + ''.join(f'{f / 1e9:13.1f}G' for f in flops))
 
@@ -82,12 +88,18 @@ def sample(scope, shape):
     return getattr(module, kind)(metainfo=dict(info, scale_factor=(1.0, 1.0)))
 
 
+def passing(model, scope, shape):
+    """A function that sends an image of a shape through a detector or segmenter."""
+    image = torch.rand(1, 3, *shape, device=next(model.parameters()).device)
+    samples = [sample(scope, shape)]
+    return lambda: model(image, samples, mode='tensor')
+
+
 def show_config(path, cfg, shapes):
     """One line per part of the model, for every shape, and the summary that mmdet prints."""
     model = build(cfg)
     for shape in shapes:
-        image, samples = torch.rand(1, 3, *shape), [sample(cfg.default_scope, shape)]
-        flops = count(lambda: model(image, samples, mode='tensor'))  # noqa: B023
+        flops = count(passing(model, cfg.default_scope, shape))
         print(f'{Path(path).stem} at {shape[0]} x {shape[1]}')
         for name, part, number in by_part(model, flops):
             print(f'  {name:16} {parameters(part):13,} parameters {number / 1e9:9.1f}G')
@@ -113,11 +125,10 @@ def by_part(model, flops):
 
 def main():
     """Read the arguments and show the counts."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
+    parser = make_parser(
+        __doc__,
         epilog='examples: python tools/get_flops.py MaxViT\n'
         '          python tools/get_flops.py configs/mask_rcnn_swin_t.py --shape 800 1280',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('model', help='a config file, or the name of a backbone')
     text = 'height and width of the image, or the side of a square'
@@ -128,10 +139,9 @@ def main():
         parser.error(f'--shape is {args.shape}; give height and width, or one side')
     shapes = ((args.shape[0], args.shape[-1]),) if args.shape else SHAPES
     if is_backbone(args.model, parser):
-        with torch.device('meta'):
-            build_backbone(args.model, parser, **args.cfg_options)  # or say what is wrong with them
-        return show_backbone(args.model, shapes, args.cfg_options)
-    cfg = read_model(args.model, parser, args.cfg_options, SCOPES)
+        return show_backbone(args.model, shapes, args.cfg_options, parser)
+    cfg = read_model(args.model, parser, args.cfg_options)
+    check_scope(cfg, args.model, parser)
     return show_config(args.model, cfg, shapes)
 
 

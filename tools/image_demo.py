@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from arguments import add_config, check_device, progress
 from demo_mode import adapt
-from drawing import check_out_dir, config_of, dataset_of, make_parser, suit, visualizer_of
+from drawing import check_out_dir, config_of, dataset_of, drawing_parser, suit, visualizer_of
 from mmengine.logging import MMLogger
 from mmengine.utils import import_modules_from_strings
 from run_config import check_checkpoint
@@ -34,7 +34,7 @@ def parse():
         'after tools/demo.sh: python tools/image_demo.py data/demo/coco/val2017 '
         'configs/mask_rcnn_swin_t.py --demo --weights work_dirs/mask_rcnn_swin_t_demo/epoch_3.pth'
     )
-    parser = make_parser(__doc__, example, 'outputs')
+    parser = drawing_parser(__doc__, example, 'outputs')
     parser.add_argument('image', help='an image, a folder of images, or a video')
     add_config(parser, 'scale images as tools/train.py --demo does')
     parser.add_argument(

@@ -1,20 +1,16 @@
 """Print a whole config, with its bases resolved; what is printed is a config again."""
 
-import argparse
 from pathlib import Path
 
-from arguments import add_config, check_folder
+from arguments import add_config, check_folder, make_parser
 from demo_mode import adapt
 from run_config import CONFIGS, read_config
 
 
 def parse():
     """The arguments, and the parser for errors about them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog='example: python tools/print_config.py configs/mask_rcnn_swin_t.py --demo',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    example = 'example: python tools/print_config.py configs/mask_rcnn_swin_t.py --demo'
+    parser = make_parser(__doc__, example)
     add_config(parser, 'what tools/train.py --demo makes of it')
     parser.add_argument('--save-path', metavar='FILE', help='write it too: .py, .json or .yml')
     return parser.parse_args(), parser

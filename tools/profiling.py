@@ -5,7 +5,6 @@ come out of convolutions and matrix products, as fvcore counts them. Time is tha
 one machine, the median of some rounds.
 """
 
-import argparse
 import math
 import time
 from collections import Counter
@@ -20,11 +19,13 @@ from arguments import (
     build_backbone,
     check_device,
     check_folder,
+    check_scope,
     is_backbone,
+    make_parser,
     progress,
     read_model,
 )
-from get_flops import FORGOTTEN, SCOPES, build, count, parameters, sample, tally
+from get_flops import FORGOTTEN, build, count, parameters, passing, tally
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from rich.console import Console
 from rich.table import Table
@@ -47,10 +48,9 @@ def numbers_of_attention(query, key, *args, out_shape=None, **kwargs):
     return math.prod(query[:-1]) * key[-2] + numbers(out_shape=out_shape)
 
 
-OPERATIONS = [*flop_registry, *FORGOTTEN]
 ACTIVATIONS = {
     operation: numbers_of_attention if 'dot_product' in str(operation) else numbers
-    for operation in OPERATIONS
+    for operation in [*flop_registry, *FORGOTTEN]
 }
 
 
@@ -160,12 +160,11 @@ def draw(found, title):
 
 def parse():
     """The arguments, and the parser for errors about them."""
-    parser = argparse.ArgumentParser(
-        prog='profile.py',
-        description=__doc__,
+    parser = make_parser(
+        __doc__,
         epilog='examples: python tools/profile.py MaxViT --size 512 512\n'
         '          python tools/profile.py configs/mask_rcnn_swin_t.py --size 320 480',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog='profile.py',
     )
     parser.add_argument('model', help='a config file, or the name of a backbone')
     parser.add_argument('--arch', help="a published size [the backbone's first]")
@@ -194,13 +193,14 @@ def parse():
 
 def prepare(args, parser):
     """The model of the arguments, and a function that sends an image through it."""
-    image = torch.rand(1, 3, *args.size, device=args.device)
     if args.arch:
+        image = torch.rand(1, 3, *args.size, device=args.device)
         net = build_backbone(args.model, parser, arch=args.arch).to(args.device)
         return net, lambda: net(image)
-    cfg = read_model(args.model, parser, scopes=SCOPES)
-    model, samples = build(cfg).to(args.device), [sample(cfg.default_scope, tuple(args.size))]
-    return model, lambda: model(image, samples, mode='tensor')
+    cfg = read_model(args.model, parser)
+    check_scope(cfg, args.model, parser)
+    model = build(cfg).to(args.device)
+    return model, passing(model, cfg.default_scope, tuple(args.size))
 
 
 def main():

@@ -5,18 +5,17 @@ other work on the machine disturbs least; parameters and FLOPs of its model at t
 test pipeline scales images to. It writes results.md and results.png.
 """
 
-import argparse
 from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
 import matplotlib.pyplot as plt
-import torch
-from analyze_logs import LOGS, METRICS, read_scalars, runs_in
-from arguments import check_folder, progress
-from get_flops import build, count, parameters, sample
+from analyze_logs import LOGS, METRICS, colour, read_scalars, runs_in
+from arguments import check_folder, make_parser, progress
+from get_flops import build, count, parameters, passing
 from matplotlib.lines import Line2D
 from mmengine.config import Config
+from run_config import innermost
 
 PLOTTED = ('coco/bbox_mAP', 'mIoU')  # against the costs; the one of them that a method has
 COSTS = {'s / step': '.2f', 'parameters, M': '.1f', 'FLOPs, G': '.1f'}
@@ -63,18 +62,12 @@ def read_run(work_dir, training, metrics):
     )
 
 
-def innermost(dataset):
-    """A dataset without its wrappers."""
-    return innermost(dataset.dataset) if 'dataset' in dataset else dataset
-
-
 def costs_of(cfg):
     """What its model costs, and the shape of the image that its FLOPs are for."""
     steps = innermost(cfg.test_dataloader.dataset).pipeline
     width, height = next(step.scale for step in steps if step.type == 'Resize')
-    model, samples = build(cfg), [sample(cfg.default_scope, (height, width))]
-    image = torch.rand(1, 3, height, width)
-    flops = count(lambda: model(image, samples, mode='tensor'))['Global']
+    model = build(cfg)
+    flops = count(passing(model, cfg.default_scope, (height, width)))['Global']
     numbers = {'parameters, M': parameters(model) / 1e6, 'FLOPs, G': flops / 1e9}
     return f'{height} x {width}', numbers
 
@@ -123,13 +116,7 @@ def draw(runs):
     """A row of plots for each method and budget, a column for each cost."""
     methods = by_method(runs)
     names = sorted({run.backbone for run in runs})
-    colours = dict(
-        zip(
-            names,
-            plt.get_cmap('tab10' if len(names) <= 10 else 'tab20').colors * len(names),
-            strict=False,
-        )
-    )
+    colours = {name: colour(index) for index, name in enumerate(names)}
     size = 4 * len(COSTS), 3.2 * len(methods) + 0.6
     figure, axes = plt.subplots(
         len(methods), len(COSTS), figsize=size, squeeze=False, layout='constrained', sharey='row'
@@ -154,11 +141,8 @@ def dots(axis, runs, cost, colours):
 
 def main():
     """Read, tell and draw."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog='example, after `bash tools/demo.sh`: python tools/results.py work_dirs',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    example = 'example, after `bash tools/demo.sh`: python tools/results.py work_dirs'
+    parser = make_parser(__doc__, example)
     text = 'work dirs, or folders of them'
     parser.add_argument('folders', nargs='+', metavar='WORK_DIR', help=text)
     parser.add_argument('--out-dir', type=Path, default='outputs/results', help='[outputs/results]')

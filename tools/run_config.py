@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import torch
-from arguments import add_config, check_folder
+from arguments import add_config, check_folder, make_parser
 from demo_mode import to_demo
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
@@ -26,11 +26,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room left on a disk, or f
 
 def common_parser(description, example):
     """A parser with the flags that mmdet and mmseg users know."""
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=f'example: {example}',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser(description, f'example: {example}')
     add_config(parser, 'run on the small demo set instead of COCO or ADE20K, from random weights')
     parser.add_argument('--work-dir', help='where logs and checkpoints go [work_dirs/CONFIG]')
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none')
@@ -139,10 +135,14 @@ def run(cfg, action):
         )
 
 
+def innermost(dataset):
+    """A dataset without its wrappers."""
+    return innermost(dataset.dataset) if 'dataset' in dataset else dataset
+
+
 def data_paths(dataset):
     """Every path that a dataset of mmdet or mmseg will read, wrappers included."""
-    if 'dataset' in dataset:
-        return data_paths(dataset.dataset)
+    dataset = innermost(dataset)
     root = Path(dataset.get('data_root') or '')
     names = [dataset.get('ann_file'), *dataset.get('data_prefix', {}).values()]
     return [root / name for name in names if name]

@@ -5,7 +5,6 @@ attention.png    how much one token gathers from each other, in its windows, gri
 field.png        on which pixels the centre of a level depends, by gradients, on average
 """
 
-import argparse
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +15,14 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from arguments import build_backbone, check_device, check_folder, progress, read_model
+from arguments import (
+    build_backbone,
+    check_device,
+    check_folder,
+    make_parser,
+    progress,
+    read_model,
+)
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 from torch import nn
@@ -43,12 +49,11 @@ class Subject(NamedTuple):
 
 def parse():
     """The arguments, and the parser for errors about them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
+    parser = make_parser(
+        __doc__,
         epilog='examples: python tools/visualize.py .github/demo_set.jpg SwinTransformer VOLO\n'
         '          python tools/visualize.py .github/demo_set.jpg configs/mask_rcnn_swin_t.py \\\n'
         '              --weights work_dirs/mask_rcnn_swin_t_demo/epoch_3.pth --query 200 90',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('image', help='a picture')
     parser.add_argument('models', nargs='+', help='backbones by name, or configs with one')
