@@ -5,6 +5,7 @@ try:
 except ImportError as error:
     raise ImportError('mmbackbones needs mmengine: pip install "mmbackbones[onedl]"') from error
 
+from .layers import plain
 from .models import VOLO, Container, DaViT, MaxViT, SwinTransformer, SwinTransformerV2
 from .paths import path_of
 from .sharding import BLOCK_CLASSES, fsdp_policy, is_block
@@ -27,4 +28,5 @@ __all__ = [
     'is_block',
     'load_checkpoint',
     'path_of',
+    'plain',
 ]

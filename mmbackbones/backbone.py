@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 
 import torch
 from mmengine.model import BaseModule
@@ -10,17 +10,32 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from .layers import in_order
+from .layers import LayerNorm, attention_kernels, in_graph, keep_statistics, lean
 from .weights import load_checkpoint
 
 
 class Stage(nn.Module):
-    """A downsampling, then blocks, over (B, H, W, C) maps."""
+    """A downsampling, then blocks: (B, H, W, C) -> the same, or (B, H / 2, W / 2, C')."""
+
+    with_cp = False  # keep the input of each block in training, and compute the rest again
 
     def __init__(self, blocks, downsample=None):
         super().__init__()
         self.downsample = downsample or nn.Identity()
         self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x):
+        x = self.downsample(x)
+        for block in self.blocks:
+            x = self.checkpointed(block, x) if self.with_cp else block(x)
+        return x
+
+    def checkpointed(self, block, x):
+        """block(x), of which only x is kept for backward."""
+        if not torch.is_grad_enabled():
+            return block(x)
+        contexts = lambda: (nullcontext(), keep_statistics(block))  # noqa: E731
+        return checkpoint(block, x, use_reentrant=False, context_fn=contexts)
 
 
 class Backbone(BaseModule):
@@ -43,7 +58,7 @@ class Backbone(BaseModule):
     strides = (4, 8, 16, 32)
     archs = {}  # the published sizes: name -> numbers
     formats = ()  # of their checkpoints, see weights/
-    output_norm = nn.LayerNorm  # of each returned stage: dim -> module
+    output_norm = LayerNorm  # of each returned stage: dim -> module
     ours = r'norm[0-3]\.'  # the parameters that no published classifier has
 
     def __init__(
@@ -63,35 +78,35 @@ class Backbone(BaseModule):
         super().__init__(init_cfg)
         self.out_indices = one_or_more(out_indices, 'out_indices', range(4))
         self.frozen_stages = one_of(frozen_stages, 'frozen_stages', range(-1, 5))
-        self.norm_eval, self.with_cp = norm_eval, with_cp
+        self.norm_eval = norm_eval
         self.out_channels = tuple(dims[i] for i in self.out_indices)
         self.out_strides = tuple(self.strides[i] for i in self.out_indices)
         self.stem = stem
         self.stages = nn.ModuleList(stages[: max(self.out_indices) + 1])  # none without a use
+        for stage in self.stages:
+            stage.with_cp = with_cp
         for i in self.out_indices:
             self.add_module(f'norm{i}', self.output_norm(dims[i]))
         self.apply(init_linear)
         self._freeze()
 
     def forward(self, x):
-        x, outs = self.stem(self._checked(x)), []
+        # Channels last from the start: else residual sums keep an image's order of memory.
+        x = self._checked(x).contiguous(memory_format=torch.channels_last)
+        with attention_kernels(x), nullcontext() if in_graph() else lean():
+            return tuple(self.levels(x))
+
+    def levels(self, x):
+        """The maps, one after the other."""
+        x = self.stem(x)
         for i, stage in enumerate(self.stages):
-            x = stage.downsample(x)
-            for block in stage.blocks:
-                x = self._run(block, x)
+            x = stage(x)
             if i in self.out_indices:
-                outs.append(in_order(self.output(i, x).permute(0, 3, 1, 2)).contiguous())
-        return tuple(outs)
+                yield self.output(i, x).permute(0, 3, 1, 2).contiguous()
 
     def output(self, i, x):
-        """What is handed out of stage i, whose last block gave x."""
+        """What is handed out of stage i, whose last block gave x: (B, H, W, C) -> the same."""
         return getattr(self, f'norm{i}')(x)
-
-    def _run(self, block, x):
-        if self.with_cp and torch.is_grad_enabled():
-            contexts = lambda: (nullcontext(), keep_statistics(block))  # noqa: E731
-            return checkpoint(block, x, use_reentrant=False, context_fn=contexts)
-        return block(x)
 
     def _checked(self, x):
         channels = self.stem.in_channels
@@ -156,21 +171,6 @@ class Backbone(BaseModule):
                 f'{type(self).__name__} has no argument {", ".join(unknown)}; '
                 f'it has {", ".join(names)}'
             )
-
-
-@contextmanager
-def keep_statistics(module):
-    """Batch norms inside keep their running statistics: those of a map computed anew count once."""
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    kept = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-    try:
-        yield
-    finally:
-        for norm, momentum, count in kept:
-            norm.momentum = momentum
-            norm.num_batches_tracked.copy_(count)
 
 
 def arch_settings(archs, arch):

@@ -1,13 +1,14 @@
-"""Attention on PyTorch's fused kernels."""
+"""Attention between all tokens of a map, on PyTorch's fused kernels."""
+
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .bands import join, whole_map
-from .precision import full_precision
-from .recompute import Linear
+from .context import in_graph
+from .lean import cheap
 
 # cuDNN plans anew for every shape, and multi-scale training brings a new number of windows with
 # almost every image.
@@ -15,41 +16,35 @@ CUDA_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPB
 CUDA_BATCH = 65535  # the fused kernels put batch items on a grid axis of this length
 
 
-def fused_attention(q, k, v, bias=None, scale=None):
-    """Attention of (B, heads, N, C) with an additive (1, heads, N, N) bias."""
-    bias = bias if bias is None else bias.to(q.dtype)
-    if not q.is_cuda:
-        # The CPU's fused kernel refuses a bias that learns, even where no gradient is wanted.
-        bias = bias if bias is None or torch.is_grad_enabled() else bias.detach()
-        return F.scaled_dot_product_attention(q, k, v, bias, scale=scale)
-    parts = zip(*(t.split(CUDA_BATCH) for t in (q, k, v)), strict=True)
-    with sdpa_kernel(CUDA_KERNELS):
-        outs = [F.scaled_dot_product_attention(*part, bias, scale=scale) for part in parts]
-    return join(outs, 0)
+def attention_kernels(x):
+    """A context with the attention kernels that suit images of many sizes, for the device of x."""
+    return sdpa_kernel(CUDA_KERNELS) if x.is_cuda and not in_graph() else nullcontext()
 
 
-def probabilities(q, k, bias, scale):
+def attention(q, k, v, mask=None, scale=None):
+    """softmax(scale * q k^T + mask) v, for (B, heads, N, C) queries, keys and values.
+
+    The mask is broadcast to (B, heads, N, N); a scale of None is 1 / sqrt(C).
+    """
+    if mask is not None:
+        mask = mask.to(q.dtype) if torch.is_grad_enabled() else mask.to(q.dtype).detach()
+        if mask.requires_grad and q.device.type == 'cpu':  # no fused kernel there learns a mask
+            return cheap(probabilities, q, k, mask, scale) @ v
+    if q.is_cuda and len(q) > CUDA_BATCH and not in_graph():
+        parts = [t.split(CUDA_BATCH) for t in (q, k, v)]
+        masks = [mask] * len(parts[0]) if mask is None or len(mask) == 1 else mask.split(CUDA_BATCH)
+        return torch.cat([attention(*part, scale) for part in zip(*parts, masks, strict=True)])
+    return F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
+
+
+def probabilities(q, k, mask=None, scale=None):
     """(B, heads, N, N): how much of each key every query takes."""
-    logits = q @ (k * (q.shape[-1] ** -0.5 if scale is None else scale)).mT
-    return (logits if bias is None else logits.add_(bias)).softmax(-1)
-
-
-def attention_gradient(grad, q, k, v, bias=None, scale=None):
-    """Gradients of q, k, v and the bias, in float32, given that of `fused_attention`."""
-    scale = q.shape[-1] ** -0.5 if scale is None else scale
-    with full_precision(q):  # many small numbers add up
-        grad, q, k, v = (t if t.dtype == torch.double else t.float() for t in (grad, q, k, v))
-        p = probabilities(q, k, bias, scale)
-        grad_logits = torch._softmax_backward_data(grad @ v.mT, p, -1, p.dtype)
-        own = None if bias is None else grad_logits.sum(0, keepdim=True)
-        return grad_logits @ k * scale, grad_logits.mT @ q * scale, p.mT @ grad, own
+    logits = (q * (q.shape[-1] ** -0.5 if scale is None else scale)) @ k.mT
+    return (logits if mask is None else logits + mask).softmax(-1)
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention between all tokens of (B, H, W, C).
-
-    `norm` is a module that each token goes through first.
-    """
+    """Multi-head self-attention between all tokens of (B, H, W, C)."""
 
     scale = None  # of the logits; None is 1 / sqrt(channels of a head)
 
@@ -58,22 +53,17 @@ class Attention(nn.Module):
         if num_heads < 1 or dim % num_heads:
             raise ValueError(f'{dim} channels do not split into {num_heads} heads; change arch')
         self.num_heads = num_heads
-        self.qkv = Linear(dim, 3 * dim, bias=qkv_bias)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = nn.Linear(dim, dim)
 
-    def heads(self, tokens):
-        """(B, N, nC) -> n times (B, heads, N, C / heads)."""
-        count = tokens.shape[-1] // self.proj.in_features
-        return tokens.unflatten(-1, (count, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    def forward(self, x):
+        return self.proj(self.attend(self.qkv(x).flatten(1, 2)).view(x.shape))
 
-    def attend(self, qkv, bias=None):
-        """(B, N, 3C) -> (B, N, C)."""
+    def attend(self, qkv, mask=None):
+        """(B, N, 3C) -> (B, N, C): what each token gathers; the mask is added to the logits."""
         q, k, v = self.heads(qkv)
-        return fused_attention(q, k, v, bias, self.scale).transpose(1, 2).flatten(2)
+        return attention(q, k, v, mask, self.scale).transpose(1, 2).flatten(2)
 
-    def bands(self, x):
-        """The bands of rows that can go without the others, see `add_branch`."""
-        return whole_map(x)
-
-    def forward(self, x, norm=None):
-        return self.proj(self.attend(self.qkv(x, norm).flatten(1, 2)).view_as(x))
+    def heads(self, qkv):
+        """(B, N, 3C) -> queries, keys and values of (B, heads, N, C / heads)."""
+        return qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind()

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from .bands import add_branch, scaled, token_bands
-from .recompute import Linear
+from .lean import cheap
+from .norm import LayerNorm
 
 
 class DropPath(nn.Module):
@@ -15,14 +15,10 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x):
-        return scaled(x, self.scale(x))
-
-    def scale(self, x):
-        """What to multiply the branch of each sample of x by, or None."""
         if not (self.training and self.rate):
-            return None
+            return x
         keep = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device) >= self.rate
-        return (keep / (1 - self.rate)).to(x.dtype)
+        return x * (keep / (1 - self.rate)).to(x.dtype)
 
     def extra_repr(self):
         return f'rate={self.rate:.3f}'
@@ -37,50 +33,35 @@ def drop_path_rates(rate, depths):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with a GELU between them, over the last axis of (B, H, W, C).
+    """Two linear layers with an activation between them, over the last axis of (B, H, W, C)."""
 
-    `norm` is a module that each token goes through first.
-    """
-
-    def __init__(self, dim, ratio=4):
+    def __init__(self, dim, ratio=4, act=nn.GELU):
         super().__init__()
-        self.fc1 = Linear(dim, int(dim * ratio))
-        self.act = nn.GELU()
-        self.fc2 = Linear(int(dim * ratio), dim)
+        self.fc1 = nn.Linear(dim, int(dim * ratio))
+        self.act = act()
+        self.fc2 = nn.Linear(int(dim * ratio), dim)
 
-    def forward(self, x, norm=None):
-        return self.fc2(self.fc1(x, norm), self.act)
+    def forward(self, x):
+        return self.fc2(cheap(self.act, self.fc1(x)))
 
 
 class Block(nn.Module):
-    """x + mixer(norm(x)), then x + mlp(norm(x)), for a mixer of (B, H, W, C) to itself.
+    """x + mixer(norm(x)), then x + mlp(norm(x)), for (B, H, W, C).
 
-    Both take their norm as an argument, so that they need not keep what comes out of it.
+    Args:
+        dim: C.
+        mixer: A module from (B, H, W, C) to itself, in which tokens meet.
+        drop_path: Probability to drop a branch in training.
+        mlp: A module from (B, H, W, C) to itself; `Mlp(dim)` if None.
     """
 
-    norm = nn.LayerNorm  # of what kind the two are: dim -> module
+    norm = LayerNorm  # the kind of both norms: dim -> module
 
-    def __init__(self, dim, mixer, drop_path=0.0, mlp_ratio=4):
+    def __init__(self, dim, mixer, drop_path=0.0, mlp=None):
         super().__init__()
-        self.norm1, self.attn = self.norm(dim), mixer
-        self.norm2, self.mlp = self.norm(dim), Mlp(dim, mlp_ratio)
-        self.drop_path = DropPath(drop_path)
+        self.norm1, self.attn, self.drop_path1 = self.norm(dim), mixer, DropPath(drop_path)
+        self.norm2, self.mlp, self.drop_path2 = self.norm(dim), mlp or Mlp(dim), DropPath(drop_path)
 
     def forward(self, x):
-        return self.second(self.first(x))
-
-    def first(self, x):
-        """X + mixer(norm(x))."""
-        return add_branch(x, self.mix, self.attn.bands(x), self.drop_path.scale(x))
-
-    def second(self, x):
-        """X + mlp(norm(x)); without gradients, x may be overwritten."""
-        return add_branch(x, self.feed, token_bands(x), self.drop_path.scale(x), spare=x)
-
-    def mix(self, x, *where):
-        """The first branch, of a band of a map."""
-        return self.attn(x, self.norm1, *where)
-
-    def feed(self, x):
-        """The second branch, of any tokens."""
-        return self.mlp(x, self.norm2)
+        x = x + self.drop_path1(self.attn(cheap(self.norm1, x)))
+        return x + self.drop_path2(self.mlp(cheap(self.norm2, x)))

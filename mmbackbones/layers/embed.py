@@ -3,9 +3,9 @@
 import torch.nn.functional as F
 from torch import nn
 
-from .bands import in_graph, up_to
-from .recompute import Linear, Prelude
-from .window import pad_to
+from .context import in_graph
+from .lean import cheap
+from .norm import LayerNorm
 
 
 class PatchEmbed(nn.Module):
@@ -15,7 +15,7 @@ class PatchEmbed(nn.Module):
         super().__init__()
         self.in_channels, self.size = in_channels, size
         self.proj = nn.Conv2d(in_channels, dim, size, size)
-        self.norm = nn.LayerNorm(dim)
+        self.norm = LayerNorm(dim)
 
     def forward(self, x):
         return self.norm(self.proj(pad_image(x, self.size)).permute(0, 2, 3, 1))
@@ -26,17 +26,16 @@ class PatchMerging(nn.Module):
 
     def __init__(self, dim, out_dim):
         super().__init__()
-        self.norm = nn.LayerNorm(4 * dim)
-        self.reduction = Linear(4 * dim, out_dim, bias=False)
+        self.norm = LayerNorm(4 * dim)
+        self.reduction = nn.Linear(4 * dim, out_dim, bias=False)
 
     def forward(self, x):
-        return self.reduction(x, Prelude.of(self.gather, self.norm))
+        return self.reduction(cheap(self.norm, self.gather(x)))
 
     def gather(self, x):
         """(B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), 4C)."""
         x = pad_to(x, 2)
-        B, H, W, C = x.shape
-        x = x.reshape(B, H // 2, 2, W // 2, 2, C)
+        x = x.unflatten(1, (-1, 2)).unflatten(3, (-1, 2))
         return x.permute(0, 1, 3, 4, 2, 5).flatten(3)  # the official order: down before right
 
 
@@ -65,3 +64,13 @@ def pad_image(x, multiple):
     """Pad (B, C, H, W) with zeros at bottom and right to a multiple."""
     bottom, right = (up_to(side, multiple) for side in x.shape[2:])
     return F.pad(x, (0, right, 0, bottom)) if in_graph() or bottom or right else x
+
+
+def pad_to(x, multiple):
+    """Pad (B, H, W, C) with zeros at bottom and right to a multiple."""
+    return pad_image(x.permute(0, 3, 1, 2), multiple).permute(0, 2, 3, 1)
+
+
+def up_to(side, multiple):
+    """How much a side lacks to a multiple."""
+    return -(-side // multiple) * multiple - side

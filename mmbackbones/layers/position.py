@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .precision import single
-
 
 def between_tokens(offsets, size):
     """(heads, 2 size - 1, 2 size - 1), a value per offset -> (1, heads, N, N), one per token pair.
@@ -57,9 +55,4 @@ class ConvPosition(nn.Module):
         self.proj = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
 
     def forward(self, x):
-        image, proj = x.permute(0, 3, 1, 2), self.proj
-        if not single(x):
-            return x + proj(image).permute(0, 2, 3, 1)
-        # Exact in float32 alone: the centre of the kernel adds the token itself.
-        weight = proj.weight + F.pad(proj.weight.new_ones(1, 1, 1, 1), (1, 1, 1, 1))
-        return F.conv2d(image, weight, proj.bias, 1, 1, groups=proj.groups).permute(0, 2, 3, 1)
+        return x + self.proj(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

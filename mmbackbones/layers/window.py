@@ -1,132 +1,222 @@
-"""Windows over (B, H, W, C) maps: padding, laying out, and which of their tokens belong together.
+"""Attention inside windows, shifted windows and grids of (B, H, W, C) maps of any size.
 
-A map is cut one axis at a time into *runs* of windows: pairs of pieces, and of numbers that differ
-for tokens of a window that must not see each other, or None where all may. So only the few windows
-that hold padding or opposite ends of the map carry a mask. A piece is a view of the map with the
-axis as (windows, tokens); the pieces of a run, one behind the other, are whole windows.
+    windows = window_partition(x, order)             # (B, H, W, C) -> (B * windows, N, C)
+    x = window_reverse(windows, order, x.shape)      # and back
+
+A `WindowOrder` says where each token goes. Windows, shifted windows and grids, with and without
+padding, differ in their order and in nothing else.
 """
 
+from collections import OrderedDict
+from functools import partial
+from typing import NamedTuple
+
 import torch
-import torch.nn.functional as F
 
-from .bands import in_graph, join, up_to
-
-
-def pad_to(x, multiple, value=None):
-    """Pad (B, H, W, C) at bottom and right to a multiple, with zeros or the vector `value`."""
-    B, H, W, C = x.shape
-    bottom, right = up_to(H, multiple), up_to(W, multiple)
-    if in_graph():
-        return pad_in_graph(x, bottom, right, value)
-    if not (bottom or right):
-        return x  # F.pad would copy the whole map for nothing
-    if value is None:
-        return F.pad(x, (0, 0, 0, right, 0, bottom))
-    value = value.to(x.dtype)
-    x = torch.cat([x, value.expand(B, H, right, C)], 2)
-    return torch.cat([x, value.expand(B, bottom, W + right, C)], 1)
+from .attention import Attention
+from .context import in_graph, in_transform
+from .lean import cheap
 
 
-def pad_in_graph(x, bottom, right, value):
-    """The same without a choice that depends on the size."""
-    H, W = x.shape[1:3]
-    x = F.pad(x, (0, 0, 0, right, 0, bottom))
-    if value is None:
-        return x
-    rows, columns = (torch.arange(n, device=x.device) for n in x.shape[1:3])
-    return x + ((rows >= H)[:, None] | (columns >= W))[..., None] * value.to(x.dtype)
+class WindowOrder(NamedTuple):
+    """The tokens of an (H, W) map, window by window.
 
-
-def place(token, end, length):
-    """A number for a token or a tensor of them, counted on behind the `end` of an axis.
-
-    It tells padding, behind `length`, from the map, and what the axis begins with again.
+    tokens: (windows, N), the token at each place; at padding, one of the map's border.
+    places: (H * W,), the place of each token.
+    padding: (windows * N, 1), whether a place is padding; None if none is.
+    regions: (windows, N), numbers; tokens of a window that have different ones must not see each
+        other. None if all may.
     """
-    return 2 * (token >= end) + (token % end >= length)
+
+    tokens: torch.Tensor
+    places: torch.Tensor
+    padding: torch.Tensor | None
+    regions: torch.Tensor | None
 
 
-class Windows:
-    """Windows of size x size tokens on a padded map whose tokens have heads x channels numbers."""
+def window_order(height, width, size, shift, grid, hide_padding, device):
+    """The `WindowOrder` of windows of size x size tokens.
 
-    def __init__(self, size, heads, channels):
-        self.size, self.heads, self.channels = size, heads, channels
+    They are neighbours, `shift` tokens further down and right, or with `grid` spread evenly over
+    the map. A shift makes regions: its last windows join opposite ends of the map. So does padding,
+    if it is to be hidden.
+    """
+    y, window_y, inner_y = axis_order(height, size, shift, grid, device)
+    x, window_x, inner_x = axis_order(width, size, shift, grid, device)
+    windows = (window_y * len(x))[:, None] + window_x
+    places = windows * size**2 + (inner_y * size)[:, None] + inner_x
 
-    def runs(self, end, shift, length):
-        """Neighbouring tokens: windows that start `shift` tokens in; the last joins both ends.
-
-        Of the `end` tokens of the axis the first `length` are the map, padding follows. A piece is
-        (its first token, tokens of each window, windows).
-        """
-        inner = max(length - shift, 0) // self.size
-        runs = [([(shift, self.size, inner)], None)] if inner else []
-        for first in range(shift + inner * self.size, end + shift, self.size):
-            before = min(max(end - first, 0), self.size)  # tokens up to the end of the map
-            pieces = [(first % end, before, 1), ((first + before) % end, self.size - before, 1)]
-            window = range(first, first + self.size)
-            places = tuple(place(token, end, length) for token in window)
-            runs.append(([piece for piece in pieces if piece[1]], places))
-        return runs
-
-    def order(self, tokens, count, shift):
-        """The numbers of all tokens along an axis, one of `count` windows after the other."""
-        return (tokens + shift) % (tokens.amax(0) + 1)
-
-    def piece(self, x, axis, piece):
-        """(..., tokens, ...) -> (..., windows, size, ...), a view."""
-        first, tokens, windows = piece
-        return x.narrow(axis, first, windows * tokens).unflatten(axis, (windows, tokens))
-
-    def windows(self, x, rows, columns):
-        """(B, H, W, C) -> (B, windows, size, windows, size, C), those of a run each way."""
-        x = join([self.piece(x, 1, piece) for piece in rows], 2)
-        return join([self.piece(x, 3, piece) for piece in columns], 4)
-
-    def cut(self, x, rows, columns):
-        """(B, H, W, nC) -> n times (windows, heads, N, C / heads), those of a run each way."""
-        x = self.windows(x, rows, columns)
-        x = x.unflatten(-1, (-1, self.heads, self.channels))
-        return x.permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(5, 6).flatten(1, 3)
-
-    def put(self, canvas, x, rows, columns):
-        """Write what comes of `cut`, back to (B, H, W, heads, C / heads)."""
-        shape = len(canvas), rows[0][2], columns[0][2]
-        x = x.unflatten(2, (self.size, self.size)).unflatten(0, shape).permute(0, 1, 4, 2, 5, 3, 6)
-        for row, part in zip(rows, x.split([size for _, size, _ in rows], 2), strict=True):
-            band = self.piece(canvas, 1, row)
-            parts = part.split([size for _, size, _ in columns], 4)
-            for column, part in zip(columns, parts, strict=True):
-                self.piece(band, 3, column).copy_(part)
+    y, x = y[:, None, :, None], x[None, :, None, :]  # (windows down, windows right, size, size)
+    tokens = y.clamp(max=height - 1) * width + x.clamp(max=width - 1)
+    outside_y, outside_x = y >= height, x >= width
+    padding, regions = outside_y | outside_x, None
+    padded = in_graph() or padding.numel() > height * width
+    if shift or (hide_padding and padded):
+        # A graph for every size has no branches on it.
+        regions = 8 * (y < shift) + 4 * (x < shift)
+    if hide_padding and padded:
+        regions = regions + 2 * outside_y + outside_x
+    shape = len(tokens) * tokens.shape[1], size**2
+    return WindowOrder(
+        tokens.reshape(shape),
+        places.flatten(),
+        padding.reshape(-1, 1) if padded else None,
+        None if regions is None else regions.reshape(shape),
+    )
 
 
-class Grids(Windows):
-    """Tokens spread evenly over the map, size x size of them at a time."""
+def axis_order(length, size, shift, grid, device):
+    """One axis: its tokens (windows, size), and for each token its window and its place in there.
 
-    def runs(self, end, shift, length):
-        """Window i of n holds the tokens i, i + n, i + 2 n, ...
-
-        A piece is (its first window, tokens of each window, windows).
-        """
-        size = self.size
-        tokens, fuller = divmod(length, end // size)  # of the map; the first windows hold one more
-        runs = [(0, tokens + 1, fuller), (fuller, tokens, end // size - fuller)]
-        return [
-            ([(first, size, n)], None if held == size else tuple(i >= held for i in range(size)))
-            for first, held, n in runs
-            if n
-        ]
-
-    def order(self, tokens, count, shift):
-        """The numbers of all tokens along an axis, one of `count` windows after the other."""
-        return tokens % self.size * count + tokens // self.size
-
-    def piece(self, x, axis, piece):
-        """(..., tokens, ...) -> (..., windows, size, ...), a view."""
-        first, size, windows = piece
-        return x.unflatten(axis, (size, -1)).transpose(axis, axis + 1).narrow(axis, first, windows)
+    Tokens from `length` on are padding.
+    """
+    count = -(-length // size)
+    places, tokens = (torch.arange(n, device=device) for n in (count * size, length))
+    if grid:
+        return places.view(size, count).T, tokens % count, tokens // count
+    places, tokens = (places + shift) % (count * size), (tokens - shift) % (count * size)
+    return places.view(count, size), tokens // size, tokens % size
 
 
-def apart(rows, columns, size, device):
-    """(N, N): whether two tokens of a window must not see each other, from their runs' numbers."""
-    rows, columns = (torch.tensor(place or (0,) * size, device=device) for place in (rows, columns))
-    rows, columns = rows.repeat_interleave(size), columns.repeat(size)
-    return (rows[:, None] != rows) | (columns[:, None] != columns)
+ORDERS, LIMIT = OrderedDict(), 2**26  # the orders used last; they take so many bytes at most
+
+
+def known_order(x, *arguments):
+    """The `window_order` for a map, worked out once for a size and kept among the latest."""
+    arguments = (*x.shape[1:3], *arguments, x.device)
+    if in_graph() or in_transform():
+        return window_order(*arguments)
+    key = (*arguments, getattr(x, 'fake_mode', None))  # tensors without data serve their own kind
+    order = ORDERS.get(key)
+    if order is None:
+        with torch.inference_mode(False):
+            ORDERS[key] = order = window_order(*arguments)
+        while len(ORDERS) > 1 and sum(map(order_bytes, ORDERS.values())) > LIMIT:
+            ORDERS.popitem(last=False)
+    else:
+        ORDERS.move_to_end(key)
+    return order
+
+
+def order_bytes(order):
+    """How much memory an order takes."""
+    return sum(tensor.nbytes for tensor in order if tensor is not None)
+
+
+class ToWindows(torch.autograd.Function):
+    """Tokens of maps (B, H * W, C) -> (B, windows * N, C) in window order, zero where padding is.
+
+    As each token has one place, the gradient is gathered as well; PyTorch's would be added up.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x, tokens, places, padding):
+        windows = x.index_select(1, tokens)
+        return windows if padding is None else windows.masked_fill_(padding, 0)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx, grad):
+        return FromWindows.apply(grad, *ctx.saved_tensors), None, None, None
+
+
+class FromWindows(torch.autograd.Function):
+    """Tokens in window order (B, windows * N, C) -> (B, H * W, C), the transpose of `ToWindows`."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(windows, tokens, places, padding):
+        return windows.index_select(1, places)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx, grad):
+        return ToWindows.apply(grad, *ctx.saved_tensors), None, None, None
+
+
+def window_partition(x, order):
+    """(B, H, W, C) -> (B * windows, N, C)."""
+    x = ToWindows.apply(x.flatten(1, 2), order.tokens.flatten(), order.places, order.padding)
+    return x.unflatten(1, order.tokens.shape).flatten(0, 1)
+
+
+def window_reverse(windows, order, shape):
+    """(B * windows, N, C) -> (B, H, W, C), a map of the shape."""
+    windows = windows.reshape(shape[0], -1, shape[-1])
+    x = FromWindows.apply(windows, order.tokens.flatten(), order.places, order.padding)
+    return x.view(shape)
+
+
+def attention_mask(bias, regions, batch, hidden):
+    """(1 or B * windows, heads, N, N) to add to the logits: the bias, and `hidden` between regions.
+
+    Args:
+        bias: (1, heads, N, N) or None.
+        regions: (windows, N) or None, see `WindowOrder`.
+        batch: How many images there are.
+        hidden: Added where tokens must not see each other.
+    """
+    if regions is None:
+        return bias
+    apart = regions[:, None, :, None] != regions[:, None, None, :]
+    dtype = torch.get_default_dtype() if bias is None else bias.dtype
+    mask = torch.zeros_like(apart, dtype=dtype).masked_fill(apart, hidden)
+    mask = mask.expand(batch, -1, -1, -1, -1)
+    return (mask if bias is None else mask + bias).flatten(0, 1)
+
+
+class WindowAttention(Attention):
+    """Attention of (B, H, W, C) inside windows of size x size tokens, laid `shift` further.
+
+    `bias` is a module that gives (1, heads, N, N) to add to the logits, or None. Maps are padded
+    to whole windows with zeros that the other tokens see, as in the official detection code.
+    """
+
+    grid = False  # windows of neighbours, or of tokens spread evenly over the map
+    hide_padding = False
+    hidden = -100.0  # added to the logits of tokens that must not see each other
+
+    def __init__(self, dim, num_heads, size, shift=0, bias=None, qkv_bias=True):
+        super().__init__(dim, num_heads, qkv_bias)
+        if size < 1:
+            raise ValueError(f'window_size is {size}; give a number of tokens, from 1 up')
+        self.size, self.shift, self.bias = size, shift, bias
+
+    def forward(self, x):
+        order = self.order(x)
+        windows = cheap(partial(window_partition, order=order), x)
+        qkv = self.qkv(windows)
+        bias = None if self.bias is None else self.bias().to(qkv.dtype)
+        mask = bias
+        if order.regions is not None:
+            mask = partial(
+                attention_mask, regions=order.regions, batch=len(x), hidden=self.hidden
+            )
+            mask = mask(None) if bias is None else cheap(mask, bias)
+        return window_reverse(self.proj(self.attend(qkv, mask)), order, x.shape)
+
+    def order(self, x):
+        """The `WindowOrder` of a map."""
+        return known_order(x, self.size, self.shift, self.grid, self.hide_padding)
+
+
+class MaskedWindowAttention(WindowAttention):
+    """Attention inside windows in which padding is invisible: no output depends on it."""
+
+    hide_padding = True
+    hidden = -torch.inf  # padding sees padding, so that no softmax is left without a token
+
+
+class GridAttention(MaskedWindowAttention):
+    """Attention among size x size tokens that lie evenly spread over the map."""
+
+    grid = True

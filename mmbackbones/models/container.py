@@ -7,7 +7,6 @@ The tables of `pam` are in the last two stages; in the first, one would have 157
 Any input size: images are padded to a multiple of 4, and odd maps to even ones.
 """
 
-from functools import partial
 from itertools import pairwise
 
 import torch
@@ -20,16 +19,11 @@ from ..layers import (
     Block,
     ChannelsFirst,
     ConvPosition,
-    Linear,
+    Mlp,
     PatchEmbed,
-    add_branch,
+    cheap,
     drop_path_rates,
     in_graph,
-    in_order,
-    settled,
-    settles,
-    token_bands,
-    whole_map,
 )
 from ..registry import MODELS
 from ..weights import container as weights
@@ -87,7 +81,7 @@ def averages(image, size):
     """Adaptive average pooling by matrix products, which exporters know for images of any size."""
     for side in (3, 2):
         weights = averaging(size, image.shape[side], image.device).to(image.dtype)
-        image = F.linear(in_order(image.mT if side == 2 else image), weights)
+        image = F.linear(image.mT if side == 2 else image, weights)
     return image.mT
 
 
@@ -103,11 +97,11 @@ class StaticMixer(nn.Module):
 
     def __init__(self, dim):
         super().__init__()
-        self.v, self.static = Linear(dim, dim), local_affinity(dim)
-        self.proj = Linear(dim, dim)
+        self.v, self.static = nn.Linear(dim, dim), local_affinity(dim)
+        self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x, norm=None):
-        return self.proj(self.v(x, norm), self.static)
+    def forward(self, x):
+        return self.proj(self.static(self.v(x)))
 
 
 class MixedAttention(Attention):
@@ -118,9 +112,9 @@ class MixedAttention(Attention):
         self.static = static
         self.sa_weight = nn.Parameter(torch.zeros(1))
 
-    def forward(self, x, norm=None):
-        qkv = self.qkv(x, norm)
-        dynamic = self.attend(qkv.flatten(1, 2)).view_as(x)
+    def forward(self, x):
+        qkv = self.qkv(x)
+        dynamic = self.attend(qkv.flatten(1, 2)).view(x.shape)
         static = self.static(qkv.chunk(3, -1)[2])
         share = self.sa_weight.sigmoid().to(x.dtype)
         return self.proj(share * dynamic + (1 - share) * static)
@@ -138,14 +132,7 @@ class ContainerBlock(Block):
         return ChannelsFirst(nn.BatchNorm2d(dim))
 
     def forward(self, x):
-        x = self.cpe(x)
-        if not settles([self.norm1[0], self.norm2[0]], x):
-            x = x + self.drop_path(self.attn(self.norm1(x)))
-            return x + self.drop_path(self.mlp(self.norm2(x)))
-        mix = partial(self.attn, norm=settled(self.norm1[0], x))
-        x = add_branch(x, mix, whole_map(x), self.drop_path.scale(x))
-        feed = partial(self.mlp, norm=settled(self.norm2[0], x))
-        return add_branch(x, feed, token_bands(x), self.drop_path.scale(x), spare=x)
+        return super().forward(self.cpe(x))
 
 
 class Downsample(PatchEmbed):
@@ -168,7 +155,7 @@ MIXERS = {
 def container_blocks(dim, mixer, size, rates, mlp_ratio):
     """One block per drop path rate, for maps that were `size` tokens wide in pretraining."""
     build = MIXERS[one_of(mixer, 'mixers', MIXERS)]
-    return [ContainerBlock(dim, build(dim, size), rate, mlp_ratio) for rate in rates]
+    return [ContainerBlock(dim, build(dim, size), rate, Mlp(dim, mlp_ratio)) for rate in rates]
 
 
 @MODELS.register_module()

@@ -15,13 +15,12 @@ from ..layers import (
     Attention,
     Block,
     ConvPosition,
+    LayerNorm,
     PatchEmbed,
-    Prelude,
     WindowAttention,
-    conv_behind,
+    cheap,
     drop_path_rates,
     full_precision,
-    in_order,
     pad_to,
 )
 from ..registry import MODELS
@@ -41,16 +40,14 @@ ARCHS = {
 class ChannelAttention(Attention):
     """Attention between the channels of each head; all tokens of the map describe a channel."""
 
-    def forward(self, x, norm=None):
-        qkv = self.qkv(x, norm).flatten(1, 2).unflatten(-1, (3, self.num_heads, -1))
-        # (B, heads, N, C / heads) each; products would copy them one by one, and keep that as well.
-        q, k, v = in_order(qkv.permute(2, 0, 3, 1, 4)).contiguous()
+    def attend(self, qkv):
+        """(B, N, 3C) -> (B, N, C)."""
+        q, k, v = self.heads(qkv)
         # The logits are sums over all N tokens, which half precision cannot hold.
-        with full_precision(x):
+        with full_precision(qkv):
             logits = k.float().mT @ v.float()
             affinity = (logits * k.shape[-1] ** -0.5).softmax(-1).to(q.dtype)
-        x = (q @ affinity.mT).transpose(1, 2).reshape(x.shape)
-        return self.proj(x)
+        return (q @ affinity.mT).transpose(1, 2).flatten(2)
 
 
 class DaViTBlock(Block):
@@ -61,7 +58,9 @@ class DaViTBlock(Block):
         self.cpe = nn.ModuleList([ConvPosition(dim), ConvPosition(dim)])
 
     def forward(self, x):
-        return self.second(self.cpe[1](self.first(self.cpe[0](x))))
+        x = self.cpe[0](x)
+        x = self.cpe[1](x + self.drop_path1(self.attn(cheap(self.norm1, x))))
+        return x + self.drop_path2(self.mlp(cheap(self.norm2, x)))
 
 
 class Stem(PatchEmbed):
@@ -77,12 +76,12 @@ class Downsample(nn.Module):
 
     def __init__(self, dim, out_dim):
         super().__init__()
-        self.norm = nn.LayerNorm(dim)
+        self.norm = LayerNorm(dim)
         self.proj = nn.Conv2d(dim, out_dim, 2, 2)
 
     def forward(self, x):
-        prelude = Prelude.of(self.norm, lambda x: pad_to(x, 2).permute(0, 3, 1, 2))
-        return conv_behind(self.proj, prelude, x).permute(0, 2, 3, 1)
+        x = pad_to(cheap(self.norm, x), 2)
+        return self.proj(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
 def dual_blocks(dim, heads, window, rates):

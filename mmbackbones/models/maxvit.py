@@ -19,21 +19,11 @@ from ..layers import (
     DropPath,
     GridAttention,
     Halve,
-    InRows,
-    Linear,
     MaskedWindowAttention,
-    Prelude,
+    Mlp,
     RelativeBias,
-    Rows,
-    SameConv2d,
-    affine,
-    by_bands,
+    cheap,
     drop_path_rates,
-    folded,
-    learns,
-    settled,
-    settles,
-    sum_behind,
 )
 from ..registry import MODELS
 from ..weights import maxvit as weights
@@ -47,6 +37,18 @@ ARCHS = {
     'tiny_tv': dict(dims=(64, 128, 256, 512), depths=(2, 2, 5, 2), stem=64, parts='torchvision'),
 }
 HEAD = 32  # channels
+
+class SameConv2d(nn.Conv2d):
+    """A 3 x 3 convolution of stride 2 as TensorFlow pads it: an even side at its end only."""
+
+    def forward(self, x):
+        return super().forward(cheap(self.padded, x))
+
+    def padded(self, x):
+        """The map with zeros around it."""
+        top, left = (side % 2 for side in x.shape[2:])
+        return F.pad(x, (left, 1, top, 1))
+
 
 batch_norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
 
@@ -108,11 +110,8 @@ class SqueezeExcite(nn.Module):
         self.fc1, self.fc2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
 
     def forward(self, x):
-        return x * self.scale(x.mean((1, 2), keepdim=True))
-
-    def scale(self, means):
-        """(B, 1, 1, C) -> the same."""
-        return self.fc2(F.silu(self.fc1(means))).sigmoid()
+        means = x.mean((1, 2), keepdim=True)
+        return cheap(torch.mul, x, self.fc2(F.silu(self.fc1(means))).sigmoid())
 
 
 class MBConv(nn.Module):
@@ -126,53 +125,24 @@ class MBConv(nn.Module):
         hidden = 4 * dim
         depthwise = parts.strided if stride == 2 else partial(nn.Conv2d, kernel_size=3, padding=1)
         self.pre_norm = batch_norm(in_dim)
-        self.conv1_1x1 = Linear(in_dim, hidden, bias=False)
+        self.conv1_1x1 = nn.Linear(in_dim, hidden, bias=False)
         self.norm1, self.act1 = batch_norm(hidden), parts.act()
         self.conv2_kxk = depthwise(hidden, hidden, groups=hidden, bias=False)
         self.norm2, self.act2 = batch_norm(hidden), parts.act()
         self.se = SqueezeExcite(hidden, dim // 4)
-        self.conv3_1x1 = Linear(hidden, dim)
+        self.conv3_1x1 = nn.Linear(hidden, dim)
         self.drop_path = DropPath(drop_path)
         self.shortcut = nn.Identity()
         if stride == 2:
             self.shortcut = nn.Sequential(parts.halve(), parts.expand(in_dim, dim))
 
     def forward(self, x):
-        norms = self.pre_norm, self.norm1, self.norm2
-        branch = self.learning if learns(norms) else self.in_bands
-        y = branch(x) if settles(norms, x) else self.plain(x)
-        return self.shortcut(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1) + self.drop_path(y)
-
-    def plain(self, x):
-        """The branch, module by module."""
-        y = self.conv1_1x1(self.pre_norm(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
-        y = self.conv2_kxk(self.act1(self.norm1(y.permute(0, 3, 1, 2))))
-        return self.conv3_1x1(self.se(self.act2(self.norm2(y)).permute(0, 2, 3, 1)))
-
-    def learning(self, x):
-        """The branch; norms and activations are done again in backward, rather than kept."""
-        conv, width = self.conv2_kxk, self.conv3_1x1.in_features
-        norm = settled(self.pre_norm, x)
-        y = torch.cat(by_bands(lambda rows: self.conv1_1x1(rows, norm), x, width), 1)
-        act = settled(self.norm1, y, (self.act1,))
-        depthwise = lambda rows, own, *its: rows.then(act.function, *its).behind(conv, weight=own)  # noqa: E731
-        y = InRows.apply(depthwise, y, conv.weight, *act.own)
-        norm = settled(self.norm2, y, (self.act2,))
-        sums = by_bands(lambda rows: sum_behind(norm, rows), y, width)
-        gate = self.se.scale(sum(sums) / y[0, ..., 0].numel())
-        gated = Prelude(lambda y, *own: norm.function(y, *own[:2]) * own[2], [*norm.own, gate])
-        return torch.cat(by_bands(lambda rows: self.conv3_1x1(rows, gated), y, width), 1)
-
-    def in_bands(self, x):
-        """The branch without gradients, a few rows at a time and with its norms folded away."""
-        (scale, shift), (weight, bias) = affine(self.pre_norm), folded(self.conv1_1x1, self.norm1)
-        bias, weight = bias + weight @ shift, weight * scale
-        hidden = lambda i, j: self.act1(F.linear(x[:, i:j], weight, bias)).permute(0, 3, 1, 2)  # noqa: E731
-        rows = Rows(hidden, x.shape[1:3], x[:, 0, :, 0].numel() * len(weight))
-        parts = list(rows.behind(self.conv2_kxk, self.norm2, self.act2).bands())
-        means = sum(part.mean((1, 2), keepdim=True) * part.shape[1] for part in parts)
-        scale = self.se.scale(means / sum(part.shape[1] for part in parts))
-        return torch.cat([self.conv3_1x1(part.mul_(scale)) for part in parts], 1)
+        image = x.permute(0, 3, 1, 2)
+        y = self.conv1_1x1(cheap(self.pre_norm, image).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        y = self.conv2_kxk(cheap(self.act1, cheap(self.norm1, y)))
+        y = cheap(self.act2, cheap(self.norm2, y)).permute(0, 2, 3, 1)
+        y = self.conv3_1x1(self.se(y))
+        return self.shortcut(image).permute(0, 2, 3, 1) + self.drop_path(y)
 
 
 class Stem(nn.Module):
@@ -186,9 +156,8 @@ class Stem(nn.Module):
         self.conv2 = nn.Conv2d(dim, dim, 3, padding=1)
 
     def forward(self, x):
-        if learns([self.norm1]) or not settles([self.norm1], x):
-            return self.conv2(self.act(self.norm1(self.conv1(x)))).permute(0, 2, 3, 1)
-        return Rows.of(x).behind(self.conv1, self.norm1, self.act).behind(self.conv2).whole()
+        x = cheap(self.act, cheap(self.norm1, self.conv1(x)))
+        return self.conv2(x).permute(0, 2, 3, 1)
 
 
 def maxvit_blocks(in_dim, dim, windows, rates, parts):
@@ -198,9 +167,8 @@ def maxvit_blocks(in_dim, dim, windows, rates, parts):
         yield MBConv(dim if i else in_dim, dim, 1 if i else 2, rate, parts)
         for attention in (MaskedWindowAttention, GridAttention):
             bias = ScaledBias(window, dim // HEAD, table)
-            block = Block(dim, attention(dim, dim // HEAD, window, bias=bias), rate)
-            block.mlp.act = parts.act()
-            yield block
+            mixer = attention(dim, dim // HEAD, window, bias=bias)
+            yield Block(dim, mixer, rate, Mlp(dim, act=parts.act))
 
 
 @MODELS.register_module()

@@ -10,7 +10,6 @@ import math
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from ..backbone import Backbone, Stage, arch_settings
@@ -19,10 +18,12 @@ from ..layers import (
     MaskedWindowAttention,
     PatchEmbed,
     PatchMerging,
-    Prelude,
+    LayerNorm,
     between_tokens,
+    cheap,
     drop_path_rates,
     full_precision,
+    known_order,
 )
 from ..registry import MODELS
 from ..weights import swin_v2 as weights
@@ -77,41 +78,38 @@ class LogBias(nn.Module):
 class CosineAttention(MaskedWindowAttention):
     """Attention by the angle between query and key, with a learned scale per head."""
 
-    scale = 1.0  # the queries carry theirs
+    scale = 1.0  # of the logits: the queries carry theirs
 
     def __init__(self, dim, num_heads, size, shift, bias):
         super().__init__(dim, num_heads, size, shift, bias, qkv_bias=False)
         self.q_bias, self.v_bias = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(dim))
         self.logit_scale = nn.Parameter(torch.full((num_heads, 1, 1), math.log(10)))
 
-    def project(self, x, norm=None):
-        """Keys have no bias."""
-        bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
-        return F.linear(x, self.qkv.weight, bias)
+    def heads(self, qkv):
+        """(B, N, 3C) -> queries as long as the scale, keys of length one, and values."""
+        q, k, v = super().heads(qkv)
+        q_bias, v_bias = (b.view(self.num_heads, 1, -1).to(v.dtype) for b in (self.q_bias, self.v_bias))
+        scale = self.logit_scale.clamp(max=math.log(100)).exp()
+        q, v = cheap(torch.add, q, q_bias), cheap(torch.add, v, v_bias)  # keys have no bias
+        return cheap(torch.mul, unit(q), scale.to(q.dtype)), unit(k), v
 
-    def of_prelude(self):
-        """The scale of each head."""
-        return [self.logit_scale]
-
-    def prelude(self, qkv, logit_scale):
-        """Queries of length `scale`, keys of length one, and values; padded.
-
-        Float32: half precision overflows at the gradient of a short vector's direction.
-        """
-        q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
-        scale = logit_scale[:, 0].float().clamp(max=math.log(100)).exp()
-        q, k = (of_length(t.float(), to).to(v.dtype) for t, to in ((q, scale), (k, 1)))
-        return super().prelude(torch.stack([q, k, v], -3).flatten(-3))
-
-    def shift_on(self, hw):
-        """No shift where a window covers the shorter side."""
-        small = self.size // hw[0] + self.size // hw[1]  # 0 if not; a graph cannot ask
-        return self.shift * (1 // (1 + small))
+    def order(self, x):
+        """The order of the windows; not shifted where a window covers the map's shorter side."""
+        small = self.size // x.shape[1] + self.size // x.shape[2]  # 0 if not; a graph cannot ask
+        shift = self.shift * (1 // (1 + small))
+        return known_order(x, self.size, shift, self.grid, self.hide_padding)
 
 
-def of_length(x, length):
-    """Vectors of the same direction; only x itself is kept for backward."""
-    return x * (length / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(min=1e-12))
+def unit(x):
+    """Vectors of length one; the length is a float32, as half precision cannot hold all."""
+    dtype = torch.promote_types(x.dtype, torch.float)
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=dtype)
+    return cheap(direction, x, length.clamp(min=1e-12))
+
+
+def direction(x, length):
+    """X / length, in the precision of x."""
+    return (x / length).to(x.dtype)
 
 
 class PostNormBlock(Block):
@@ -122,13 +120,9 @@ class PostNormBlock(Block):
         for norm in (self.norm1, self.norm2):
             nn.init.zeros_(norm.weight)
 
-    def mix(self, x, *where):
-        """The first branch, of a band of a map."""
-        return self.norm1(self.attn(x, None, *where))
-
-    def feed(self, x):
-        """The second branch, of any tokens."""
-        return self.norm2(self.mlp(x))
+    def forward(self, x):
+        x = x + self.drop_path1(self.norm1(self.attn(x)))
+        return x + self.drop_path2(self.norm2(self.mlp(x)))
 
 
 class NormedBlock(PostNormBlock):
@@ -136,7 +130,7 @@ class NormedBlock(PostNormBlock):
 
     def __init__(self, dim, *args):
         super().__init__(dim, *args)
-        self.norm3 = nn.LayerNorm(dim)
+        self.norm3 = LayerNorm(dim)
 
     def forward(self, x):
         return self.norm3(super().forward(x))
@@ -147,10 +141,10 @@ class PostNormMerging(PatchMerging):
 
     def __init__(self, dim, out_dim):
         super().__init__(dim, out_dim)
-        self.norm = nn.LayerNorm(out_dim)
+        self.norm = LayerNorm(out_dim)
 
     def forward(self, x):
-        return self.norm(self.reduction(x, Prelude.of(self.gather)))
+        return self.norm(self.reduction(cheap(self.gather, x)))
 
 
 def swin_v2_blocks(dim, heads, windows, rates, norm_every):

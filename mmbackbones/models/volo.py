@@ -17,19 +17,12 @@ from ..layers import (
     Block,
     ChannelsFirst,
     Halve,
-    Linear,
-    Prelude,
-    Rows,
-    conv_behind,
+    Mlp,
+    cheap,
     drop_path_rates,
     in_graph,
-    in_order,
-    learns,
     pad_image,
     pad_to,
-    settled,
-    settles,
-    whole_map,
 )
 from ..registry import MODELS
 from ..weights import volo as weights
@@ -44,39 +37,38 @@ ARCHS = {
 }
 
 
-def gathered(v, logits):
-    """Nine mixtures of nine values, by weights (B, h, w, heads, 9, 9), added up where they lie."""
-    H, W = v.shape[1:3]
-    weights = logits.softmax(-1).to(v.dtype)
-    v = neighbours(neighbours(pad_to(v, 2), 1), 3)  # (B, h, 3, w, 3, C)
-    v = v.unflatten(-1, (weights.shape[3], -1)).permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 5)
-    mixed = (weights @ v).unflatten(4, (3, 3)).permute(0, 1, 4, 2, 5, 3, 6).flatten(5)
-    v = add_neighbours(add_neighbours(mixed, 3), 1)
-    return in_order(v.narrow(1, 0, H).narrow(2, 0, W))
-
-
 class OutlookAttention(nn.Module):
-    """Every second token says how the 3 x 3 tokens around it mix their values.
-
-    Its mixtures are cheap beside the linear layers, and done again in backward.
-    """
+    """Every second token says how the 3 x 3 tokens around it mix their values."""
 
     def __init__(self, dim, num_heads):
         super().__init__()
         self.num_heads, self.scale = num_heads, (dim // num_heads) ** -0.5
-        self.v = Linear(dim, dim, bias=False)
-        self.attn = Linear(dim, 81 * num_heads)
-        self.proj = Linear(dim, dim)
+        self.pool = ChannelsFirst(Halve(nn.AvgPool2d(2, ceil_mode=True)))
+        self.v = nn.Linear(dim, dim, bias=False)
+        self.attn = nn.Linear(dim, 81 * num_heads)
+        self.proj = nn.Linear(dim, dim)
 
-    def bands(self, x):
-        """All rows at once."""
-        return whole_map(x)
+    def forward(self, x):
+        H, W = x.shape[1:3]
+        weights = cheap(self.weights, self.attn(cheap(self.pool, x)))
+        values = cheap(self.neighbourhoods, self.v(x))
+        return self.proj(cheap(self.mixtures, weights, values)[:, :H, :W])
 
-    def forward(self, x, norm=None):
-        pool = ChannelsFirst(Halve(nn.AvgPool2d(2, ceil_mode=True)))
-        pool = pool if norm is None else nn.Sequential(norm, pool)
-        logits = self.attn(x, pool).unflatten(-1, (self.num_heads, 9, 9)) * self.scale
-        return self.proj(self.v(x, norm), Prelude(gathered, [logits]))
+    def weights(self, logits):
+        """(B, h, w, 81 heads) -> (B, h, w, heads, 9, 9): of each neighbour in each mixture."""
+        logits = logits.unflatten(-1, (self.num_heads, 9, 9)) * self.scale
+        return logits.softmax(-1).to(logits.dtype)
+
+    def neighbourhoods(self, v):
+        """(B, H, W, C) -> (B, h, w, heads, 9, C / heads): the 3 x 3 values around even tokens."""
+        v = neighbours(neighbours(pad_to(v, 2), 1), 3)  # (B, h, 3, w, 3, C)
+        v = v.unflatten(-1, (self.num_heads, -1))
+        return v.permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 5)
+
+    def mixtures(self, weights, values):
+        """Nine mixtures of nine values (B, 2h, 2w, C), added up where they lie."""
+        mixed = (weights @ values).unflatten(4, (3, 3)).permute(0, 1, 4, 2, 5, 3, 6).flatten(5)
+        return add_neighbours(add_neighbours(mixed, 3), 1)
 
 
 def neighbours(x, axis):
@@ -102,30 +94,15 @@ class Stem(nn.Module):
         self.in_channels = in_channels
         layers = [nn.Conv2d(in_channels, hidden, 7, 2, 3, bias=False)]
         for conv in (nn.Conv2d(hidden, hidden, 3, padding=1, bias=False) for _ in range(2)):
-            layers += [nn.BatchNorm2d(hidden), nn.ReLU(inplace=True), conv]
-        self.conv = nn.Sequential(*layers, nn.BatchNorm2d(hidden), nn.ReLU(inplace=True))
+            layers += [nn.BatchNorm2d(hidden), nn.ReLU(), conv]
+        self.conv = nn.Sequential(*layers, nn.BatchNorm2d(hidden), nn.ReLU())
         self.proj = nn.Conv2d(hidden, dim, 4, 4)
 
     def forward(self, x):
         x = pad_image(x, 8)
-        if not settles(self.conv[1::3], x):
-            return self.proj(self.conv(x)).permute(0, 2, 3, 1)
-        return self.learning(x) if learns(self.conv[1::3]) else self.in_bands(x)
-
-    def learning(self, x):
-        """Tokens; norms and activations are done again in backward, rather than kept."""
-        x = self.conv[0](x).permute(0, 2, 3, 1)
-        for norm, conv in zip(self.conv[1::3], (*self.conv[3::3], self.proj), strict=True):
-            act = settled(norm, x, (F.relu, lambda x: x.permute(0, 3, 1, 2)))
-            x = conv_behind(conv, act, x).permute(0, 2, 3, 1)
-        return x
-
-    def in_bands(self, x):
-        """Tokens without gradients, a few rows at a time and with the norms folded away."""
-        rows = Rows.of(x)
         for conv, norm, act in zip(self.conv[::3], self.conv[1::3], self.conv[2::3], strict=True):
-            rows = rows.behind(conv, norm, act)
-        return rows.behind(self.proj).whole()
+            x = cheap(act, cheap(norm, conv(x)))
+        return self.proj(x).permute(0, 2, 3, 1)
 
 
 class Downsample(nn.Module):
@@ -178,10 +155,10 @@ class VOLO(Backbone):
         (fine, coarse), depths, heads, mlp_ratio, hidden = arch_settings(self.archs, arch)
         rates = drop_path_rates(drop_path_rate, depths)
         outlookers = [
-            Block(fine, OutlookAttention(fine, heads[0]), 0.0, mlp_ratio) for _ in rates[0]
+            Block(fine, OutlookAttention(fine, heads[0]), mlp=Mlp(fine, mlp_ratio)) for _ in rates[0]
         ]
         transformers = [
-            Block(coarse, Attention(coarse, heads[1], qkv_bias=False), rate, mlp_ratio)
+            Block(coarse, Attention(coarse, heads[1], qkv_bias=False), rate, Mlp(coarse, mlp_ratio))
             for rate in rates[1]
         ]
         down = Downsample(fine, coarse, pretrain_size // 16)
@@ -196,11 +173,8 @@ class VOLO(Backbone):
         """What is handed out of stage i; of the first one, up-sampled."""
         return super().output(i, self.up(x) if i == 0 else x)
 
-    def forward(self, x):
-        """As `Backbone`; the fine map, up-sampled, may be wider than the image."""
-        outs = super().forward(x)
-        if 0 not in self.out_indices:
-            return outs
+    def levels(self, x):
+        """The maps; the fine one, up-sampled, may be wider than the image."""
         H, W = (-(-side // 4) for side in x.shape[2:])
-        fine = outs[0].narrow(2, 0, H).narrow(3, 0, W)
-        return in_order(fine).contiguous(), *outs[1:]
+        for level in super().levels(x):
+            yield level[:, :, :H, :W].contiguous()

@@ -1,0 +1,29 @@
+"""What surrounds a forward pass: autocast, graph capture, function transforms."""
+
+from contextlib import nullcontext
+
+import torch
+
+
+def in_graph():
+    """Whether the layers are being captured in a graph that must hold for every image size."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+def in_transform():
+    """Whether the layers run inside a transform of `torch.func`, such as `grad` or `vmap`."""
+    return torch._C._are_functorch_transforms_active()
+
+
+def full_precision(x):
+    """A context in which autocast leaves float32 alone, on the device of x."""
+    known = torch.amp.is_autocast_available(x.device.type)
+    return torch.autocast(x.device.type, enabled=False) if known else nullcontext()
+
+
+def autocast_dtype(x):
+    """The dtype that autocast gives linear layers on the device of x, or None without autocast."""
+    kind = x.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind)
+    return None
