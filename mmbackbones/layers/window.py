@@ -193,14 +193,12 @@ class WindowAttention(Attention):
 
     def forward(self, x):
         order = self.order(x)
-        windows = cheap(partial(window_partition, order=order), x)
+        windows = window_partition(x, order)
         qkv = self.qkv(windows)
         bias = None if self.bias is None else self.bias().to(qkv.dtype)
         mask = bias
         if order.regions is not None:
-            mask = partial(
-                attention_mask, regions=order.regions, batch=len(x), hidden=self.hidden
-            )
+            mask = partial(attention_mask, regions=order.regions, batch=len(x), hidden=self.hidden)
             mask = mask(None) if bias is None else cheap(mask, bias)
         return window_reverse(self.proj(self.attend(qkv, mask)), order, x.shape)
 

@@ -38,16 +38,13 @@ ARCHS = {
 }
 HEAD = 32  # channels
 
+
 class SameConv2d(nn.Conv2d):
     """A 3 x 3 convolution of stride 2 as TensorFlow pads it: an even side at its end only."""
 
     def forward(self, x):
-        return super().forward(cheap(self.padded, x))
-
-    def padded(self, x):
-        """The map with zeros around it."""
         top, left = (side % 2 for side in x.shape[2:])
-        return F.pad(x, (left, 1, top, 1))
+        return super().forward(F.pad(x, (left, 1, top, 1)))
 
 
 batch_norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
@@ -111,7 +108,7 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x):
         means = x.mean((1, 2), keepdim=True)
-        return cheap(torch.mul, x, self.fc2(F.silu(self.fc1(means))).sigmoid())
+        return x * self.fc2(F.silu(self.fc1(means))).sigmoid()
 
 
 class MBConv(nn.Module):
@@ -138,9 +135,9 @@ class MBConv(nn.Module):
 
     def forward(self, x):
         image = x.permute(0, 3, 1, 2)
-        y = self.conv1_1x1(cheap(self.pre_norm, image).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        y = self.conv2_kxk(cheap(self.act1, cheap(self.norm1, y)))
-        y = cheap(self.act2, cheap(self.norm2, y)).permute(0, 2, 3, 1)
+        y = self.conv1_1x1(self.pre_norm(image).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        y = self.conv2_kxk(cheap(self.act1, self.norm1(y)))
+        y = cheap(self.act2, self.norm2(y)).permute(0, 2, 3, 1)
         y = self.conv3_1x1(self.se(y))
         return self.shortcut(image).permute(0, 2, 3, 1) + self.drop_path(y)
 
@@ -156,7 +153,7 @@ class Stem(nn.Module):
         self.conv2 = nn.Conv2d(dim, dim, 3, padding=1)
 
     def forward(self, x):
-        x = cheap(self.act, cheap(self.norm1, self.conv1(x)))
+        x = cheap(self.act, self.norm1(self.conv1(x)))
         return self.conv2(x).permute(0, 2, 3, 1)
 
 

@@ -20,7 +20,6 @@ from ..layers import (
     PatchMerging,
     LayerNorm,
     between_tokens,
-    cheap,
     drop_path_rates,
     full_precision,
     known_order,
@@ -88,10 +87,11 @@ class CosineAttention(MaskedWindowAttention):
     def heads(self, qkv):
         """(B, N, 3C) -> queries as long as the scale, keys of length one, and values."""
         q, k, v = super().heads(qkv)
-        q_bias, v_bias = (b.view(self.num_heads, 1, -1).to(v.dtype) for b in (self.q_bias, self.v_bias))
+        q_bias, v_bias = (
+            b.view(self.num_heads, 1, -1).to(v.dtype) for b in (self.q_bias, self.v_bias)
+        )
         scale = self.logit_scale.clamp(max=math.log(100)).exp()
-        q, v = cheap(torch.add, q, q_bias), cheap(torch.add, v, v_bias)  # keys have no bias
-        return cheap(torch.mul, unit(q), scale.to(q.dtype)), unit(k), v
+        return unit(q + q_bias) * scale.to(q.dtype), unit(k), v + v_bias  # keys have no bias
 
     def order(self, x):
         """The order of the windows; not shifted where a window covers the map's shorter side."""
@@ -101,15 +101,10 @@ class CosineAttention(MaskedWindowAttention):
 
 
 def unit(x):
-    """Vectors of length one; the length is a float32, as half precision cannot hold all."""
+    """Vectors of length one; lengths are float32, as half precision cannot hold all."""
     dtype = torch.promote_types(x.dtype, torch.float)
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=dtype)
-    return cheap(direction, x, length.clamp(min=1e-12))
-
-
-def direction(x, length):
-    """X / length, in the precision of x."""
-    return (x / length).to(x.dtype)
+    return (x / length.clamp(min=1e-12)).to(x.dtype)
 
 
 class PostNormBlock(Block):
@@ -144,7 +139,7 @@ class PostNormMerging(PatchMerging):
         self.norm = LayerNorm(out_dim)
 
     def forward(self, x):
-        return self.norm(self.reduction(cheap(self.gather, x)))
+        return self.norm(self.reduction(self.gather(x)))
 
 
 def swin_v2_blocks(dim, heads, windows, rates, norm_every):

@@ -50,9 +50,9 @@ class OutlookAttention(nn.Module):
 
     def forward(self, x):
         H, W = x.shape[1:3]
-        weights = cheap(self.weights, self.attn(cheap(self.pool, x)))
+        weights = self.weights(self.attn(self.pool(x)))
         values = cheap(self.neighbourhoods, self.v(x))
-        return self.proj(cheap(self.mixtures, weights, values)[:, :H, :W])
+        return self.proj(self.mixtures(weights, values)[:, :H, :W])
 
     def weights(self, logits):
         """(B, h, w, 81 heads) -> (B, h, w, heads, 9, 9): of each neighbour in each mixture."""
@@ -94,15 +94,13 @@ class Stem(nn.Module):
         self.in_channels = in_channels
         layers = [nn.Conv2d(in_channels, hidden, 7, 2, 3, bias=False)]
         for conv in (nn.Conv2d(hidden, hidden, 3, padding=1, bias=False) for _ in range(2)):
-            layers += [nn.BatchNorm2d(hidden), nn.ReLU(), conv]
-        self.conv = nn.Sequential(*layers, nn.BatchNorm2d(hidden), nn.ReLU())
+            layers += [nn.BatchNorm2d(hidden), nn.ReLU(inplace=True), conv]
+        self.conv = nn.Sequential(*layers, nn.BatchNorm2d(hidden), nn.ReLU(inplace=True))
         self.proj = nn.Conv2d(hidden, dim, 4, 4)
 
     def forward(self, x):
         x = pad_image(x, 8)
-        for conv, norm, act in zip(self.conv[::3], self.conv[1::3], self.conv[2::3], strict=True):
-            x = cheap(act, cheap(norm, conv(x)))
-        return self.proj(x).permute(0, 2, 3, 1)
+        return self.proj(self.conv(x)).permute(0, 2, 3, 1)
 
 
 class Downsample(nn.Module):
@@ -155,7 +153,8 @@ class VOLO(Backbone):
         (fine, coarse), depths, heads, mlp_ratio, hidden = arch_settings(self.archs, arch)
         rates = drop_path_rates(drop_path_rate, depths)
         outlookers = [
-            Block(fine, OutlookAttention(fine, heads[0]), mlp=Mlp(fine, mlp_ratio)) for _ in rates[0]
+            Block(fine, OutlookAttention(fine, heads[0]), mlp=Mlp(fine, mlp_ratio))
+            for _ in rates[0]
         ]
         transformers = [
             Block(coarse, Attention(coarse, heads[1], qkv_bias=False), rate, Mlp(coarse, mlp_ratio))
