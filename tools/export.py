@@ -29,13 +29,19 @@ NEEDED = ('onnx', 'onnxscript', 'onnxruntime')
 
 
 class InOrder(TorchFunctionMode):
-    """Gives layers their input in order, so that no graph depends on how it lies in memory."""
+    """Copies tensors in order for what would look how they lie in memory, and broadcasts masks.
+
+    A graph that holds for every size cannot look: the answer depends on sizes that are 1.
+    """
 
     layers = (torch.conv2d, torch.conv_transpose2d, torch.nn.functional.linear)
+    views = (torch.Tensor.contiguous, torch.Tensor.flatten, torch.Tensor.reshape)
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func in self.layers:
+        if func in self.layers + self.views:
             args = (args[0].clone(memory_format=torch.contiguous_format), *args[1:])
+        if func is torch.nn.functional.scaled_dot_product_attention and args[3] is not None:
+            args = (*args[:3], args[3].expand(args[0].shape[0], -1, -1, -1))
         return func(*args, **(kwargs or {}))
 
 

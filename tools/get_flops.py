@@ -2,13 +2,11 @@
 
 As in the papers, a FLOP is a multiplication with its addition, of convolutions and matrix products,
 attention included. PyTorch's own counter watches a real forward pass; that of a backbone alone
-runs on the meta device, without memory or arithmetic. Attention takes no part in padding here,
-so windowed backbones need a little less than the figures of implementations that pad first.
+runs on the meta device, without memory or arithmetic. Maps are padded to whole windows first, as in
+the official code, and what layers do to padding counts.
 """
 
-from contextlib import ExitStack
 from pathlib import Path
-from unittest.mock import patch
 
 import torch
 from arguments import (
@@ -23,7 +21,6 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.utils import import_modules_from_strings
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from mmbackbones.layers import conv
 from mmbackbones.registry import MODELS as BACKBONES
 
 RULE = 30 * '='
@@ -45,11 +42,7 @@ def count(run):
 
 def tally(run, mapping):
     """{name of a module: sum over its operations}, of PyTorch's FLOPs or what a mapping has."""
-    with ExitStack() as stack:
-        stack.enter_context(torch.no_grad())
-        # A band of a convolution computes its neighbours' edges again; not counted.
-        stack.enter_context(patch.object(conv, 'BAND', 2**62))
-        counter = stack.enter_context(FlopCounterMode(display=False, custom_mapping=mapping))
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=mapping) as counter:
         run()
     counts = counter.get_flop_counts()
     return {name: sum(by_kind.values()) for name, by_kind in counts.items()}

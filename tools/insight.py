@@ -1,11 +1,8 @@
 """What a backbone sees, as numbers: colours of its levels, its attention, its receptive field."""
 
-from contextlib import ExitStack
-from unittest.mock import patch
-
 import torch
 
-from mmbackbones.layers import Attention, Prelude, WindowAttention, bands
+from mmbackbones.layers import Attention, WindowAttention, window_reverse
 from mmbackbones.models.davit import ChannelAttention
 
 
@@ -59,31 +56,39 @@ def attention(net, mixer, image, query):
     """
     caught = {}
 
-    def values(*args):
-        caught['values'] = source(*args).detach().requires_grad_()
+    def keep_map(module, inputs):
+        caught['map'] = inputs[0]
+
+    def keep_values(module, inputs, output):
+        caught['values'] = output.detach().requires_grad_()
         return caught['values']
 
-    def gathered(x, prelude=None):
-        if prelude is not None:
-            prelude = prelude if isinstance(prelude, Prelude) else Prelude.of(prelude)
-            x = prelude.function(x, *prelude.own)
-        caught['gathered'] = x
-        return project(x)
+    def keep_gathered(module, inputs):
+        caught['gathered'] = inputs[0]
 
-    if isinstance(mixer, WindowAttention):
-        owner, name = mixer, 'project'
-    else:
-        owner, name = mixer.qkv if isinstance(mixer, Attention) else mixer.v, 'forward'
-    source, project = getattr(owner, name), mixer.proj.forward
-    with ExitStack() as stack:
-        stack.enter_context(patch.object(bands, 'BAND', 2**62))  # the whole map in one call
-        stack.enter_context(patch.object(owner, name, values))
-        stack.enter_context(patch.object(mixer.proj, 'forward', gathered))
+    source = mixer.qkv if isinstance(mixer, Attention) else mixer.v
+    hooks = [
+        mixer.register_forward_pre_hook(keep_map),
+        source.register_forward_hook(keep_values),
+        mixer.proj.register_forward_pre_hook(keep_gathered),
+    ]
+    try:
         net(image)
-    gathered, channels = caught['gathered'], caught['gathered'].shape[-1]
-    y, x = (int(at * side) for at, side in zip(query, gathered.shape[1:3], strict=True))
-    (grad,) = torch.autograd.grad(gathered[0, y, x].sum(), caught['values'])
-    return grad[0, ..., -channels:].abs().mean(-1)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    gathered, (_, H, W, channels) = caught['gathered'], caught['map'].shape
+    y, x = (int(at * side) for at, side in zip(query, (H, W), strict=True))
+    place = y * W + x
+    windows = isinstance(mixer, WindowAttention)
+    if windows:  # the layers see tokens in window order
+        order = mixer.order(caught['map'])
+        place = order.places[place]
+    token = gathered.reshape(-1, channels)[place]
+    (grad,) = torch.autograd.grad(token.sum(), caught['values'])
+    weights = grad[..., -channels:].abs().mean(-1, keepdim=True)
+    shape = 1, H, W, 1
+    return (window_reverse(weights, order, shape) if windows else weights.view(shape))[0, ..., 0]
 
 
 def receptive_field(net, images, level=-1):

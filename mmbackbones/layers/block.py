@@ -5,6 +5,7 @@ from torch import nn
 
 from .lean import cheap
 from .norm import LayerNorm
+from .rows import by_rows
 
 
 class DropPath(nn.Module):
@@ -37,11 +38,18 @@ class Mlp(nn.Module):
 
     def __init__(self, dim, ratio=4, act=nn.GELU):
         super().__init__()
-        self.fc1 = nn.Linear(dim, int(dim * ratio))
-        self.act = act()
-        self.fc2 = nn.Linear(int(dim * ratio), dim)
+        self.hidden = int(dim * ratio)
+        self.fc1, self.act, self.fc2 = (
+            nn.Linear(dim, self.hidden),
+            act(),
+            nn.Linear(self.hidden, dim),
+        )
 
     def forward(self, x):
+        return by_rows(self.tokens, [self.fc1, self.act, self.fc2], x, self.hidden)
+
+    def tokens(self, x):
+        """The same, of all tokens or of some."""
         return self.fc2(cheap(self.act, self.fc1(x)))
 
 

@@ -43,7 +43,7 @@ def window_order(height, width, size, shift, grid, hide_padding, device):
     """
     y, window_y, inner_y = axis_order(height, size, shift, grid, device)
     x, window_x, inner_x = axis_order(width, size, shift, grid, device)
-    windows = (window_y * len(x))[:, None] + window_x
+    windows = (window_y * x.shape[0])[:, None] + window_x
     places = windows * size**2 + (inner_y * size)[:, None] + inner_x
 
     y, x = y[:, None, :, None], x[None, :, None, :]  # (windows down, windows right, size, size)
@@ -56,7 +56,7 @@ def window_order(height, width, size, shift, grid, hide_padding, device):
         regions = 8 * (y < shift) + 4 * (x < shift)
     if hide_padding and padded:
         regions = regions + 2 * outside_y + outside_x
-    shape = len(tokens) * tokens.shape[1], size**2
+    shape = tokens.shape[0] * tokens.shape[1], size**2
     return WindowOrder(
         tokens.reshape(shape),
         places.flatten(),
@@ -198,7 +198,7 @@ class WindowAttention(Attention):
         bias = None if self.bias is None else self.bias().to(qkv.dtype)
         mask = bias
         if order.regions is not None:
-            mask = partial(attention_mask, regions=order.regions, batch=len(x), hidden=self.hidden)
+            mask = partial(attention_mask, regions=order.regions, batch=x.shape[0], hidden=self.hidden)
             mask = mask(None) if bias is None else cheap(mask, bias)
         return window_reverse(self.proj(self.attend(qkv, mask)), order, x.shape)
 

@@ -21,7 +21,6 @@ from ..layers import (
     ConvPosition,
     Mlp,
     PatchEmbed,
-    cheap,
     drop_path_rates,
     in_graph,
 )

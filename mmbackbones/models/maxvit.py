@@ -9,7 +9,6 @@ the bias tables may be smaller than the window (`pretrained_window_size`).
 
 from functools import partial
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 

@@ -15,10 +15,10 @@ from torch import nn
 from ..backbone import Backbone, Stage, arch_settings
 from ..layers import (
     Block,
+    LayerNorm,
     MaskedWindowAttention,
     PatchEmbed,
     PatchMerging,
-    LayerNorm,
     between_tokens,
     drop_path_rates,
     full_precision,

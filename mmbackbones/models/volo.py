@@ -52,7 +52,8 @@ class OutlookAttention(nn.Module):
         H, W = x.shape[1:3]
         weights = self.weights(self.attn(self.pool(x)))
         values = cheap(self.neighbourhoods, self.v(x))
-        return self.proj(self.mixtures(weights, values)[:, :H, :W])
+        mixed = self.mixtures(weights, values)
+        return self.proj(mixed.narrow(1, 0, H).narrow(2, 0, W))
 
     def weights(self, logits):
         """(B, h, w, 81 heads) -> (B, h, w, heads, 9, 9): of each neighbour in each mixture."""
@@ -175,5 +176,5 @@ class VOLO(Backbone):
     def levels(self, x):
         """The maps; the fine one, up-sampled, may be wider than the image."""
         H, W = (-(-side // 4) for side in x.shape[2:])
-        for level in super().levels(x):
-            yield level[:, :, :H, :W].contiguous()
+        for i, level in zip(self.out_indices, super().levels(x), strict=True):
+            yield level.narrow(2, 0, H).narrow(3, 0, W).contiguous() if i == 0 else level
