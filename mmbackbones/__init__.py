@@ -5,7 +5,7 @@ try:
 except ImportError as error:
     raise ImportError('mmbackbones needs mmengine: pip install "mmbackbones[onedl]"') from error
 
-from .layers import plain
+from .layers import fuse_conv_bn, plain
 from .models import VOLO, Container, DaViT, MaxViT, SwinTransformer, SwinTransformerV2
 from .paths import path_of
 from .sharding import BLOCK_CLASSES, fsdp_policy, is_block
@@ -25,6 +25,7 @@ __all__ = [
     'SwinTransformerV2',
     '__version__',
     'fsdp_policy',
+    'fuse_conv_bn',
     'is_block',
     'load_checkpoint',
     'path_of',

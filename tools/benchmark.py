@@ -7,7 +7,6 @@ measured rate of matrix products the backbone reaches.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import matplotlib
 import torch
+from allocator import keep_pages
 from arguments import make_parser, shape
 from benchmark_peers import PEERS, ours, plain
 from get_flops import count
@@ -25,12 +25,7 @@ from tqdm import tqdm
 
 from mmbackbones.registry import MODELS
 
-# glibc gives every tensor above 32 MB back at once, and the next one is zeroed by the kernel again.
-KEEP_PAGES = dict(
-    MALLOC_MMAP_THRESHOLD_='4294967296',
-    MALLOC_TRIM_THRESHOLD_='17179869184',
-    MALLOC_TOP_PAD_='268435456',
-)
+MALLOCS = 'keep-pages', 'glibc'
 DTYPES = dict(float32=None, bfloat16=torch.bfloat16, float16=torch.float16)
 
 
@@ -52,7 +47,8 @@ def parse():
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--rounds', type=int, default=9)
     parser.add_argument('--compile', action='store_true', help='torch.compile everybody')
-    parser.add_argument('--keep-pages', action='store_true', help='an allocator that keeps memory')
+    text = 'of everybody: keeps the memory of freed tensors, or as glibc has it [keep-pages]'
+    parser.add_argument('--malloc', choices=MALLOCS, default=MALLOCS[0], help=text)
     parser.add_argument('--out', type=Path, help='a .json file; a .png with the same name lies by')
     parser.add_argument('--peak-of', help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -241,15 +237,15 @@ def machine(args):
     lines = Path('/proc/cpuinfo').read_text().splitlines() if Path('/proc/cpuinfo').exists() else []
     cpu = next((line.split(':')[1].strip() for line in lines if 'model name' in line), 'unknown')
     gpu = torch.cuda.get_device_name() if args.device.startswith('cuda') else None
-    kept = 'MALLOC_TOP_PAD_' in os.environ
-    return dict(cpu=cpu, gpu=gpu, threads=args.threads, torch=torch.__version__, keeps_pages=kept)
+    machine = dict(cpu=cpu, gpu=gpu, threads=args.threads, torch=torch.__version__)
+    return dict(machine, malloc=args.malloc)
 
 
 def main():
     """Measure, show and keep."""
     args = parse()
-    if args.keep_pages and 'MALLOC_TOP_PAD_' not in os.environ:
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **KEEP_PAGES})
+    if args.malloc == 'keep-pages':
+        keep_pages()
     torch.set_num_threads(args.threads)
     build = builders(args)
     if args.peak_of:
@@ -257,7 +253,7 @@ def main():
         return
     size = f'{args.stream} shapes around ' * bool(args.stream) + '{} x {}'.format(*args.shape)
     name = f'{args.name} {args.options}'.removesuffix(' {}')
-    title = f'{name}, {args.mode}, {size}, batch {args.batch}, {args.dtype}'
+    title = f'{name}, {args.mode}, {size}, batch {args.batch}, {args.dtype}, {args.malloc}'
     try:
         figures = results(args, build)
     except ImportError as error:

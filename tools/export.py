@@ -5,6 +5,7 @@ PyTorch without this package. The file is read back and compared with the backbo
 and numbers of images than it was made from. Images must be as in training: normalised already.
 """
 
+import copy
 import logging
 import operator
 import sys
@@ -20,6 +21,8 @@ from rich.table import Table
 from torch.export import Dim
 from torch.fx.experimental import _config as tracing
 from torch.overrides import TorchFunctionMode
+
+from mmbackbones import fuse_conv_bn
 
 OTHERS = ((1, 61, 97), (3, 128, 224), (2, 265, 190), (1, 20, 33))  # (images, height, width)
 TOLERANCE = 1e-3  # of an output's standard deviation
@@ -172,8 +175,9 @@ def main():
     warnings.simplefilter('ignore')  # of the tracers, about what is compared below
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
     start = time.perf_counter()
+    fused = fuse_conv_bn(copy.deepcopy(net).eval())
     with torch.no_grad():
-        write(net, torch.randn(2, net.stem.in_channels, *sides), str(path), args.opset)
+        write(fused, torch.randn(2, net.stem.in_channels, *sides), str(path), args.opset)
         seconds = time.perf_counter() - start
         print(f'{path}: {path.stat().st_size / 1e6:.1f} MB in {seconds:.0f} s; comparing ...')
         equal = show(list(compare(net, read(str(path)), sides)), path)

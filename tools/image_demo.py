@@ -8,6 +8,7 @@ import cv2
 import mmcv
 import numpy as np
 import torch
+from allocator import keep_pages
 from arguments import add_config, check_device, progress
 from demo_mode import adapt
 from drawing import check_out_dir, config_of, dataset_of, drawing_parser, suit, visualizer_of
@@ -178,6 +179,7 @@ def paint_video(path, out_dir, paint, parser):
 def main():
     """Check what is needed, then draw."""
     args, parser = parse()
+    keep_pages()
     cfg = config_of(args, parser, adapt)
     check_device(args.device, parser)
     paths, is_video = find(args.image, parser)

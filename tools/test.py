@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from allocator import keep_pages
 from mmengine.config import ConfigDict
 from run_config import (
     check_checkpoint,
@@ -76,6 +77,7 @@ def keep_predictions(cfg, out, parser):
 
 def main():
     """Test."""
+    keep_pages()
     run(configure(*parse()), 'test')
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from allocator import keep_pages
 from mmengine.config import Config
 from run_config import (
     check_checkpoint,
@@ -105,6 +106,7 @@ def use_deepspeed(cfg, precision):
 
 def main():
     """Train."""
+    keep_pages()
     run(configure(*parse()), 'train')
 
 

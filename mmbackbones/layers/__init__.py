@@ -5,7 +5,7 @@ from .block import Block, DropPath, Mlp, drop_path_rates
 from .context import full_precision, in_graph
 from .embed import ChannelsFirst, Halve, PatchEmbed, PatchMerging, pad_image, pad_to
 from .lean import cheap, keep_statistics, lean, plain
-from .norm import LayerNorm
+from .norm import LayerNorm, fuse_conv_bn
 from .position import ConvPosition, RelativeBias, between_tokens
 from .window import (
     GridAttention,
@@ -38,6 +38,7 @@ __all__ = [
     'cheap',
     'drop_path_rates',
     'full_precision',
+    'fuse_conv_bn',
     'in_graph',
     'keep_statistics',
     'known_order',

@@ -1,7 +1,10 @@
-"""Norms."""
+"""Layer norms under autocast, and batch norms that become part of the layer before them."""
+
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from .context import autocast_dtype, full_precision
 
@@ -20,3 +23,23 @@ class LayerNorm(nn.LayerNorm):
         with full_precision(x):
             weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
             return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps).to(dtype)
+
+
+FUSIONS = ((nn.Conv2d, fuse_conv_bn_eval), (nn.Linear, fuse_linear_bn_eval))
+
+
+def fuse_conv_bn(net):
+    """Make batch norms part of the convolution or linear layer before them, for inference.
+
+    The net, in evaluation mode, is changed and returned; its outputs stay the same. What a module
+    lists one after the other it must also call one after the other, as all of ours do.
+    """
+    if net.training:
+        raise ValueError('fuse_conv_bn found a net in training mode; call net.eval() first')
+    for module in net.modules():
+        for (name, layer), (norm_name, norm) in pairwise(list(module.named_children())):
+            for kind, fuse in FUSIONS:
+                if isinstance(layer, kind) and type(norm) is nn.BatchNorm2d:
+                    setattr(module, name, fuse(layer, norm))
+                    setattr(module, norm_name, nn.Identity())
+    return net

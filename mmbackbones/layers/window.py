@@ -73,8 +73,16 @@ def axis_order(length, size, shift, grid, device):
     count = -(-length // size)
     places, tokens = (torch.arange(n, device=device) for n in (count * size, length))
     if grid:
-        return places.view(size, count).T, tokens % count, tokens // count
-    places, tokens = (places + shift) % (count * size), (tokens - shift) % (count * size)
+        windows, inner = (
+            torch.arange(count, device=device),
+            torch.arange(size, device=device)[:, None],
+        )
+        windows, inner = (n.expand(size, count).flatten()[:length] for n in (windows, inner))
+        return places.view(size, count).T, windows, inner
+    places, tokens, end = places + shift, tokens - shift, count * size
+    # Once around the axis; exporters know no remainder of a division by a size.
+    places = torch.where(places < end, places, places - end)
+    tokens = torch.where(tokens < 0, tokens + end, tokens)
     return places.view(count, size), tokens // size, tokens % size
 
 
@@ -198,7 +206,9 @@ class WindowAttention(Attention):
         bias = None if self.bias is None else self.bias().to(qkv.dtype)
         mask = bias
         if order.regions is not None:
-            mask = partial(attention_mask, regions=order.regions, batch=x.shape[0], hidden=self.hidden)
+            mask = partial(
+                attention_mask, regions=order.regions, batch=x.shape[0], hidden=self.hidden
+            )
             mask = mask(None) if bias is None else cheap(mask, bias)
         return window_reverse(self.proj(self.attend(qkv, mask)), order, x.shape)
 
