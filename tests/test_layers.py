@@ -1,38 +1,38 @@
 """Invariants of the layers, against brute force where there is one."""
 
-import itertools
-from functools import partial
-
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
-from torch.utils.checkpoint import checkpoint
 
 from mmbackbones import layers
 from mmbackbones.layers import (
     Block,
     GridAttention,
-    Grids,
-    Linear,
+    LayerNorm,
     MaskedWindowAttention,
     Mlp,
+    PatchMerging,
     RelativeBias,
     WindowAttention,
-    Windows,
-    add_branch,
-    apart,
+    attention,
     between_tokens,
-    fused_attention,
+    cheap,
+    fuse_conv_bn,
+    known_order,
+    lean,
     pad_to,
-    recomputed,
-    row_bands,
+    plain,
+    rows,
+    window,
+    window_order,
+    window_partition,
+    window_reverse,
 )
-from mmbackbones.layers.attention import attention_gradient
-from mmbackbones.layers.recompute import Prelude
+from mmbackbones.layers.attention import probabilities
+from mmbackbones.layers.lean import marked
 
-LENGTHS = [(12, 12), (12, 9), (12, 11), (8, 5), (4, 4), (4, 1)]  # padded, of the map
 KINDS = {
     'windows': lambda: WindowAttention(16, 2, 4, 0, RelativeBias(4, 2)),
     'shifted': lambda: WindowAttention(16, 2, 4, 2, RelativeBias(4, 2)),
@@ -45,6 +45,7 @@ KINDS = {
 MAPS = [(8, 8), (7, 10), (4, 4), (1, 3), (13, 4), (5, 6)]
 
 every_kind = pytest.mark.parametrize('kind', KINDS)
+every_map = pytest.mark.parametrize('hw', MAPS)
 
 
 def gradients(out, *tensors):
@@ -58,203 +59,94 @@ def near(got, want, precision=1e-12):
     return all((a - b).abs().max() <= precision * (1 + b.abs().max()) for a, b in pairs)
 
 
-SINGLE = 2e-6  # backward through windows is in float32
+def order_of(hw, size=4, shift=0, grid=False, hide_padding=False):
+    return window_order(*hw, size, shift, grid, hide_padding, torch.device('cpu'))
 
 
-WINDOWS, GRIDS = Windows(4, 1, 3), Grids(4, 1, 3)
+# Windows
 
 
-def cut(x, tiles, shift, lengths):
-    """Cut (B, H, W, C) into windows along both axes, and lay the windows side by side."""
-    for axis, length in zip((1, 3), lengths, strict=True):
-        windows = [
-            torch.cat([tiles.piece(x, axis, each) for each in pieces], axis + 1)
-            for pieces, _ in tiles.runs(x.shape[axis], shift, length)
-        ]
-        x = torch.cat(windows, axis)
-    return x
+@every_map
+@pytest.mark.parametrize('shift', [0, 1, 2, 3])
+def test_windows_are_neighbours_laid_further(shift, hw):
+    x = torch.randn(2, *hw, 3)
+    padded = pad_to(x, 4).roll((-shift, -shift), (1, 2))
+    want = padded.unflatten(1, (-1, 4)).unflatten(3, (-1, 4)).transpose(2, 3)
+    assert torch.equal(window_partition(x, order_of(hw, shift=shift)), want.reshape(-1, 16, 3))
 
 
-@pytest.mark.parametrize(('padded', 'length'), LENGTHS)
-@pytest.mark.parametrize('shift', [0, 1, 2])
-def test_windows_are_neighbours_laid_further(padded, length, shift):
-    x = torch.randn(2, padded, 8, 3)
-    windows = cut(x, WINDOWS, shift, (length, 8))
-    assert windows.shape == (2, padded // 4, 4, 2, 4, 3)
-    laid = x.roll((-shift, -shift), (1, 2))
-    assert torch.equal(windows, laid.unflatten(1, (-1, 4)).unflatten(3, (-1, 4)))
+@every_map
+def test_windows_of_a_grid_are_strided(hw):
+    x = torch.randn(2, *hw, 3)
+    windows = window_partition(x, order_of(hw, grid=True))
+    padded = pad_to(x, 4)
+    down, right = (side // 4 for side in padded.shape[1:3])
+    want = [padded[:, i::down, j::right] for i in range(down) for j in range(right)]
+    assert torch.equal(windows, torch.stack(want, 1).reshape(-1, 16, 3))
 
 
-@pytest.mark.parametrize(('padded', 'length'), LENGTHS)
-def test_grids_are_strided_windows(padded, length):
-    x = torch.randn(2, padded, 8, 3)
-    grids = cut(x, GRIDS, 0, (length, 8))
-    assert grids.shape == (2, padded // 4, 4, 2, 4, 3)
-    for row, column in itertools.product(range(padded // 4), range(2)):
-        assert torch.equal(grids[:, row, :, column], x[:, row :: padded // 4, column::2])
+@every_map
+@pytest.mark.parametrize('kind', [dict(), dict(shift=2), dict(grid=True), dict(size=7, shift=3)])
+def test_a_map_comes_back_from_its_windows_and_so_do_gradients(kind, hw):
+    order = order_of(hw, **kind)
+    x = torch.randn(2, *hw, 3, dtype=torch.double, requires_grad=True)
+    windows = window_partition(x, order)
+    assert torch.equal(window_reverse(windows, order, x.shape), x)
+    weights = torch.randn_like(windows)
+    (grad,) = torch.autograd.grad((windows * weights).sum(), x)
+    assert torch.equal(grad, window_reverse(weights, order, x.shape))
+    assert torch.autograd.gradcheck(lambda x: window_partition(x, order), x)
+    assert torch.autograd.gradgradcheck(lambda x: window_partition(x, order).sin(), x)
+
+
+def test_an_order_without_padding_or_shift_needs_neither_fill_nor_mask():
+    order = order_of((8, 12), hide_padding=True)
+    assert order.padding is None
+    assert order.regions is None
+    assert order_of((8, 11)).regions is None  # padding that is seen
+    assert order_of((8, 11), hide_padding=True).regions is not None
+    assert order_of((8, 12), shift=1).regions is not None
+
+
+@pytest.fixture
+def orders(monkeypatch):
+    """An empty cache of orders."""
+    monkeypatch.setattr(window, 'ORDERS', type(window.ORDERS)())
+    return window.ORDERS
+
+
+def test_orders_are_kept_within_a_number_of_bytes(orders, monkeypatch):
+    first = known_order(torch.empty(1, 20, 20, 1), 4, 0, False, False)
+    assert known_order(torch.empty(3, 20, 20, 2), 4, 0, False, False) is first
+    monkeypatch.setattr(window, 'LIMIT', 8 * window.order_bytes(first))
+    for width in range(1, 30):
+        known_order(torch.empty(1, 20, width, 1), 4, 2, False, True)
+        known_order(torch.empty(1, 20, 20, 1), 4, 0, False, False)
+        assert sum(map(window.order_bytes, orders.values())) <= window.LIMIT or len(orders) == 1
+    assert known_order(torch.empty(1, 20, 20, 1), 4, 0, False, False) is first  # used all along
+
+
+def test_an_order_made_in_inference_mode_serves_training(orders):
+    net, x = KINDS['shifted'](), torch.randn(1, 7, 10, 16)
+    with torch.inference_mode():
+        want = net(x)
+    out = net(x)
+    out.sum().backward()
+    assert torch.allclose(out, want, atol=1e-6)
 
 
 @every_kind
-@pytest.mark.parametrize(('padded', 'length'), LENGTHS)
-def test_what_is_cut_and_put_is_the_map(kind, padded, length):
-    net, x = KINDS[kind](), torch.randn(2, padded, 8, 3 * 16)
-    canvas = torch.full((2, padded, 8, 3, 2, 8), torch.nan)
-    rows, columns = net.runs(padded, net.shift, length), net.runs(8, net.shift, 8)
-    for (row, _), (column, _) in itertools.product(rows, columns):
-        for i, tensor in enumerate(net.tiles.cut(x, row, column)):
-            assert tensor.shape[1:] == (2, 16, 8)
-            net.tiles.put(canvas[:, :, :, i], tensor, row, column)
-    assert torch.equal(canvas.flatten(3), x)
-
-
-def test_padding_is_at_the_end_and_absent_where_not_needed():
-    x = torch.randn(2, 5, 8, 3)
-    assert pad_to(x[:, :4], 4).data_ptr() == x.data_ptr()
-    zeros, value = pad_to(x, 4), torch.tensor([1.0, 2, 3])
-    assert torch.equal(zeros, F.pad(x, (0, 0, 0, 0, 0, 3)))
-    filled = pad_to(x[:, :, :7], 4, value)
-    assert filled.shape == (2, 8, 8, 3)
-    assert torch.equal(filled[:, :5, :7], x[:, :, :7])
-    assert (filled[:, 5:] == value).all()
-    assert (filled[:, :, 7:] == value).all()
-
-
-@pytest.mark.parametrize('length', [12, 11, 9])
-def test_runs_without_numbers_hold_neither_padding_nor_both_ends(length):
-    def windows(tiles, pieces):
-        tokens = torch.arange(12).view(1, 12)
-        return torch.cat([tiles.piece(tokens, 1, each) for each in pieces], 2)[0].tolist()
-
-    for shift in (0, 1, 3):
-        for pieces, places in WINDOWS.runs(12, shift, length):
-            for window in windows(WINDOWS, pieces):
-                plain = window == list(range(window[0], window[0] + 4)) and window[-1] < length
-                assert plain == (places is None)
-    for pieces, places in GRIDS.runs(12, 0, length):
-        assert all((max(w) < length) == (places is None) for w in windows(GRIDS, pieces))
-
-
-def test_apart_compares_rows_and_columns():
-    for rows, columns, tokens in (
-        ((0, 1), (5, 5), [0, 0, 1, 1]),
-        (None, (0, 1), [0, 1, 0, 1]),
-        ((0, 1), (3, 4), [0, 1, 2, 3]),
-        (None, (5, 5), [0, 0, 0, 0]),
-    ):
-        tokens = torch.tensor(tokens)
-        assert torch.equal(apart(rows, columns, 2, 'cpu'), tokens[:, None] != tokens)
-
-
-def test_offsets_reach_the_pairs_they_belong_to():
-    size = 3
-    table = torch.arange(2 * (2 * size - 1) ** 2).view(2, 2 * size - 1, 2 * size - 1)
-    pairs = between_tokens(table, size)
-    places = list(itertools.product(range(size), repeat=2))
-    for (i, query), (j, key) in itertools.product(enumerate(places), enumerate(places)):
-        y, x = (q - k + size - 1 for q, k in zip(query, key, strict=True))
-        assert torch.equal(pairs[0, :, i, j], table[:, y, x])
-
-
-def test_bias_resize_keeps_a_smooth_table():
-    small, large = RelativeBias(4, 2), RelativeBias(7, 2)
-    slope = torch.linspace(-1, 1, 7)[:, None].expand(7, 7).reshape(-1, 1).expand(-1, 2)
-    resized = large.fit(slope.clone())
-    assert resized.shape == large.relative_position_bias_table.shape
-    rows = resized.view(13, 13, 2)
-    assert torch.allclose(rows, rows[:, :1].expand(-1, 13, -1), atol=1e-6)
-    assert (rows[1:] - rows[:-1] > 0).all()
-    assert torch.equal(small.fit(slope.clone()), slope)
-
-
-def plain_attention(q, k, v, bias=None, scale=None):
-    """What `fused_attention` means, step by step."""
-    scale = q.shape[-1] ** -0.5 if scale is None else scale
-    logits = scale * q @ k.mT
-    return (logits if bias is None else logits + bias).softmax(-1) @ v
-
-
-class OnCuda(torch.Tensor):
-    """Says that it is, so that a CPU takes the same path."""
-
-    is_cuda = True
-
-
-@pytest.mark.parametrize('scale', [None, 0.7])
-@pytest.mark.parametrize('with_bias', [True, False])
-def test_attention_equals_plain_in_forward_and_all_gradients(with_bias, scale, monkeypatch):
-    monkeypatch.setattr(layers.attention, 'CUDA_BATCH', 3)
-    tensors = [torch.randn(8, 2, 49, 16, dtype=torch.double) for _ in range(3)]
-    tensors += [torch.randn(1, 2, 49, 49, dtype=torch.double)] * with_bias
-    tensors = [t.requires_grad_() for t in tensors]
-    out = plain_attention(*tensors, scale=scale)
-    grads = gradients(out, *tensors)
-    for kind in (torch.Tensor, OnCuda):
-        other = fused_attention(*(t.as_subclass(kind) for t in tensors), scale=scale)
-        other = other.as_subclass(torch.Tensor)
-        assert torch.allclose(out, other)
-        assert near(gradients(other, *tensors), grads)
-    with torch.no_grad():
-        own = attention_gradient(3 * out.square(), *tensors, scale=scale)
-    assert near(own[: len(grads)], grads, SINGLE)
-
-
-@pytest.mark.parametrize('autocast', [False, True])
-def test_bias_gradient_of_many_windows_keeps_its_precision_in_bfloat16(autocast, monkeypatch):
-    monkeypatch.setattr(WindowAttention, 'chunk', 2 * 16 * 16)  # a window at a time
-    qkv, net = torch.randn(2000, 4, 4, 3 * 16).bfloat16(), WindowAttention(16, 2, 4)
-    qkv.requires_grad_()
-    zeros = torch.zeros(1, 2, 16, 16).bfloat16()
-    want, bias = zeros.double().requires_grad_(), zeros.requires_grad_()
-    plain_attention(*net.heads(qkv.double().flatten(1, 2)), want).square().sum().backward()
-    with torch.autocast('cpu', enabled=autocast):
-        out = net.within(qkv, bias, (0, 0))
-    out.double().square().sum().backward()
-    assert (bias.grad - want.grad).std() < 0.02 * want.grad.std()
-
-
-@pytest.mark.parametrize('size', [8, 12])  # matrix products, and the fused kernel
-def test_attention_in_windows_keeps_no_logits(size):
-    net, x = WindowAttention(16, 4, size, 2, RelativeBias(size, 4)), torch.randn(1, 24, 24, 16)
-    assert kept(lambda: net(x)) < 24**2 * 4 * size**2 * 4 / 2
-
-
-def test_large_windows_stay_on_the_fused_kernel():
-    net = WindowAttention(32, 2, 12, 2, RelativeBias(12, 2))
-    with torch.profiler.profile() as profile:
-        net(torch.randn(1, 24, 24, 32)).sum().backward()
-    names = {event.key for event in profile.key_averages()}
-    assert 'aten::_scaled_dot_product_flash_attention_for_cpu' in names
-    assert 'aten::_scaled_dot_product_attention_math' not in names
-
-
-@pytest.mark.parametrize('hw', MAPS)
-@pytest.mark.parametrize('place', ['in cache', 'elsewhere', 'in a graph'])
-@every_kind
-def test_windowed_attention_equals_attention_of_the_whole_padded_map(kind, place, hw, monkeypatch):
-    monkeypatch.setattr(layers.window_attention, 'in_cache', lambda x: place == 'in cache')
-    for module in (layers.window_attention, layers.window):
-        monkeypatch.setattr(module, 'in_graph', lambda: place == 'in a graph')
-    monkeypatch.setattr(WindowAttention, 'chunk', 3 * 2 * 4**4)  # several chunks
+@every_map
+def test_attention_in_windows_is_that_of_a_whole_map_with_a_mask(kind, hw):
     net = KINDS[kind]().double()
     nn.init.normal_(net.qkv.bias)
     x = torch.randn(2, *hw, 16, dtype=torch.double, requires_grad=True)
     fast, slow = net(x), whole_map(net, x)
-    with torch.no_grad():
-        assert near([fast, net(x)], [slow, slow])
+    assert near([fast], [slow])
     leaves = [x, *net.parameters()]
-    assert near(gradients(fast, *leaves), gradients(slow, *leaves), SINGLE)
-
-
-@pytest.mark.parametrize('kind', ['shifted', 'masked and shifted', 'grid'])
-def test_one_graph_without_breaks_holds_for_every_size(kind):
-    net, counter = KINDS[kind]().eval(), CompileCounterWithBackend('eager')
-    torch.compiler.reset()
-    compiled = torch.compile(net, fullgraph=True, dynamic=True, backend=counter)
+    assert near(gradients(fast, *leaves), gradients(slow, *leaves))
     with torch.no_grad():
-        for hw in ((13, 18), (14, 27), (23, 17), (21, 30)):
-            x = torch.randn(1, *hw, 16)
-            torch.testing.assert_close(compiled(x), net(x))
-    assert counter.frame_count <= 2
+        assert near([net(x)], [slow])
 
 
 def whole_map(net, x):
@@ -263,8 +155,8 @@ def whole_map(net, x):
     x = pad_to(x, 4)
     h, w = x.shape[1:3]
     axes = (axis_places(net, h, H), axis_places(net, w, W))
-    rows, columns = (torch.stack(axis, -1) for axis in axes)  # (side, 3): window, inside, part
-    place = torch.stack(torch.broadcast_tensors(rows[:, None], columns), -1).flatten(0, 1)
+    down, right = (torch.stack(axis, -1) for axis in axes)  # (side, 3): window, inside, part
+    place = torch.stack(torch.broadcast_tensors(down[:, None], right), -1).flatten(0, 1)
     window, inside, part = place.unbind(1)  # (tokens, 2)
     y, x_ = (inside[:, None] - inside + 3).unbind(-1)
     table = torch.zeros(49, 2) if net.bias is None else net.bias.relative_position_bias_table
@@ -289,288 +181,214 @@ def axis_places(net, padded, length):
     return token // 4, token % 4, part
 
 
-@pytest.mark.parametrize('hw', MAPS)
+def plain_attention(q, k, v, bias, scale=None):
+    logits = q @ k.mT * (q.shape[-1] ** -0.5 if scale is None else scale)
+    return (logits + bias).softmax(-1) @ v
+
+
+@every_map
 @pytest.mark.parametrize('kind', ['masked', 'masked and shifted', 'shifted by more', 'grid'])
-def test_masked_padding_is_seen_by_nobody(kind, hw, monkeypatch):
+def test_masked_padding_is_seen_by_nobody(kind, hw):
     net, x = KINDS[kind](), torch.randn(2, *hw, 16, requires_grad=True)
-    out, prelude = net(x), net.prelude
-    noise = 100 * torch.randn(48)
-    monkeypatch.setattr(net, 'prelude', lambda qkv, *own: pad_to(qkv, net.size, noise))
+    out, order = net(x), net.order(x)
+
+    def disturb(module, inputs, qkv):
+        if order.padding is None:
+            return qkv
+        noise = 100 * torch.randn(48)
+        return torch.where(
+            order.padding.view(1, -1, 16, 1), noise, qkv.view(2, -1, 16, 48)
+        ).flatten(0, 1)
+
+    net.qkv.register_forward_hook(disturb)
     noisy = net(x)
     assert torch.equal(noisy, out)
     assert out.isfinite().all()
-    assert near(gradients(noisy, x), gradients(out, x), SINGLE)
-    assert torch.equal(prelude(x)[:, : hw[0], : hw[1]], x)
+    assert near(gradients(noisy, x), gradients(out, x), 2e-6)
 
 
-@pytest.mark.parametrize(('start', 'stop'), [(0, None), (0, 12), (3, 31), (2, 3), (3, 3)])
-@pytest.mark.parametrize('step', [1, 3, 7])
-@pytest.mark.parametrize('numbers', [1, 200, 500, 10**6])
-def test_bands_of_rows_tile_the_map_in_steps_and_fit(start, stop, step, numbers, monkeypatch):
-    monkeypatch.setattr(layers.bands, 'BAND', numbers)
-    ranges = row_bands(torch.empty(2, 32, 5, 4), start, stop, step)
-    stop = 32 if stop is None else stop
-    rows = [row for each in ranges for row in range(*each)]
-    assert rows == list(range(start, stop))
-    sizes = [stop - start for start, stop in ranges]
-    assert all(size % step == 0 for size in sizes[:-1])
-    assert max(sizes, default=0) * 5 * 4 <= max(numbers, step * 5 * 4)
-    assert len(set(sizes[:-1])) <= 1
-    assert len(ranges) == 1 or numbers < 10**6 or start == stop
-
-
-@pytest.mark.parametrize('why', ['device', 'graph'])
-def test_there_is_one_band_where_there_is_no_cache_to_fit(why, monkeypatch):
-    monkeypatch.setattr(layers.bands, 'BAND', 1)
-    x = torch.empty(2, 32, 5, 4, device='meta' if why == 'device' else 'cpu')
-    monkeypatch.setattr(torch.compiler, 'is_compiling', lambda: why == 'graph')
-    assert row_bands(x) == [(0, 32)]
-    assert row_bands(x, 2, 30, 7) == [(2, 30)]
-    assert all(len(KINDS[kind]().bands(x.expand(2, 32, 5, 4))) == 1 for kind in KINDS)
-
-
-BANDS = {
-    'one': [([(0, 9)], 2.0)],
-    'three': [([(0, 4)], 2.0), ([(4, 8)], 2.0), ([(8, 9)], 2.0)],
-    'in any order': [([(5, 9)], 1.0), ([(0, 1)], 3.0), ([(1, 5)], -1.0)],
-    'both ends': [([(2, 4)], 2.0), ([(4, 6)], 0.5), ([(0, 2), (6, 9)], 3.0)],
-    'in turn': [([(0, 1), (3, 5), (7, 8)], 2.0), ([(1, 3), (5, 7), (8, 9)], 3.0)],
-}
-LAYOUTS = {  # a convolution hands on (B, H, W, C) as a view
-    'channels last': lambda x: x,
-    'channels first': lambda x: x.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1),
-}
-
-
-def branch(rows, factor):
-    """Each row hears of the rows above it in its band."""
-    return factor * rows.cumsum(1).sin()
-
-
-def whole_branch(x, bands):
-    """The branches of all bands, each row put where it comes from."""
-    total = torch.zeros_like(x)
-    for own, factor in bands:
-        rows = [row for each in own for row in range(*each)]
-        total = total.index_copy(1, torch.tensor(rows), branch(x[:, rows], factor))
-    return total
-
-
-@pytest.mark.parametrize('with_scale', [False, True])
-@pytest.mark.parametrize('layout', LAYOUTS)
-@pytest.mark.parametrize('bands', BANDS)
-def test_a_branch_in_bands_equals_the_branch(bands, layout, with_scale):
-    scale = torch.tensor([0.0, 2.0, 0.5]).double().view(3, 1, 1, 1) if with_scale else None
-    leaf = LAYOUTS[layout](torch.randn(3, 9, 4, 6, dtype=torch.double)).requires_grad_()
-    x = leaf.detach().clone()
-    want = leaf + whole_branch(leaf, BANDS[bands]) * (scale if with_scale else 1)
-    out = add_branch(leaf, branch, BANDS[bands], scale)
-    assert torch.allclose(out, want)
-    assert near(gradients(out, leaf), gradients(want, leaf))
-    assert torch.equal(leaf, x)
+@pytest.mark.parametrize('kind', ['shifted', 'masked and shifted', 'grid'])
+def test_one_graph_without_breaks_holds_for_every_size(kind):
+    net, counter = KINDS[kind]().eval(), CompileCounterWithBackend('eager')
+    torch.compiler.reset()
+    compiled = torch.compile(net, fullgraph=True, dynamic=True, backend=counter)
     with torch.no_grad():
-        assert torch.allclose(add_branch(x, branch, BANDS[bands], scale), want)
-        assert torch.equal(leaf, x)
-        spare = LAYOUTS[layout](torch.zeros_like(x))
-        assert torch.allclose(add_branch(x, branch, BANDS[bands], scale, spare=spare), want)
-        assert torch.equal(leaf, x)
-        assert torch.allclose(add_branch(x, branch, BANDS[bands], scale, spare=x), want)
+        for hw in ((13, 18), (14, 27), (23, 17), (21, 30)):
+            x = torch.randn(1, *hw, 16)
+            torch.testing.assert_close(compiled(x), net(x))
+    assert counter.frame_count <= 2
 
 
-def test_a_branch_of_another_precision_is_not_rounded_into_the_spare():
-    x, bands = torch.randn(2, 9, 4, 6).bfloat16(), BANDS['three']
-    with torch.no_grad():
-        out = add_branch(x, lambda rows, _: rows.float() * 1.1, bands, spare=x)
-    assert out.dtype == torch.float
-    assert torch.equal(out, x.float() + x.float() * 1.1)
+@pytest.mark.parametrize('size', [2, 3, 7])
+def test_a_bias_belongs_to_the_offset_between_two_tokens(size):
+    table = torch.arange((2 * size - 1) ** 2).view(1, 2 * size - 1, 2 * size - 1)
+    bias = between_tokens(table, size)[0, 0]
+    for query in range(size**2):
+        for key in range(size**2):
+            down, right = query // size - key // size, query % size - key % size
+            assert bias[query, key] == table[0, size - 1 + down, size - 1 + right]
 
 
-def test_a_spare_is_written_to_without_gradients_only():
-    leaf, bands = torch.randn(2, 9, 4, 6, requires_grad=True), BANDS['three']
-    x = leaf.detach().clone()
-    out = add_branch(leaf, branch, bands, spare=leaf)
-    assert torch.equal(leaf, x)
-    with torch.no_grad():
-        again = add_branch(x, branch, bands, spare=x)
-    assert again.data_ptr() == x.data_ptr()
-    assert torch.equal(again, out)
+# Attention
 
 
-def in_bands(monkeypatch, rows, x, run):
-    """What `run` gives with all of x in one band, and with so many rows in each."""
-    results = []
-    for numbers in (x.numel(), rows * x[0, 0].numel()):
-        monkeypatch.setattr(layers.bands, 'BAND', numbers)
-        results.append(run())
-    return results
+@pytest.mark.parametrize('learning', [False, True])
+@pytest.mark.parametrize('mask', [None, (1, 2, 5, 5), (3, 2, 5, 5)])
+@pytest.mark.parametrize('scale', [None, 0.3])
+def test_attention_is_what_it_says(scale, mask, learning):
+    tensors = [torch.randn(3, 2, 5, 8, dtype=torch.double, requires_grad=True) for _ in range(3)]
+    mask = None if mask is None else torch.randn(mask, dtype=torch.double, requires_grad=learning)
+    want = plain_attention(*tensors, 0 if mask is None else mask, scale)
+    leaves = [*tensors, mask] if learning and mask is not None else tensors
+    with lean():
+        out = attention(*tensors, mask, scale)
+    assert near([out], [want])
+    assert near(gradients(out, *leaves), gradients(want, *leaves))
+    assert near([probabilities(*tensors[:2], mask, scale) @ tensors[2]], [want])
 
 
-@pytest.mark.parametrize('hw', [*MAPS, (22, 5), (31, 6)])
-@pytest.mark.parametrize('rows', [1, 8, 12])
-@every_kind
-def test_windows_in_bands_equal_those_of_the_map(kind, rows, hw, monkeypatch):
-    net = KINDS[kind]().double()
-    nn.init.normal_(net.qkv.bias)
-    x = torch.randn(2, *hw, 16, dtype=torch.double, requires_grad=True)
-
-    def run():
-        out = add_branch(x, lambda rows, *where: net(rows, None, *where), net.bands(x))
-        return out, *gradients(out, x, *net.parameters())
-
-    whole, banded = in_bands(monkeypatch, rows, x, run)
-    assert len(net.bands(x)) > 1 or rows > 1 or hw[0] < 13
-    assert near([whole[0], banded[0]], [x + net(x)] * 2)
-    assert near(banded, whole, SINGLE)
+# Norms
 
 
-def test_grids_too_uneven_for_bands_are_one():
-    """Where a band would be padded to a grid of other rows than the map's."""
-    net = GridAttention(16, 2, 4)
-    for height, bands in ((16, 4), (13, 4), (12, 3), (10, 3), (9, 1), (5, 1), (4, 1)):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(layers.bands, 'BAND', 1)
-            assert len(net.bands(torch.empty(1, height, 4, 16))) == bands, height
-
-
-@pytest.mark.parametrize('hw', [(8, 8), (13, 10), (22, 5)])
-@pytest.mark.parametrize('layout', LAYOUTS)
-@pytest.mark.parametrize('drop_path', [0.0, 0.5])
-@every_kind
-def test_a_block_in_bands_equals_the_block(kind, drop_path, layout, hw, monkeypatch):
-    net = Block(16, KINDS[kind](), drop_path).double()
-    x = LAYOUTS[layout](torch.randn(2, *hw, 16, dtype=torch.double)).requires_grad_()
-    before = x.detach().clone()
-
-    def run():
-        torch.manual_seed(1)
-        out = net(x)
-        grads = gradients(out, x, *net.parameters())
-        torch.manual_seed(1)
-        with torch.no_grad():
-            return out, net(x), *grads
-
-    whole, banded = in_bands(monkeypatch, 4, x, run)
-    assert near(banded[:2], [whole[0]] * 2)
-    assert near(whole[:1], whole[1:2])
-    assert near(banded[2:], whole[2:], SINGLE)
-    assert torch.equal(x, before)
-
-
-def kept(run):
-    """Bytes that are kept for the backward pass; what shares memory counts once."""
-    tensors = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: tensors.append(t) or t, lambda t: t):
-        out = run()  # noqa: F841  (so that no memory is used twice)
-    return sum(
-        {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values()
-    )
-
-
-PRELUDES = {
-    'norm': lambda: nn.LayerNorm(8),
-    'activation': nn.GELU,
-    'both': lambda: nn.Sequential(nn.LayerNorm(8), nn.GELU('tanh')),
-}
-
-
-def behind(prelude, bias=True):
-    """A linear layer and what goes before it, none of them at its trivial start."""
-    net, prelude = Linear(8, 6, bias=bias), PRELUDES[prelude]()
-    for parameter in prelude.parameters():
-        nn.init.normal_(parameter)
-    return net, prelude, [*net.parameters(), *prelude.parameters()]
-
-
-def plain_linear(net, x, prelude):
-    """What `Linear` with a prelude means."""
-    return F.linear(prelude(x), net.weight, net.bias)
-
-
-@pytest.mark.parametrize('shape', [(5, 8), (2, 3, 4, 8)])
-@pytest.mark.parametrize('bias', [True, False])
-@pytest.mark.parametrize('prelude', PRELUDES)
-def test_linear_behind_a_prelude_equals_both_in_forward_and_all_gradients(prelude, bias, shape):
-    net, prelude, parameters = behind(prelude, bias)
-    net, prelude = net.double(), prelude.double()
-    leaves = [torch.randn(*shape, dtype=torch.double, requires_grad=True), *parameters]
-    want = plain_linear(net, leaves[0], prelude)
-    ways = [net, partial(checkpoint, net, use_reentrant=False)]
-    for way in ways:
-        out = way(leaves[0], prelude)
-        assert torch.equal(out, want)
-        assert near(gradients(out, *leaves), gradients(want, *leaves))
-    with torch.no_grad():
-        assert torch.equal(net(leaves[0], prelude), want)
-    assert torch.equal(net(leaves[0]), F.linear(leaves[0], net.weight, net.bias))
-
-
-@pytest.mark.parametrize('prelude', PRELUDES)
-def test_linear_behind_a_prelude_is_as_exact_as_both_in_autocast(prelude):
-    net, prelude, parameters = behind(prelude)
-    leaves = [torch.randn(64, 8, requires_grad=True), *parameters]
-    exact = plain_linear(net, leaves[0], prelude)
+@pytest.mark.parametrize('dtype', [torch.float, torch.bfloat16])
+def test_a_layer_norm_returns_what_autocast_gives_the_next_layer(dtype):
+    norm, x = LayerNorm(8), torch.randn(5, 8, requires_grad=True)
+    nn.init.normal_(norm.weight)
+    assert torch.equal(norm(x), nn.LayerNorm.forward(norm, x))
     with torch.autocast('cpu', torch.bfloat16):
-        rough, plain = net(leaves[0], prelude), plain_linear(net, leaves[0], prelude)
-    assert rough.dtype == plain.dtype == torch.bfloat16
-    assert torch.equal(rough, plain)
-    want = gradients(exact, *leaves)
-    for got, other, grad in zip(gradients(rough.float(), *leaves), want, leaves, strict=True):
-        assert got.dtype == grad.dtype
-        assert (got - other).norm() < 0.03 * other.norm()
+        out = norm(x.to(dtype))
+    assert out.dtype == torch.bfloat16
+    assert (out - norm(x)).abs().max() < 0.05
+    got, want = gradients(out.float(), x, norm.weight), gradients(norm(x), x, norm.weight)
+    assert [grad.dtype for grad in got] == [torch.float] * 2
+    assert all((a - b).norm() < 0.03 * b.norm() for a, b in zip(got, want, strict=True))
 
 
-@pytest.mark.parametrize('prelude', PRELUDES)
-def test_what_comes_out_of_a_prelude_is_not_kept(prelude):
-    net, prelude, parameters = behind(prelude)
-    x = torch.randn(1000, 8, requires_grad=True)
-    assert kept(lambda: net(x, prelude)) <= x.nbytes + sum(p.nbytes for p in parameters)
-    assert kept(lambda: plain_linear(net, x, prelude)) >= 2 * x.nbytes
+def test_fused_batch_norms_change_no_output():
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4)
+    )
+    for norm in norms:
+        for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+            nn.init.uniform_(tensor, 0.5, 2)
+    x = torch.randn(2, 3, 8, 8)
+    with pytest.raises(ValueError, match=r'training mode; call net\.eval\(\) first'):
+        fuse_conv_bn(net)
+    want = net.eval()(x)
+    assert fuse_conv_bn(net) is net
+    assert [type(m) for m in net] == [nn.Conv2d, nn.Identity, nn.ReLU, nn.BatchNorm2d]
+    assert torch.allclose(net(x), want, atol=1e-5)
 
 
-def test_an_mlp_keeps_what_is_between_its_layers_once():
-    net, norm, x = Mlp(8), nn.LayerNorm(8), torch.randn(2, 30, 40, 8, requires_grad=True)
-    parameters = sum(p.nbytes for p in (*net.parameters(), *norm.parameters()))
-    assert kept(lambda: net(x, norm)) <= x.nbytes * (1 + 4) + parameters
-    assert kept(lambda: net.fc2(net.act(net.fc1(norm(x))))) >= x.nbytes * (2 + 2 * 4)
+# Memory
 
 
-@pytest.mark.parametrize('learning', [(0, 1, 2, 3), (0,), (1,), (2,), (1, 3)])
-def test_recomputed_equals_what_it_recomputes(learning):
-    leaves = [torch.randn(*size, 4, dtype=torch.double) for size in ((3,), (), (), ())]
-    x, own, a, b = (leaf.requires_grad_(i in learning) for i, leaf in enumerate(leaves))
-    learners = [leaves[i] for i in learning]
+def test_what_is_cheap_is_computed_again_and_only_inside_lean():
+    calls, x = [], torch.randn(5, 5, requires_grad=True)
 
-    def prelude(x, own, result, unused):
-        return x.sin() + own * result
+    def double(x):
+        calls.append(torch.is_grad_enabled())
+        return x * 2
 
-    def gradient(grad, y, a, b):
-        return grad * a, (grad * y).sum(0), grad.sum(0)
-
-    def run(x, a, b):
-        its = Prelude(prelude, [own, own.exp(), b])  # a leaf, not a leaf, and one for nothing
-        return recomputed(its, lambda y, a, b: y * a + b, gradient, x, a, b)
-
-    want = prelude(x, own, own.exp(), b) * a + b
-    for out in (run(x, a, b), checkpoint(run, x, a, b, use_reentrant=False)):
-        assert torch.equal(out, want)
-        assert near(gradients(out, *learners), gradients(want, *learners))
+    want = gradients((x * 2).sin().cos(), x)
+    for context, times in ((lean, [True, False]), (plain, [True])):
+        calls.clear()
+        with context():
+            out = cheap(double, x).sin().cos()
+        assert near(gradients(out, x), want)
+        assert calls == times
 
 
-@pytest.mark.parametrize('autocast', [False, True])
-def test_recomputed_sees_the_autocast_of_its_forward(autocast):
-    seen = []
+def test_what_follows_from_cheap_ones_is_computed_from_recipes():
+    x = torch.randn(4, 4, dtype=torch.double, requires_grad=True)
+    with lean():
+        y = cheap(torch.exp, cheap(torch.sin, x).mT)[1:]
+        assert marked(y) is not None
+        out = y * y
+    assert near(gradients(out, x), gradients(x.sin().mT.exp()[1:] ** 2, x))
 
-    def prelude(x):
-        seen.append((torch.is_autocast_enabled('cpu'), torch.get_autocast_dtype('cpu')))
-        return 2 * x
 
-    x = torch.randn(3, requires_grad=True)
-    with torch.autocast('cpu', torch.float16, enabled=autocast):
-        out = recomputed(Prelude(prelude), lambda y: y + 1, lambda grad, y: (grad,), x)
-    out.sum().backward()
-    assert len(set(seen)) == 1
-    assert seen[0][0] == autocast
-    assert torch.equal(x.grad, torch.full((3,), 2.0))
+def test_a_changed_result_is_kept_as_it_is():
+    x = torch.randn(4, 4, dtype=torch.double, requires_grad=True)
+    with lean():
+        y = cheap(torch.sin, x)
+        y += 1
+        out = y.exp()
+    assert near(gradients(out, x), gradients((x.sin() + 1).exp(), x))
+
+
+# Rows
+
+
+@pytest.mark.parametrize('numbers', [1, 200, 700])
+def test_an_mlp_in_rows_equals_the_mlp(numbers, monkeypatch):
+    net, x = Mlp(8).double(), torch.randn(2, 9, 5, 8, dtype=torch.double)
+    calls, tokens = [], net.tokens
+    monkeypatch.setattr(net, 'tokens', lambda x: calls.append(x.shape[1]) or tokens(x))
+    want = tokens(x)
+    monkeypatch.setattr(rows, 'NUMBERS', numbers)
+    with torch.no_grad():
+        assert near([net(x)], [want])
+    assert len(calls) > 1
+    assert sum(calls) == 9
+    calls.clear()
+    assert torch.equal(net(x), want)  # with gradients, at once
+    assert calls == [9]
+
+
+class Mixes(nn.Module):
+    """Each token hears of those above it."""
+
+    def forward(self, x):
+        return x.cumsum(1)
+
+
+@pytest.mark.parametrize('why', ['hook', 'global hook', 'another module', 'statistics', 'vmap'])
+def test_a_map_stays_whole_where_rows_could_be_noticed(why, monkeypatch):
+    monkeypatch.setattr(rows, 'NUMBERS', 1)
+    net, x, seen = Mlp(8).double(), torch.randn(2, 9, 5, 8, dtype=torch.double), []
+    look = lambda module, inputs, output: seen.append(output)  # noqa: E731
+    handle = None
+    if why == 'hook':
+        net.fc1.register_forward_hook(look)
+    elif why == 'global hook':
+        handle = nn.modules.module.register_module_forward_hook(look)
+    elif why == 'another module':
+        net.act = Mixes()
+    elif why == 'statistics':
+        net.act = nn.BatchNorm2d(9).double()
+    try:
+        with torch.no_grad():
+            out = torch.vmap(net)(x[:, None])[:, 0] if why == 'vmap' else net(x)
+    finally:
+        if handle:
+            handle.remove()
+    if why == 'statistics':
+        net.act.reset_running_stats()
+    assert torch.allclose(out, net.tokens(x))
+    assert all(output.shape[1] == 9 for output in seen)
+    assert bool(seen) == ('hook' in why)
+
+
+# Blocks
+
+
+def test_a_block_takes_any_mixer_and_any_mlp():
+    block = Block(8, Mixes(), mlp=Mixes())
+    x = torch.randn(2, 3, 4, 8)
+    want = x + block.norm1(x).cumsum(1)
+    assert torch.equal(block(x), want + block.norm2(want).cumsum(1))
+
+
+def test_merging_takes_two_by_two_tokens_down_before_right():
+    x = torch.arange(2 * 4.0).view(1, 2, 4, 1)
+    assert PatchMerging(1, 1).gather(x)[0, 0].tolist() == [[0, 4, 1, 5], [2, 6, 3, 7]]
+
+
+def test_padding_is_at_the_end_and_absent_where_not_needed():
+    x = torch.randn(2, 5, 8, 3)
+    assert pad_to(x[:, :4], 4).data_ptr() == x.data_ptr()
+    assert torch.equal(pad_to(x, 4), F.pad(x, (0, 0, 0, 0, 0, 3)))
 
 
 def test_drop_path_keeps_the_mean_and_drops_whole_samples():
