@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from contextlib import nullcontext
+from contextlib import contextmanager
 
 import torch
 from mmengine.model import BaseModule
@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from .layers import LayerNorm, attention_kernels, in_graph, keep_statistics, lean
+from .layers import LayerNorm, in_graph, in_transform, lean, plain, without_cudnn
 from .weights import load_checkpoint
 
 
@@ -34,7 +34,7 @@ class Stage(nn.Module):
         """block(x), of which only x is kept for backward."""
         if not torch.is_grad_enabled():
             return block(x)
-        contexts = lambda: (nullcontext(), keep_statistics(block))  # noqa: E731
+        contexts = lambda: (plain(), keep_statistics(block))  # noqa: E731
         return checkpoint(block, x, use_reentrant=False, context_fn=contexts)
 
 
@@ -92,8 +92,10 @@ class Backbone(BaseModule):
 
     def forward(self, x):
         # Channels last from the start: else residual sums keep an image's order of memory.
-        x = self._checked(x).contiguous(memory_format=torch.channels_last)
-        with attention_kernels(x), nullcontext() if in_graph() else lean():
+        x = channels_last(self._checked(x))
+        if in_graph():
+            return tuple(self.levels(x))
+        with without_cudnn(x), lean():
             return tuple(self.levels(x))
 
     def levels(self, x):
@@ -171,6 +173,26 @@ class Backbone(BaseModule):
                 f'{type(self).__name__} has no argument {", ".join(unknown)}; '
                 f'it has {", ".join(names)}'
             )
+
+
+@contextmanager
+def keep_statistics(module):
+    """Batch norms inside keep their running statistics: those of a map seen again count once."""
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    kept = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum, count in kept:
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(count)
+
+
+def channels_last(image):
+    """(B, C, H, W), the same with the numbers of a pixel next to each other in memory."""
+    return image if in_transform() else image.contiguous(memory_format=torch.channels_last)
 
 
 def arch_settings(archs, arch):

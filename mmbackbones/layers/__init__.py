@@ -1,10 +1,10 @@
 """Parts that two architectures or more are made of; they need torch alone."""
 
-from .attention import Attention, attention, attention_kernels
+from .attention import Attention, attention, without_cudnn
 from .block import Block, DropPath, Mlp, drop_path_rates
-from .context import full_precision, in_graph
+from .context import at_least_float, full_precision, in_graph, in_transform
 from .embed import ChannelsFirst, Halve, PatchEmbed, PatchMerging, pad_image, pad_to
-from .lean import cheap, keep_statistics, lean, plain
+from .lean import cheap, lean, plain
 from .norm import LayerNorm, fuse_conv_bn
 from .position import ConvPosition, RelativeBias, between_tokens
 from .window import (
@@ -32,15 +32,15 @@ __all__ = [
     'PatchMerging',
     'RelativeBias',
     'WindowAttention',
+    'at_least_float',
     'attention',
-    'attention_kernels',
     'between_tokens',
     'cheap',
     'drop_path_rates',
     'full_precision',
     'fuse_conv_bn',
     'in_graph',
-    'keep_statistics',
+    'in_transform',
     'known_order',
     'lean',
     'pad_image',
@@ -49,4 +49,5 @@ __all__ = [
     'window_order',
     'window_partition',
     'window_reverse',
+    'without_cudnn',
 ]

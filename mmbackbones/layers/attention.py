@@ -1,24 +1,33 @@
 """Attention between all tokens of a map, on PyTorch's fused kernels."""
 
-from contextlib import nullcontext
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .context import in_graph
 from .lean import cheap
 
-# cuDNN plans anew for every shape, and multi-scale training brings a new number of windows with
-# almost every image.
-CUDA_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 CUDA_BATCH = 65535  # the fused kernels put batch items on a grid axis of this length
 
 
-def attention_kernels(x):
-    """A context with the attention kernels that suit images of many sizes, for the device of x."""
-    return sdpa_kernel(CUDA_KERNELS) if x.is_cuda and not in_graph() else nullcontext()
+@contextmanager
+def without_cudnn(x):
+    """A context without cuDNN's attention, for the device of x.
+
+    It plans anew for every shape, and multi-scale training brings a new number of windows with
+    almost every image.
+    """
+    cuda, enabled = torch.backends.cuda, x.is_cuda and torch.backends.cuda.cudnn_sdp_enabled()
+    if not enabled:
+        yield
+        return
+    cuda.enable_cudnn_sdp(False)
+    try:
+        yield
+    finally:
+        cuda.enable_cudnn_sdp(True)
 
 
 def attention(q, k, v, mask=None, scale=None):

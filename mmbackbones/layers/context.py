@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 
 import torch
+from torch.nn.modules.module import _has_any_global_hook
 
 
 def in_graph():
@@ -27,3 +28,13 @@ def autocast_dtype(x):
     if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
         return torch.get_autocast_dtype(kind)
     return None
+
+
+def at_least_float(x):
+    """X in float32, or in double if it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float))
+
+
+def hooked(module):
+    """Whether forward hooks see what a module gets or gives, and may change it."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or _has_any_global_hook())

@@ -8,14 +8,16 @@ result of such a call, and follows it when backward needs the result. `plain()` 
 
 import threading
 import weakref
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from .context import autocast_dtype, in_graph, in_transform
+from .context import autocast_dtype, hooked, in_graph, in_transform
+from .norm import LayerNorm
+
+REPEATABLE = {nn.LayerNorm, LayerNorm, nn.GELU, nn.ReLU, nn.SiLU}
 
 
 class State(threading.local):
@@ -30,22 +32,33 @@ STATE = State()
 def cheap(function, *inputs):
     """function(*inputs), a tensor; inside `lean`, backward computes it again instead of keeping it.
 
-    The function is a module or a pure function of its inputs; a module's hooks run once, with the
-    forward pass.
+    The function is a pure function of its inputs or one of the `REPEATABLE` modules. Any other
+    module, and one with hooks, is just called: its second result might differ.
     """
     y = function(*inputs)
-    if STATE.marks is None or not (torch.is_grad_enabled() and y.requires_grad):
+    if in_graph() or STATE.marks is None or not (torch.is_grad_enabled() and y.requires_grad):
         return y
-    if isinstance(function, nn.Module) and any(map(synchronises, function.modules())):
+    if isinstance(function, nn.Module) and not repeatable(function):
         return y
     STATE.marks[address(y)] = weakref.ref(y), y._version, Recipe(function, inputs, y)
     return y
 
 
+def repeatable(module):
+    """Whether a second call of a module's `forward` gives the same and changes nothing else."""
+    known = type(module) in REPEATABLE and not getattr(module, 'inplace', False)
+    return known and not hooked(module)
+
+
 @contextmanager
 def lean():
-    """Inside, autograd keeps recipes for the results of `cheap`; not in graphs and transforms."""
-    if STATE.marks is not None or not STATE.allowed or in_graph() or in_transform():
+    """Inside, autograd keeps recipes for the results of `cheap`.
+
+    It has no effect in graphs and transforms, and where somebody else already decides what autograd
+    keeps, such as `torch.utils.checkpoint` or `save_on_cpu`.
+    """
+    taken = torch._C._autograd._top_saved_tensors_default_hooks(False)
+    if taken or not STATE.allowed or in_graph() or in_transform():
         yield
         return
     STATE.marks = {}
@@ -59,11 +72,12 @@ def lean():
 @contextmanager
 def plain():
     """A context without recomputation: autograd keeps every tensor that it needs, as usual."""
-    before, STATE.allowed = STATE.allowed, False
+    before = STATE.marks, STATE.allowed
+    STATE.marks, STATE.allowed = None, False
     try:
         yield
     finally:
-        STATE.allowed = before
+        STATE.marks, STATE.allowed = before
 
 
 def marked(tensor):
@@ -77,24 +91,41 @@ def marked(tensor):
 
 
 def pack(tensor):
-    """What autograd keeps of a tensor: a recipe and which part of its result, or the tensor."""
+    """What is kept of a tensor: a recipe and which part of its result, or the tensor itself."""
     recipe = marked(tensor)
     if recipe is None or tensor.dtype != recipe.dtype:
-        return tensor
+        return Kept(tensor)
     return recipe, tensor.shape, tensor.stride(), tensor.storage_offset() - recipe.offset
 
 
 def unpack(kept):
-    """What `pack` was given."""
-    if not isinstance(kept, tuple):
-        return kept
+    """The tensor that `pack` was given."""
+    if isinstance(kept, Kept):
+        return kept.tensor()
     recipe, shape, stride, offset = kept
     y = recipe()
     return y.as_strided(shape, stride, y.storage_offset() + offset)
 
 
+class Kept:
+    """A tensor as it is now; autograd leaves it to hooks like ours to notice a later change."""
+
+    def __init__(self, tensor):
+        self.detached = tensor.detach()  # with its graph, it would keep itself alive
+        self.version = None if tensor.is_inference() else tensor._version
+
+    def tensor(self):
+        """The tensor, or an error if it has been changed."""
+        if self.version is not None and self.detached._version != self.version:
+            raise RuntimeError(
+                f'a tensor of shape {tuple(self.detached.shape)} that backward needs has been '
+                f'modified by an inplace operation since the forward pass; change a copy instead'
+            )
+        return self.detached
+
+
 class Recipe:
-    """How to compute a tensor again: a function, its inputs, or their recipes, and the autocast.
+    """How to compute a tensor again: a function, its inputs or their recipes, and the autocast.
 
     The result serves everybody who asks for as long as somebody holds it.
     """
@@ -102,6 +133,8 @@ class Recipe:
     def __init__(self, function, inputs, y):
         self.function, self.result = function, None
         self.inputs = [pack(x) if isinstance(x, torch.Tensor) else x for x in inputs]
+        learned = learned_by(function) if isinstance(function, nn.Module) else {}
+        self.learned = {name: Kept(tensor) for name, tensor in learned.items()}
         self.dtype, self.offset = y.dtype, y.storage_offset()
         self.device, self.autocast = y.device.type, autocast_dtype(y)
 
@@ -113,15 +146,14 @@ class Recipe:
         return y
 
     def compute(self):
-        """The tensor, by the module's `forward`, so that no hook runs a second time."""
-        inputs = [unpack(x) for x in self.inputs]
-        with ExitStack() as stack:
-            stack.enter_context(torch.no_grad())
-            stack.enter_context(self.precision())
+        """The tensor."""
+        inputs = [unpack(x) if isinstance(x, (Kept, tuple)) else x for x in self.inputs]
+        with torch.no_grad(), self.precision():
             if not isinstance(self.function, nn.Module):
                 return self.function(*inputs)
-            stack.enter_context(keep_statistics(self.function))
-            return self.function.forward(*inputs)
+            learned = {name: kept.tensor() for name, kept in self.learned.items()}
+            with replaced(self.function, learned):
+                return self.function.forward(*inputs)
 
     def precision(self):
         """The autocast of the forward pass."""
@@ -130,22 +162,24 @@ class Recipe:
         return torch.autocast(self.device, self.autocast, enabled=self.autocast is not None)
 
 
+def learned_by(module):
+    """{name: tensor} of what a module learns; FSDP makes plain attributes of its parameters."""
+    tensors = {**module._parameters, **vars(module)}
+    return {name: t for name, t in tensors.items() if isinstance(t, torch.Tensor)}
+
+
 @contextmanager
-def keep_statistics(module):
-    """Batch norms inside do not update their running statistics: a map seen twice counts once."""
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    for norm in norms:
-        norm.track_running_stats = False
+def replaced(module, tensors):
+    """The module has these tensors: by now, somebody may have given it others."""
+    attributes = vars(module)  # they come before parameters of the same name
+    before = {name: attributes[name] for name in tensors if name in attributes}
+    attributes.update(tensors)
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
-
-
-def synchronises(module):
-    """Whether a module waits for other processes, which backward had better not do once more."""
-    return isinstance(module, nn.SyncBatchNorm)
+        for name in tensors:
+            del attributes[name]
+        attributes.update(before)
 
 
 def address(tensor):

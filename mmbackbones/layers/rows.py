@@ -6,9 +6,8 @@ speed and memory may change, so whole maps go wherever somebody could notice.
 
 import torch
 from torch import nn
-from torch.nn.modules import module as torch_module
 
-from .context import in_graph, in_transform
+from .context import hooked, in_graph, in_transform
 
 TOKENWISE = {nn.Linear, nn.GELU, nn.ReLU, nn.SiLU, nn.BatchNorm2d, nn.Identity}
 NUMBERS = 2**22  # between two layers at a time: 16 MB in float32
@@ -40,11 +39,10 @@ def separable(modules, x):
     """Whether calling these modules on rows, instead of the map, changes no result and no hook."""
     if torch.is_grad_enabled() or x.device.type != 'cpu' or in_graph() or in_transform():
         return False
-    return not torch_module._has_any_global_hook() and all(map(tokenwise, modules))
+    return all(map(tokenwise, modules))
 
 
 def tokenwise(module):
     """Whether a module is known to treat each token by itself, and has no hooks."""
-    hooked = module._forward_hooks or module._forward_pre_hooks
     learning = isinstance(module, nn.BatchNorm2d) and module.training
-    return type(module) in TOKENWISE and not hooked and not learning
+    return type(module) in TOKENWISE and not learning and not hooked(module)

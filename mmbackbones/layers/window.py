@@ -24,6 +24,7 @@ class WindowOrder(NamedTuple):
     tokens: (windows, N), the token at each place; at padding, one of the map's border.
     places: (H * W,), the place of each token.
     padding: (windows * N, 1), whether a place is padding; None if none is.
+    seen: whether other tokens see the padding, so that it must be zero.
     regions: (windows, N), numbers; tokens of a window that have different ones must not see each
         other. None if all may.
     """
@@ -31,6 +32,7 @@ class WindowOrder(NamedTuple):
     tokens: torch.Tensor
     places: torch.Tensor
     padding: torch.Tensor | None
+    seen: bool
     regions: torch.Tensor | None
 
 
@@ -61,6 +63,7 @@ def window_order(height, width, size, shift, grid, hide_padding, device):
         tokens.reshape(shape),
         places.flatten(),
         padding.reshape(-1, 1) if padded else None,
+        not hide_padding,
         None if regions is None else regions.reshape(shape),
     )
 
@@ -108,29 +111,30 @@ def known_order(x, *arguments):
 
 def order_bytes(order):
     """How much memory an order takes."""
-    return sum(tensor.nbytes for tensor in order if tensor is not None)
+    return sum(part.nbytes for part in order if isinstance(part, torch.Tensor))
 
 
 class ToWindows(torch.autograd.Function):
-    """Tokens of maps (B, H * W, C) -> (B, windows * N, C) in window order, zero where padding is.
+    """Tokens of maps (B, H * W, C) -> (B, windows * N, C) in window order.
 
-    As each token has one place, the gradient is gathered as well; PyTorch's would be added up.
+    Padding becomes zero, or if nobody sees it, any token. As each token has one place, the gradient
+    is gathered as well; PyTorch's would be added up.
     """
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x, tokens, places, padding):
+    def forward(x, tokens, places, padding, zero):
         windows = x.index_select(1, tokens)
-        return windows if padding is None else windows.masked_fill_(padding, 0)
+        return windows.masked_fill_(padding, 0) if zero and padding is not None else windows
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(*inputs[1:])
+        ctx.save_for_backward(*inputs[1:4])
 
     @staticmethod
     def backward(ctx, grad):
-        return FromWindows.apply(grad, *ctx.saved_tensors), None, None, None
+        return FromWindows.apply(grad, *ctx.saved_tensors), None, None, None, None
 
 
 class FromWindows(torch.autograd.Function):
@@ -148,12 +152,13 @@ class FromWindows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return ToWindows.apply(grad, *ctx.saved_tensors), None, None, None
+        return ToWindows.apply(grad, *ctx.saved_tensors, True), None, None, None
 
 
 def window_partition(x, order):
     """(B, H, W, C) -> (B * windows, N, C)."""
-    x = ToWindows.apply(x.flatten(1, 2), order.tokens.flatten(), order.places, order.padding)
+    where = order.tokens.flatten(), order.places, order.padding, order.seen
+    x = ToWindows.apply(x.flatten(1, 2), *where)
     return x.unflatten(1, order.tokens.shape).flatten(0, 1)
 
 

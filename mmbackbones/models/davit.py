@@ -18,6 +18,7 @@ from ..layers import (
     LayerNorm,
     PatchEmbed,
     WindowAttention,
+    at_least_float,
     cheap,
     drop_path_rates,
     full_precision,
@@ -45,7 +46,7 @@ class ChannelAttention(Attention):
         q, k, v = self.heads(qkv)
         # The logits are sums over all N tokens, which half precision cannot hold.
         with full_precision(qkv):
-            logits = k.float().mT @ v.float()
+            logits = at_least_float(k).mT @ at_least_float(v)
             affinity = (logits * k.shape[-1] ** -0.5).softmax(-1).to(q.dtype)
         return (q @ affinity.mT).transpose(1, 2).flatten(2)
 

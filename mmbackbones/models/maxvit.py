@@ -53,13 +53,17 @@ class TensorFlowParts:
     """What the authors' networks are built of."""
 
     act = partial(nn.GELU, 'tanh')
-    halve = partial(Halve, nn.AvgPool2d(2, ceil_mode=True))
     strided = partial(SameConv2d, kernel_size=3, stride=2)
 
     @staticmethod
     def stem(in_channels, dim):
         """The first convolution of the network."""
         return SameConv2d(in_channels, dim, 3, 2)
+
+    @staticmethod
+    def halve():
+        """The pool of a shortcut."""
+        return Halve(nn.AvgPool2d(2, ceil_mode=True))
 
     @staticmethod
     def expand(in_dim, dim):

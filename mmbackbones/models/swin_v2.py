@@ -70,7 +70,7 @@ class LogBias(nn.Module):
 
     def forward(self):
         with full_precision(self.offsets):
-            offsets = self.cpb_mlp(self.offsets.to(self.cpb_mlp[0].weight.dtype))
+            offsets = self.cpb_mlp(self.offsets)
             return between_tokens(16 * offsets.sigmoid().permute(2, 0, 1), self.size)
 
 

@@ -95,8 +95,8 @@ class Stem(nn.Module):
         self.in_channels = in_channels
         layers = [nn.Conv2d(in_channels, hidden, 7, 2, 3, bias=False)]
         for conv in (nn.Conv2d(hidden, hidden, 3, padding=1, bias=False) for _ in range(2)):
-            layers += [nn.BatchNorm2d(hidden), nn.ReLU(inplace=True), conv]
-        self.conv = nn.Sequential(*layers, nn.BatchNorm2d(hidden), nn.ReLU(inplace=True))
+            layers += [nn.BatchNorm2d(hidden), nn.ReLU(), conv]
+        self.conv = nn.Sequential(*layers, nn.BatchNorm2d(hidden), nn.ReLU())
         self.proj = nn.Conv2d(hidden, dim, 4, 4)
 
     def forward(self, x):
