@@ -13,7 +13,7 @@ from .weights import CheckpointError, load_checkpoint, trust_trainings
 
 trust_trainings()
 
-__version__ = '0.3.0'
+__version__ = '0.4.0'
 __all__ = [
     'BLOCK_CLASSES',
     'VOLO',

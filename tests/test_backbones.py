@@ -2,97 +2,22 @@
 
 import copy
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
+from families import FAMILIES, NAMES, TINY, build, every_class, gradients
+from memory import Storages, kept
 
 import mmbackbones
-from mmbackbones.layers import bands
+from mmbackbones import plain
+from mmbackbones.layers import rows
 from mmbackbones.registry import MODELS
 
-DIMS, DEPTHS, HEADS = (16, 32, 64, 128), (2, 2, 2, 2), (1, 2, 4, 8)
-FOUR = dict(dims=DIMS, depths=DEPTHS)
-TWO = dict(dims=(32, 64), depths=(2, 2), heads=(2, 4), mlp_ratio=2, stem=8)
-STATIC = dict(dims=DIMS, depths=(1, 1, 1, 1), mlp_ratios=(2, 2, 2, 2))
-MIXERS = ('static', 'mixed', 'pam', 'mixed')
-TINY = {
-    'SwinTransformer': dict(arch=dict(FOUR, heads=HEADS)),
-    'SwinTransformerV2': dict(arch=dict(FOUR, heads=HEADS, norm_every=2), window_size=4),
-    'MaxViT': dict(
-        arch=dict(dims=(32, 32, 64, 64), depths=(1, 2, 1, 1), stem=16, parts='tensorflow')
-    ),
-    'DaViT': dict(arch=dict(FOUR, heads=HEADS)),
-    'VOLO': dict(arch=TWO, pretrain_size=64),
-    'Container': dict(arch=dict(STATIC, mixers=MIXERS), pretrain_size=64),
-}
-WITHOUT_NORMS = {'MaxViT'}
-PARAMETERS = {
-    ('SwinTransformer', 'tiny', 7): 27_520_698,
-    ('SwinTransformer', 'small', 7): 48_838_602,
-    ('SwinTransformer', 'base', 7): 86_745_016,
-    ('SwinTransformer', 'large', 7): 194_998_164,
-    ('SwinTransformer', 'tiny', 12): 27_570_378,
-    ('SwinTransformer', 'small', 12): 48_940_122,
-    ('SwinTransformer', 'base', 12): 86_880_376,
-    ('SwinTransformer', 'large', 12): 195_201_204,
-    ('SwinTransformerV2', 'tiny', 8): 27_579_498,
-    ('SwinTransformerV2', 'small', 16): 48_960_762,
-    ('SwinTransformerV2', 'base', 24): 86_895_608,
-    ('SwinTransformerV2', 'large', 16): 195_205_620,
-    ('MaxViT', 'tiny', 7): 30_139_848,
-    ('MaxViT', 'tiny', 12): 30_200_328,
-    ('MaxViT', 'tiny', 28): 30_619_656,
-    ('MaxViT', 'small', 7): 67_566_828,
-    ('MaxViT', 'small', 28): 68_286_540,
-    ('MaxViT', 'base', 7): 118_106_580,
-    ('MaxViT', 'base', 28): 119_580_276,
-    ('MaxViT', 'large', 7): 209_708_912,
-    ('MaxViT', 'xlarge', 7): 471_051_048,
-    ('MaxViT', 'tiny_tv', 7): 30_139_848 + 4160 - 64,  # a shortcut more, a bias less
-    ('DaViT', 'tiny', 7): 27_592_512,
-    ('DaViT', 'small', 7): 48_978_240,
-    ('DaViT', 'base', 7): 86_931_200,
-    ('DaViT', 'large', 12): 195_277_440,
-}
-# Published to a tenth of a million only.
-MILLIONS = {
-    ('SwinTransformerV2', 'huge'): 655.1,
-    ('SwinTransformerV2', 'giant'): 2997.9,
-    ('DaViT', 'huge'): 346.9,
-    ('DaViT', 'giant'): 1403.4,
-}
-# Without the ends that make a pyramid of it, and without output norms.
-TRUNKS = {
-    ('VOLO', 'd1'): 22_904_856,
-    ('VOLO', 'd2'): 52_398_704,
-    ('VOLO', 'd3'): 80_045_440,
-    ('VOLO', 'd4'): 179_610_912,
-    ('VOLO', 'd5'): 279_744_144,
-    ('Container', 'light'): 20_119_619,
-}
 SIZES = [(64, 64), (61, 97), (33, 200), (28, 28), (1, 1), (5, 1)]
-
-every_class = pytest.mark.parametrize('name', sorted(TINY))
-
-
-def build(name, drop_path_rate=0.0, **kwargs):
-    """A small one of its kind, with norms and biases that are not at their trivial start."""
-    net = MODELS.get(name)(**(TINY[name] | kwargs), drop_path_rate=drop_path_rate)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
-    return net
-
-
-def gradients(net, x):
-    """The outputs' gradients in every parameter that trains."""
-    loss = sum(out.float().square().mean() for out in net(x))
-    trained = {n: p for n, p in net.named_parameters() if p.requires_grad}
-    return dict(zip(trained, torch.autograd.grad(loss, trained.values()), strict=True))
-
-
-def test_the_matrix_covers_every_class():
-    assert set(TINY) == set(MODELS.module_dict)
+BATCH_NORMS = [name for name in NAMES if FAMILIES[name].batch_norm]
+NORMS_IN_BLOCKS = [name for name in NAMES if FAMILIES[name].norms_in_blocks]
+WINDOWED = [name for name in NAMES if 'window_size' in FAMILIES[name].options]
 
 
 @every_class
@@ -114,8 +39,7 @@ def test_pyramid_of_any_size(name, size):
 
 @every_class
 def test_a_large_image(name):
-    changes = dict(mixers=('static', 'static', 'static', 'mixed')) if name == 'Container' else {}
-    net = MODELS.get(name)(dict(TINY[name]['arch'], **changes)).eval()
+    net = MODELS.get(name)(TINY[name]['arch'] | FAMILIES[name].large).eval()
     with torch.no_grad():
         outs = net(torch.randn(1, 3, 1499, 1999))
     assert [out.shape[2:] for out in outs] == [(375, 500), (188, 250), (94, 125), (47, 63)]
@@ -133,24 +57,48 @@ def test_one_image_does_not_know_of_another(name):
 @every_class
 @pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('size', [(56, 64), (61, 97), (130, 30)])
-def test_bands_change_nothing(name, size, training, monkeypatch):
-    net = build(name).double().train(training)
+def test_recomputation_changes_nothing(name, size, training):
+    """Neither outputs, nor gradients of the image and of parameters, nor running statistics."""
+    net = build(name, drop_path_rate=0.2).double().train(training)
     x = torch.randn(2, 3, *size, dtype=torch.double, requires_grad=True)
     state = {key: value.clone() for key, value in net.state_dict().items()}
     results = []
-    for numbers in (1, 2**9, 2**30):  # a row or a row of windows at a time, some, all at once
-        monkeypatch.setattr(bands, 'BAND', numbers)
+    for context in (nullcontext, plain):
+        torch.manual_seed(1)
         net.load_state_dict(state)
-        outs = net(x)
-        with torch.no_grad():
-            outs = outs, net(x)
-        loss = sum(out.square().mean() for out in outs[0])
-        grads = torch.autograd.grad(loss, [x, *net.parameters()])
-        statistics = [value.double() for value in net.state_dict().values()]
-        results.append([*outs[0], *outs[1], *grads, *statistics])
+        with context():
+            outs = net(x)
+            loss = sum(out.square().mean() for out in outs)
+            grads = torch.autograd.grad(loss, [x, *net.parameters()])
+        results.append([*outs, *grads, *(value.double() for value in net.state_dict().values())])
+    for lean, wanted in zip(*results, strict=True):
+        assert (lean - wanted).abs().max() <= 1e-9 * (1e-2 + wanted.abs().max())
+
+
+@every_class
+@pytest.mark.parametrize(
+    ('size', 'some'), [((56, 64), 2**12), ((61, 97), 2**13), ((130, 30), 2**12)]
+)
+def test_rows_at_a_time_change_nothing(name, size, some, monkeypatch):
+    net, x = build(name).double().eval(), torch.randn(2, 3, *size, dtype=torch.double)
+    results, tensors = [], []
+    for numbers in (1, some, 2**30):  # a row at a time, some, all at once
+        monkeypatch.setattr(rows, 'NUMBERS', numbers)
+        with torch.no_grad(), Storages() as made:
+            results.append(net(x))
+        tensors.append(len(made.sizes))
+    assert tensors[0] > tensors[1] > tensors[2]
     for few in results[:2]:
-        for got, want in zip(few, results[2], strict=True):
-            assert (got - want).abs().max() <= 1e-5 * (1e-2 + want.abs().max())
+        for got, wanted in zip(few, results[2], strict=True):
+            assert (got - wanted).abs().max() <= 1e-9 * (1e-2 + wanted.abs().max())
+
+
+@every_class
+def test_recomputation_saves_memory(name):
+    net, x = build(name).train(), torch.randn(2, 3, 224, 224)
+    with plain():
+        usual = kept(lambda: net(x))
+    assert kept(lambda: net(x)) < 0.95 * usual
 
 
 @every_class
@@ -177,7 +125,7 @@ def test_checkpointing_changes_nothing(name):
         assert torch.allclose(one, two), statistic
 
 
-@pytest.mark.parametrize('name', ['Container', 'MaxViT'])
+@pytest.mark.parametrize('name', NORMS_IN_BLOCKS)
 def test_one_value_per_channel_does_not_spoil_the_statistics(name):
     net, x = build(name).train(), torch.randn(1, 3, 1, 1)
     with pytest.raises(ValueError, match=r'one value per channel|more than 1 value per channel'):
@@ -190,15 +138,19 @@ def test_one_value_per_channel_does_not_spoil_the_statistics(name):
 def test_checkpointing_saves_memory(name):
     saved = {}
     for with_cp in (False, True):
-        net, kept = build(name, with_cp=with_cp).train(), []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, id_):  # noqa: B023
+        net, numbers = build(name, with_cp=with_cp).train(), []
+        hooks = (lambda t: numbers.append(t.numel()) or t, lambda t: t)  # noqa: B023
+        with plain(), torch.autograd.graph.saved_tensors_hooks(*hooks):
             net(torch.randn(1, 3, 64, 64))
-        saved[with_cp] = sum(kept)
+        saved[with_cp] = sum(numbers)
     assert saved[True] < saved[False] / 2
 
 
-def id_(tensor):
-    return tensor
+@every_class
+def test_checkpointing_saves_more_memory_than_recomputation_alone(name):
+    x = torch.randn(1, 3, 64, 64)
+    lean, checkpointed = (build(name, with_cp=with_cp).train() for with_cp in (False, True))
+    assert kept(lambda: checkpointed(x)) < 0.8 * kept(lambda: lean(x))
 
 
 @every_class
@@ -295,29 +247,38 @@ def count(name, arch, leave_out=(), **kwargs):
     return sum(p.numel() for n, p in parameters if not n.startswith(leave_out or ('nothing',)))
 
 
-@pytest.mark.parametrize(('name', 'arch', 'window'), PARAMETERS)
-def test_parameter_counts(name, arch, window):
-    assert count(name, arch, window_size=window) == PARAMETERS[name, arch, window]
+def counts(which):
+    """(class, arch or (arch, window), count) of a column of the table."""
+    rows = [(name, *item) for name in NAMES for item in getattr(FAMILIES[name], which).items()]
+    return pytest.mark.parametrize(('name', 'arch', 'published'), rows)
 
 
-@pytest.mark.parametrize(('name', 'arch'), TRUNKS)
-def test_parameter_counts_of_trunks(name, arch):
-    assert count(name, arch, ('norm', 'up.')) == TRUNKS[name, arch]
+@counts('counts')
+def test_parameter_counts(name, arch, published):
+    arch, window = arch
+    assert count(name, arch, window_size=window) == published
 
 
-@pytest.mark.parametrize(('name', 'arch'), MILLIONS)
-def test_parameter_counts_of_the_unpublished(name, arch):
-    assert round(count(name, arch) / 1e6, 1) == MILLIONS[name, arch]
+@counts('trunks')
+def test_parameter_counts_of_trunks(name, arch, published):
+    assert count(name, arch, ('norm', 'up.')) == published
+
+
+@counts('millions')
+def test_parameter_counts_of_those_published_in_millions(name, arch, published):
+    assert round(count(name, arch) / 1e6, 1) == published
 
 
 def test_container_full_fits_the_paper():
     assert round((count('Container', 'full', ('norm',)) + 512 * 1000 + 1000) / 1e6, 1) == 21.8
 
 
-def test_every_published_size_is_counted():
-    known = {(name, arch) for name, arch, *_ in [*PARAMETERS, *TRUNKS, *MILLIONS]}
-    unpublished = {('Container', 'full'), ('Container', 'pam')}
-    assert known | unpublished == {(n, arch) for n in TINY for arch in MODELS.get(n).archs}
+@every_class
+def test_output_norms_exist_where_the_authors_have_them(name):
+    parameters = [n for n, _ in build(name, out_indices=(0, 3)).named_parameters()]
+    norms = ['norm0.weight', 'norm0.bias', 'norm3.weight', 'norm3.bias']
+    found = [n for n in parameters if n.startswith('norm')]
+    assert found == (norms if FAMILIES[name].output_norms else [])
 
 
 @every_class
@@ -339,14 +300,14 @@ def test_wrong_arguments_are_named(name, kwargs, error, words):
         MODELS.get(name)(**kwargs)
 
 
-@pytest.mark.parametrize('name', ['SwinTransformer', 'SwinTransformerV2', 'MaxViT', 'DaViT'])
+@pytest.mark.parametrize('name', WINDOWED)
 @pytest.mark.parametrize('size', [0, -7])
 def test_windows_have_tokens(name, size):
     with pytest.raises(ValueError, match=f'window_size is .*{size}.*; give'):
         MODELS.get(name)(window_size=size)
 
 
-@pytest.mark.parametrize('name', sorted(set(TINY) - {'Container'}))
+@every_class
 def test_heads_split_the_channels(name):
     arch = TINY[name]['arch']
     arch = dict(arch, dims=[dim + 1 for dim in arch['dims']])
@@ -377,7 +338,7 @@ def test_resolves_from_other_scopes(name, scope):
     assert type(net) is MODELS.get(name)
 
 
-@pytest.mark.parametrize('name', ['MaxViT', 'Container'])
+@pytest.mark.parametrize('name', BATCH_NORMS)
 @pytest.mark.parametrize('with_cp', [False, True])
 def test_synchronised_batch_norms(name, with_cp):
     """In a single process they are plain ones: the same outputs, gradients and statistics."""

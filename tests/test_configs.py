@@ -9,6 +9,7 @@ from pathlib import Path
 import demo_mode
 import pytest
 import torch
+from families import BY_FILE
 
 pytest.importorskip('mmcv.ops', reason='mmcv was built without its operators')
 pytest.importorskip('mmdet')
@@ -30,59 +31,18 @@ CONFIGS = sorted(path.stem for path in ROOT.glob('*.py'))
 FILES = sorted(ROOT.rglob('*.py'))
 NAME = re.compile(
     r'(?P<method>(?:cascade_)?mask_rcnn|retinanet|upernet|detr)_'
-    r'(?P<family>swin|swin_v2|maxvit|davit|volo|container)_'
+    rf'(?P<family>{"|".join(BY_FILE)})_'
     r'(?P<size>t|s|b|l|xl|d[1-5]|light)(?:_(?P<schedule>3x|22k))?'
 )
 ARCHS = dict(t='tiny', s='small', b='base', l='large', xl='xlarge')
-PARAMETERS = {
-    ('mask_rcnn', 'swin', 't'): 47_794_602,
-    ('mask_rcnn', 'swin', 's'): 69_112_506,
-    ('mask_rcnn', 'swin', 'b'): 107_141_800,
-    ('mask_rcnn', 'swin', 'l'): 215_640_708,
-    ('retinanet', 'swin', 't'): 38_458_606,
-    ('retinanet', 'swin', 's'): 59_776_510,
-    ('retinanet', 'swin', 'b'): 98_387_372,
-    ('retinanet', 'swin', 'l'): 208_049_416,
-    ('upernet', 'swin', 't'): 59_941_862,
-    ('upernet', 'swin', 's'): 81_259_766,
-    ('upernet', 'swin', 'b'): 121_279_716,
-    ('upernet', 'swin', 'l'): 233_759_936,
-    ('mask_rcnn', 'swin_v2', 't'): 47_853_402,
-    ('mask_rcnn', 'swin_v2', 's'): 69_234_666,
-    ('mask_rcnn', 'swin_v2', 'b'): 107_292_392,
-    ('mask_rcnn', 'swin_v2', 'l'): 215_848_164,
-    ('retinanet', 'swin_v2', 't'): 38_517_406,
-    ('retinanet', 'swin_v2', 's'): 59_898_670,
-    ('retinanet', 'swin_v2', 'b'): 98_537_964,
-    ('retinanet', 'swin_v2', 'l'): 208_256_872,
-    ('upernet', 'swin_v2', 't'): 60_000_662,
-    ('upernet', 'swin_v2', 's'): 81_381_926,
-    ('upernet', 'swin_v2', 'b'): 121_430_308,
-    ('upernet', 'swin_v2', 'l'): 233_967_392,
-    ('mask_rcnn', 'davit', 't'): 47_866_416,
-    ('mask_rcnn', 'davit', 's'): 69_252_144,
-    ('mask_rcnn', 'davit', 'b'): 107_327_984,
-    ('retinanet', 'davit', 't'): 38_530_420,
-    ('retinanet', 'davit', 's'): 59_916_148,
-    ('retinanet', 'davit', 'b'): 98_573_556,
-    ('upernet', 'davit', 't'): 60_013_676,
-    ('upernet', 'davit', 's'): 81_399_404,
-    ('upernet', 'davit', 'b'): 121_465_900,
-}
-# Rounded by the authors, in millions.
-MILLIONS = {
-    ('cascade_mask_rcnn', 'swin', 't'): 86,
-    ('cascade_mask_rcnn', 'swin', 's'): 107,
-    ('cascade_mask_rcnn', 'swin', 'b'): 145,
+# Of whole models, as the authors publish them: exact numbers, or rounded millions.
+COUNTS = {
+    (method, family, size): count
+    for family, row in BY_FILE.items()
+    for (method, size), count in row.models.items()
 }
 # (learning rate, decay) where it is not that of Swin.
-RECIPES = {
-    'upernet_swin_v2': (4e-5, 0.05),
-    'detr_container': (1e-4, 1e-4),
-    'cascade_mask_rcnn_maxvit_t': (1e-3 / 16, 0.05),
-    'cascade_mask_rcnn_maxvit': (3e-3 / 16, 0.05),
-}
-
+RECIPES = {start: recipe for row in BY_FILE.values() for start, recipe in row.recipes.items()}
 every_config = pytest.mark.parametrize('name', CONFIGS)
 
 
@@ -103,8 +63,7 @@ def model(name):
 
 def published(name):
     """How many parameters the authors' model has, if they say so."""
-    key = NAME.fullmatch(name).group('method', 'family', 'size')
-    return PARAMETERS.get(key) or MILLIONS.get(key)
+    return COUNTS.get(NAME.fullmatch(name).group('method', 'family', 'size'))
 
 
 def one_per_family_and_method():
@@ -170,7 +129,7 @@ def test_parameter_count(name):
 
 def test_every_published_count_and_size_has_its_configs():
     found = {NAME.fullmatch(name).group('method', 'family', 'size') for name in CONFIGS}
-    assert found >= PARAMETERS.keys()
+    assert found >= COUNTS.keys()
     sizes = {key[1:] for key in found}
     methods = ('mask_rcnn', 'retinanet', 'upernet')
     assert found >= {(method, *size) for method in methods for size in sizes}
@@ -224,7 +183,8 @@ def test_no_decay_on_norms_and_position_biases_of_the_backbone(name):
     }
     norms = [m for m in net.backbone.modules() if isinstance(m, nn.LayerNorm)]
     assert expected >= {id(p) for norm in norms for p in norm.parameters()}
-    everything = 'davit' in name or name.startswith('detr')  # is decayed, as their authors do
+    decays = BY_FILE[NAME.fullmatch(name)['family']].decays_norms
+    everything = decays or name.startswith('detr')  # is decayed, as their authors do
     assert undecayed(wrapper) == (set() if everything else expected)
 
 

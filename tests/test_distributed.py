@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from test_backbones import TINY, build
+from families import NAMES, build, every_class
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
     apply_activation_checkpointing,
 )
@@ -59,7 +59,7 @@ def work(rank, folder):
     """What one of the processes does."""
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=2)
-    for name in sorted(TINY):
+    for name in NAMES:
         for wrap in WRAPPERS:
             train(name, wrap, rank, folder / f'{name}_{wrap.__name__}')
     # Gloo's threads need the interpreter to let go of the last reduction; whoever joins them
@@ -80,7 +80,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize('wrap', WRAPPERS)
-@pytest.mark.parametrize('name', sorted(TINY))
+@every_class
 def test_gradients_are_those_of_one_process(name, wrap, folder):
     """They are the mean of what one process finds on either image; frozen stages have none."""
     torch.manual_seed(0)
@@ -92,7 +92,7 @@ def test_gradients_are_those_of_one_process(name, wrap, folder):
         assert torch.allclose(one, two, atol=1e-9)
 
 
-@pytest.mark.parametrize('name', sorted(TINY))
+@every_class
 def test_sharding_and_checkpointing_go_by_blocks(name):
     net = build(name)
     blocks = [block for stage in net.stages for block in stage.blocks]

@@ -7,44 +7,19 @@ from pathlib import Path
 import export
 import onnxruntime
 import pytest
-import test_backbones
 import torch
 from export import compare, main, program, read_onnx, translate, write_script
-from test_backbones import TINY, every_class
+from families import FAMILIES, NAMES, build, every_class
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = (2, 3, 150, 131)
 SIZES = [(1, 61, 97), (3, 40, 130), (1, 20, 33)]  # odd ones, and one below a window
 ALL_SIZES = [*SIZES, (2, 64, 64), (4, 130, 257), (1, 1, 1), (1, 5, 1)]
-ONE, DIMS, HEADS = (1, 1, 1, 1), (16, 16, 16, 16), (1, 1, 2, 2)
-# A first stage with all that a graph can get wrong: tracing with symbols for sizes is slow.
-FIRST = dict(out_indices=(0,))
-SMALL = {
-    'SwinTransformer': dict(arch=dict(dims=DIMS, depths=(2, 1, 1, 1), heads=HEADS), **FIRST),
-    'SwinTransformerV2': dict(
-        arch=dict(dims=DIMS, depths=(2, 1, 1, 1), heads=HEADS, norm_every=2),
-        window_size=4,
-        **FIRST,
-    ),
-    'MaxViT': dict(arch=dict(dims=(32,) * 4, depths=ONE, stem=16, parts='tensorflow'), **FIRST),
-    'DaViT': dict(arch=dict(dims=DIMS, depths=ONE, heads=HEADS), **FIRST),
-    'VOLO': dict(
-        arch=dict(dims=(32, 32), depths=(1, 1), heads=(2, 2), mlp_ratio=2, stem=8),
-        pretrain_size=64,
-    ),
-    'Container': dict(
-        arch=dict(dims=DIMS, depths=ONE, mlp_ratios=(2,) * 4, mixers=('pam', 'mixed') * 2),
-        pretrain_size=64,
-        **FIRST,
-    ),
-}
 
 
-def build(name, table=TINY):
-    """One of a table, in evaluation, and with nothing at its trivial start."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(test_backbones.TINY, name, table[name])
-        return test_backbones.build(name).eval().requires_grad_(False)
+def fixed(name, **kwargs):
+    """A small net in evaluation that learns nothing more."""
+    return build(name, **kwargs).eval().requires_grad_(False)
 
 
 def equal(net, other, sizes):
@@ -64,10 +39,10 @@ def _quiet():
     logging.disable(logging.NOTSET)
 
 
-@pytest.fixture(scope='module', params=sorted(SMALL))
+@pytest.fixture(scope='module', params=NAMES)
 def exported(request):
     """A small backbone and its graph."""
-    net = build(request.param, SMALL)
+    net = fixed(request.param, **FAMILIES[request.param].first)
     return net, program(net, torch.randn(EXAMPLE))
 
 
@@ -87,7 +62,7 @@ def test_onnxruntime_gives_the_same_for_every_size(exported, tmp_path):
 
 @every_class
 def test_a_trace_holds_for_every_size(name, tmp_path):
-    net = build(name)
+    net = fixed(name)
     write_script(net, torch.randn(EXAMPLE), str(tmp_path / 'net.ts'), None)
     equal(net, torch.jit.load(tmp_path / 'net.ts'), ALL_SIZES)
 
@@ -95,7 +70,7 @@ def test_a_trace_holds_for_every_size(name, tmp_path):
 @pytest.mark.slow
 @every_class
 def test_all_stages_in_one_file(name, tmp_path):
-    net = build(name)
+    net = fixed(name)
     graph = program(net, torch.randn(EXAMPLE))
     equal(net, graph.module(), SIZES)
     translate(net, graph, str(tmp_path / 'net.onnx'), 18)
@@ -105,7 +80,7 @@ def test_all_stages_in_one_file(name, tmp_path):
 @pytest.mark.slow
 @every_class
 def test_torch_compile_makes_whole_graphs_for_many_sizes(name):
-    net = build(name, SMALL)
+    net = fixed(name, **FAMILIES[name].first)
     torch.compiler.reset()
     compiled = torch.compile(net, fullgraph=True, dynamic=True, backend='eager')
     with torch.no_grad():
@@ -113,7 +88,7 @@ def test_torch_compile_makes_whole_graphs_for_many_sizes(name):
 
 
 def test_a_difference_is_seen():
-    net = build('SwinTransformer', SMALL)
+    net = fixed('SwinTransformer', **FAMILIES['SwinTransformer'].first)
     other = lambda image: [out + 1e-2 * out.std() for out in net(image)]  # noqa: E731
     differences = [difference for _, difference in compare(net, other, (64, 64))]
     assert len(differences) == 4
@@ -139,7 +114,8 @@ def run(monkeypatch, capsys):
 
 def test_the_tool_exports_the_backbone_of_a_config(run, tmp_path):
     """With the weights of a whole detector, into a file that names and frees its sizes."""
-    settings, net = SMALL['DaViT'], build('DaViT', SMALL)
+    settings = FAMILIES['DaViT'].first
+    net = fixed('DaViT', **settings)
     torch.save({f'backbone.{k}': v for k, v in net.state_dict().items()}, tmp_path / 'all.pth')
     config, out = tmp_path / 'tiny.py', tmp_path / 'tiny.onnx'
     config.write_text(f"model = dict(backbone=dict(type='mmbackbones.DaViT', **{settings}))")

@@ -7,33 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from families import FAMILIES, NAMES
 from get_flops import count
 
 from mmbackbones.registry import MODELS
 
 ROOT = Path(__file__).parent.parent
 # What the authors report, in G, for images of this side. Their maps fill their windows, so that
-# nothing depends on padding; V2's last stage at window 16 is no larger than 8.
-PUBLISHED = [
-    ('SwinTransformer', 'tiny', {}, 224, 4.5),
-    ('SwinTransformer', 'small', {}, 224, 8.7),
-    ('SwinTransformer', 'base', {}, 224, 15.4),
-    ('SwinTransformer', 'large', {}, 224, 34.5),
-    ('SwinTransformer', 'base', dict(window_size=12), 384, 47.1),
-    ('SwinTransformerV2', 'tiny', {}, 256, 5.9),
-    ('SwinTransformerV2', 'base', {}, 256, 20.3),
-    ('SwinTransformerV2', 'tiny', dict(window_size=(16, 16, 16, 8)), 256, 6.6),
-    ('SwinTransformerV2', 'base', dict(window_size=(16, 16, 16, 8)), 256, 21.8),
-    ('MaxViT', 'tiny', {}, 224, 5.6),
-    ('MaxViT', 'small', {}, 224, 11.7),
-    ('MaxViT', 'large', {}, 224, 43.9),
-    ('MaxViT', 'xlarge', {}, 224, 97.8),
-    ('MaxViT', 'tiny', dict(window_size=12), 384, 17.7),
-    ('DaViT', 'tiny', {}, 224, 4.5),
-    ('DaViT', 'small', {}, 224, 8.8),
-    ('DaViT', 'base', {}, 224, 15.5),
-    ('Container', 'full', {}, 224, 8.1),
-]
+# nothing depends on padding.
+PUBLISHED = [(name, *row) for name in NAMES for row in FAMILIES[name].flops]
 
 
 @pytest.mark.parametrize(('name', 'arch', 'kwargs', 'side', 'published'), PUBLISHED)

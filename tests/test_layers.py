@@ -265,9 +265,8 @@ def test_a_layer_norm_returns_what_autocast_gives_the_next_layer(dtype):
 
 
 def test_fused_batch_norms_change_no_output():
-    net = nn.Sequential(
-        nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4)
-    )
+    norms = [nn.BatchNorm2d(4) for _ in range(2)]
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), norms[0], nn.ReLU(), norms[1])
     for norm in norms:
         for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
             nn.init.uniform_(tensor, 0.5, 2)

@@ -8,6 +8,7 @@ import yaml
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
+from families import BY_FILE
 from test_configs import CONFIGS, NAME, config, model
 
 ROOT = Path(__file__).parent.parent
@@ -16,39 +17,6 @@ HEAD = """\
 # Derived from the configs by `python tests/test_metafiles.py`.
 # Weights are none: nobody trained these models for us. What ends in a slash mim does not download.
 """
-# Family: (name, paper, where it is).
-PAPERS = {
-    'swin': (
-        'Swin Transformer',
-        'Swin Transformer: Hierarchical Vision Transformer using Shifted Windows',
-        'https://arxiv.org/abs/2103.14030',
-    ),
-    'swin_v2': (
-        'Swin Transformer V2',
-        'Swin Transformer V2: Scaling Up Capacity and Resolution',
-        'https://arxiv.org/abs/2111.09883',
-    ),
-    'maxvit': (
-        'MaxViT',
-        'MaxViT: Multi-Axis Vision Transformer',
-        'https://arxiv.org/abs/2204.01697',
-    ),
-    'davit': (
-        'DaViT',
-        'DaViT: Dual Attention Vision Transformers',
-        'https://arxiv.org/abs/2204.03645',
-    ),
-    'volo': (
-        'VOLO',
-        'VOLO: Vision Outlooker for Visual Recognition',
-        'https://arxiv.org/abs/2106.13112',
-    ),
-    'container': (
-        'CONTAINER',
-        'Container: Context Aggregation Network',
-        'https://arxiv.org/abs/2106.01401',
-    ),
-}
 DATA = dict(CocoDataset='COCO', ADE20KDataset='ADE20K')
 
 
@@ -78,21 +46,21 @@ def entry(name, collection):
 
 def metafile(family):
     """The metafile of a family."""
-    name, title, url = PAPERS[family]
+    row = BY_FILE[family]
     collection = {
-        'Name': name,
-        'Paper': {'Title': title, 'URL': url},
+        'Name': row.title,
+        'Paper': {'Title': row.paper, 'URL': row.url},
         'Code': f'mmbackbones/models/{family}.py',
     }
     configs = [config for config in CONFIGS if NAME.fullmatch(config)['family'] == family]
-    return {'Collections': [collection], 'Models': [entry(config, name) for config in configs]}
+    return {'Collections': [collection], 'Models': [entry(config, row.title) for config in configs]}
 
 
 def read(name):
     return yaml.safe_load((FOLDER / name).read_text())
 
 
-@pytest.mark.parametrize('family', PAPERS)
+@pytest.mark.parametrize('family', BY_FILE)
 def test_metafile_says_what_the_configs_say(family):
     found = read(f'metafiles/{family}.yml')
     assert found == metafile(family), 'python tests/test_metafiles.py writes it anew'
@@ -108,6 +76,6 @@ def test_the_index_lists_every_config_once():
 
 
 if __name__ == '__main__':
-    for family in PAPERS:
+    for family in BY_FILE:
         text = yaml.safe_dump(metafile(family), sort_keys=False, width=100)
         (FOLDER / f'metafiles/{family}.yml').write_text(HEAD + text)

@@ -8,8 +8,8 @@ import cv2
 import profiling
 import pytest
 import torch
+from families import TINY, build
 from matplotlib.text import Text
-from test_backbones import TINY, build
 
 ROOT = Path(__file__).parent.parent
 
@@ -112,7 +112,7 @@ def test_tools_find_the_standard_librarys_profile():
     assert "<class 'profile.Profile'> profile" in done.stdout
 
 
-@pytest.mark.parametrize('size', [7, 12])  # on the CPU by products, and by the fused kernel
+@pytest.mark.parametrize('size', [7, 12])
 def test_activations_of_attention_are_those_of_its_products(size):
     net = build('SwinTransformer', window_size=size).eval()
     attention = net.stages[0].blocks[0].attn

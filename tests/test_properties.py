@@ -6,31 +6,19 @@ Each test draws cases; `--hypothesis-profile=fuzz --hypothesis-seed=N` draws mor
 import math
 from contextlib import nullcontext
 from copy import deepcopy
-from unittest.mock import patch
 
 import pytest
 import torch
 import torch.nn.functional as F
+from families import FAMILIES, build, every_class
 from hypothesis import given
 from hypothesis import strategies as st
-from test_backbones import TINY, build, every_class
 
-from mmbackbones.layers import bands, conv
+from mmbackbones import plain
 
 TOLERANCE = {torch.float: 1e-3, torch.double: 1e-8}
 HALVES = (torch.bfloat16, torch.float16)
 SIDES = st.integers(1, 130)
-WINDOWS = st.integers(2, 9)
-PER_STAGE = WINDOWS | st.tuples(WINDOWS, WINDOWS, WINDOWS, WINDOWS)
-PRETRAINED = st.none() | WINDOWS
-OWN = {
-    'SwinTransformer': dict(window_size=st.integers(1, 9)),
-    'SwinTransformerV2': dict(window_size=PER_STAGE, pretrained_window_size=PRETRAINED),
-    'MaxViT': dict(window_size=st.integers(1, 9), pretrained_window_size=PRETRAINED),
-    'DaViT': dict(window_size=st.integers(1, 9)),
-    'VOLO': dict(pretrain_size=st.integers(16, 100)),
-    'Container': dict(pretrain_size=st.integers(32, 100)),
-}
 COMMON = dict(
     in_channels=st.integers(1, 4),
     out_indices=st.sets(st.integers(0, 3), min_size=1).map(sorted),
@@ -40,7 +28,7 @@ COMMON = dict(
     drop_path_rate=st.sampled_from([0.0, 0.2, 0.9]),
 )
 GRAD = st.sampled_from([nullcontext, torch.no_grad, torch.inference_mode])
-BANDS = st.sampled_from([bands.BAND, 1, 2**9, 2**14])  # numbers at a time; see `BAND`
+MEMORY = st.sampled_from([nullcontext, plain])  # recomputation as usual, or none
 
 LAYOUTS = {
     'channels last': lambda x: x.contiguous(memory_format=torch.channels_last),
@@ -57,7 +45,9 @@ def drawn(data, name, dtypes=tuple(TOLERANCE), most=3, **fixed):
     Batch norms learn from two images or more: one might be a single token.
     """
     torch.manual_seed(data.draw(st.integers(0, 2**16), 'seed'))
-    arguments = data.draw(st.fixed_dictionaries(dict(COMMON, **OWN[name])), 'arguments') | fixed
+    arguments = (
+        data.draw(st.fixed_dictionaries(COMMON | FAMILIES[name].options), 'arguments') | fixed
+    )
     training, dtype = data.draw(st.booleans(), 'training'), data.draw(st.sampled_from(dtypes))
     batch = data.draw(st.integers(1 + training, most), 'batch')
     H, W = data.draw(SIDES, 'height'), data.draw(SIDES, 'width')
@@ -90,7 +80,7 @@ def test_any_image_gives_a_pyramid(name, data):
     autocast = data.draw(st.sampled_from([None, *HALVES])) if x.dtype == torch.float else None
     image, state = x.clone(), state_of(net.eval())
     precision = torch.autocast('cpu', autocast) if autocast else nullcontext()
-    with data.draw(GRAD)(), precision, patch.object(bands, 'BAND', data.draw(BANDS)):
+    with data.draw(GRAD)(), precision, data.draw(MEMORY)():
         outs, again = net(x), net(x)
     assert isinstance(outs, tuple)
     for out, second, channels, stride in zip(
@@ -108,16 +98,12 @@ def test_any_image_gives_a_pyramid(name, data):
 
 @every_class
 @given(data=st.data())
-def test_layout_bands_and_gradient_mode_change_nothing(name, data):
+def test_layout_recomputation_and_gradient_mode_change_nothing(name, data):
     net, x = drawn(data, name)
     with torch.no_grad():
         wanted = net.eval()(x)
-    image, band = LAYOUTS[data.draw(st.sampled_from(list(LAYOUTS)))](x), data.draw(BANDS)
-    with (
-        data.draw(GRAD)(),
-        patch.object(bands, 'BAND', band),
-        patch.object(conv, 'BAND', band),
-    ):
+    image = LAYOUTS[data.draw(st.sampled_from(list(LAYOUTS)))](x)
+    with data.draw(GRAD)(), data.draw(MEMORY)():
         outs = net(image.requires_grad_(torch.is_grad_enabled() and data.draw(st.booleans())))
     assert all(close(out, want) for out, want in zip(outs, wanted, strict=True))
 
@@ -145,7 +131,7 @@ def test_what_trains_learns_and_what_is_frozen_stays(name, data):
     trained = {n: p for n, p in net.named_parameters() if p.requires_grad}
     x.requires_grad_(not trained or data.draw(st.booleans()))
     inputs = [*trained.values(), *[x] * x.requires_grad]
-    with patch.object(bands, 'BAND', data.draw(BANDS)):
+    with data.draw(MEMORY)():
         loss = sum(out.square().mean() for out in net(x))
         grads = torch.autograd.grad(loss, inputs)  # raises if one has none
     for tensor, grad in zip(inputs, grads, strict=True):
@@ -163,7 +149,9 @@ def test_what_trains_learns_and_what_is_frozen_stays(name, data):
 def test_checkpointing_changes_nothing_but_memory(name, data):
     plain, x = drawn(data, name, with_cp=False)
     saving, results = deepcopy(plain), []
-    saving.with_cp = x.requires_grad = True
+    x.requires_grad = True
+    for stage in saving.stages:
+        stage.with_cp = True
     for net in (plain, saving):
         torch.manual_seed(1)
         outs = net(x)
@@ -189,7 +177,3 @@ def test_half_precision_trains(name, dtype, data):
     loss.backward()
     assert loss.isfinite()
     assert all(p.grad.isfinite().all() for p in net.parameters() if p.requires_grad)
-
-
-def test_every_class_has_arguments_of_its_own():
-    assert set(OWN) == set(TINY)

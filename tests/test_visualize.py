@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 import visualize
+from families import FAMILIES, TINY, build, every_class
 from matplotlib.text import Text
-from test_backbones import TINY, build
 
 from mmbackbones.layers.attention import probabilities
 
@@ -23,33 +23,23 @@ def test_attention_in_a_window_is_its_softmax():
     inputs = []
     mixer.register_forward_pre_hook(lambda _, args: inputs.append(args))
     found = insight.attention(net, mixer, IMAGE, (0, 0))
-    tokens, norm = inputs[0][:2]
-    q, k, _ = mixer.heads(mixer.qkv(norm(tokens)[:, :7, :7].flatten(1, 2)))
+    (tokens,) = inputs[0]
+    q, k, _ = mixer.heads(mixer.qkv(tokens[:, :7, :7].flatten(1, 2)))
     want = probabilities(q, k, mixer.bias(), mixer.scale)[0, :, 0].mean(0).view(7, 7)
     assert torch.allclose(found[:7, :7], want, atol=1e-6)
     assert found.sum() == pytest.approx(1, abs=1e-5)
 
 
-# Of 8 x 10 tokens at stride 16, 16 x 20 at stride 8: how many the one in the middle gathers from.
-NEIGHBOURS = {
-    'SwinTransformer': [(7 * 7, 2), (5 * 7, 2)],  # two rows of the shifted window are padding
-    'SwinTransformerV2': [(4 * 4, 2), (4 * 4, 2)],
-    'MaxViT': [(7 * 7, 2), (4 * 5, 2)],
-    'DaViT': [(7 * 7, 2)],
-    'VOLO': [(8 * 10, 2), (3 * 3, 0)],
-    'Container': [(8 * 10, 2), (5 * 5, 0)],
-}
-
-
-@pytest.mark.parametrize('name', TINY)
+@every_class
 def test_a_token_gathers_from_its_neighbourhood(name):
+    """The one in the middle, of 8 x 10 tokens at stride 16 and of 16 x 20 at stride 8."""
     net, found = build(name).eval(), []
     for stage, mixer in insight.mixers(net).values():
         weights = insight.attention(net, mixer, IMAGE, (0.5, 0.5))
         found.append((int((weights > 1e-9).sum()), stage))
         if hasattr(mixer, 'qkv') and not hasattr(mixer, 'static'):  # no padding among its tokens
             assert weights.sum() <= 1 + 1e-5
-    assert found == NEIGHBOURS[name]
+    assert tuple(found) == FAMILIES[name].attends
 
 
 def test_a_receptive_field_ends_where_gradients_do():

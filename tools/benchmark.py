@@ -15,10 +15,10 @@ from pathlib import Path
 
 import matplotlib
 import torch
-from allocator import keep_pages
 from arguments import make_parser, shape
 from benchmark_peers import PEERS, ours, plain
 from get_flops import count
+from memory import keep_pages, kept
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -89,16 +89,20 @@ def contestant(build, args):
     net = torch.compile(net) if args.compile else net
     dtype = DTYPES[args.dtype]
 
-    def run(image):
+    def forward(image):
         with torch.autocast(args.device, dtype or torch.bfloat16, enabled=dtype is not None):
-            outs = net(image)
-            loss = sum(out.float().mean() for out in outs)
+            return net(image)
+
+    def run(image):
+        loss = sum(out.float().mean() for out in forward(image))
         if args.mode == 'training':
             loss.backward()
             net.zero_grad()
 
-    run.net = net
-    return torch.no_grad()(run) if args.mode == 'inference' else run
+    if args.mode == 'inference':
+        return torch.no_grad()(run)
+    run.forward = forward
+    return run
 
 
 def seconds(run, image):
@@ -131,19 +135,8 @@ def matmul_rate(device, dtype, size=2048, rounds=7):
 
 
 def activations(run, image):
-    """Bytes that forward keeps for backward, each storage once, without the parameters."""
-    own = {p.untyped_storage().data_ptr() for p in run.net.parameters()}
-    kept = {}
-
-    def keep(tensor):
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        run(image)
-    return sum(kept.values())
+    """Bytes that forward keeps for backward, its outputs among them."""
+    return kept(lambda: run.forward(image))
 
 
 def peak(build, args):
@@ -179,7 +172,7 @@ def results(args, build):
     times = measure(runs, images, args.rounds)
     flops, pixels = 2 * work(args, images), sum(image[:, 0].numel() for image in images)
     rate = matmul_rate(args.device, DTYPES[args.dtype] or torch.float32)
-    figures = {}
+    figures, training = {}, args.mode == 'training'
     for name, own in times.items():
         ratios = [theirs / mine for theirs, mine in zip(own, times['ours'], strict=True)]
         median = statistics.median(own)
@@ -190,7 +183,7 @@ def results(args, build):
             ratio=statistics.median(ratios),
             nanoseconds_per_pixel=1e9 * median / pixels,
             share=flops / median / rate,
-            activations=activations(runs[name], images[0]) if args.mode == 'training' else None,
+            activations=activations(runs[name], images[0]) if training else None,
             peak=peak_of(name),
         )
     return figures

@@ -8,10 +8,10 @@ import cv2
 import mmcv
 import numpy as np
 import torch
-from allocator import keep_pages
 from arguments import add_config, check_device, progress
 from demo_mode import adapt
 from drawing import check_out_dir, config_of, dataset_of, drawing_parser, suit, visualizer_of
+from memory import keep_pages
 from mmengine.logging import MMLogger
 from mmengine.utils import import_modules_from_strings
 from run_config import check_checkpoint

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from allocator import keep_pages
+from memory import keep_pages
 from mmengine.config import ConfigDict
 from run_config import (
     check_checkpoint,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from allocator import keep_pages
+from memory import keep_pages
 from mmengine.config import Config
 from run_config import (
     check_checkpoint,
