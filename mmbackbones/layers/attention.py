@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .context import in_graph
-from .lean import cheap
+from .context import in_graph, in_transform
 
 CUDA_BATCH = 65535  # the fused kernels put batch items on a grid axis of this length
 
@@ -19,8 +18,9 @@ def without_cudnn(x):
     It plans anew for every shape, and multi-scale training brings a new number of windows with
     almost every image.
     """
-    cuda, enabled = torch.backends.cuda, x.is_cuda and torch.backends.cuda.cudnn_sdp_enabled()
-    if not enabled:
+    cuda = torch.backends.cuda
+    others = cuda.flash_sdp_enabled() or cuda.mem_efficient_sdp_enabled() or cuda.math_sdp_enabled()
+    if not (x.is_cuda and cuda.cudnn_sdp_enabled() and others):  # the caller may want cuDNN
         yield
         return
     cuda.enable_cudnn_sdp(False)
@@ -37,8 +37,9 @@ def attention(q, k, v, mask=None, scale=None):
     """
     if mask is not None:
         mask = mask.to(q.dtype) if torch.is_grad_enabled() else mask.to(q.dtype).detach()
-        if mask.requires_grad and q.device.type == 'cpu':  # no fused kernel there learns a mask
-            return cheap(probabilities, q, k, mask, scale) @ v
+        learned = mask.requires_grad or (not in_graph() and in_transform())  # or perhaps
+        if learned and q.device.type == 'cpu':  # no fused kernel there learns a mask
+            return probabilities(q, k, mask, scale) @ v
     if q.is_cuda and len(q) > CUDA_BATCH and not in_graph():
         parts = [t.split(CUDA_BATCH) for t in (q, k, v)]
         masks = [mask] * len(parts[0]) if mask is None or len(mask) == 1 else mask.split(CUDA_BATCH)

@@ -17,7 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from .context import autocast_dtype, hooked, in_graph, in_transform
 from .norm import LayerNorm
 
-REPEATABLE = {nn.LayerNorm, LayerNorm, nn.GELU, nn.ReLU, nn.SiLU}
+REPEATABLE = {nn.LayerNorm, LayerNorm, nn.GELU, nn.SiLU}  # a ReLU keeps its result itself
 
 
 class State(threading.local):
@@ -38,7 +38,7 @@ def cheap(function, *inputs):
     y = function(*inputs)
     if in_graph() or STATE.marks is None or not (torch.is_grad_enabled() and y.requires_grad):
         return y
-    if isinstance(function, nn.Module) and not repeatable(function):
+    if keeper() is not pack or (isinstance(function, nn.Module) and not repeatable(function)):
         return y
     STATE.marks[address(y)] = weakref.ref(y), y._version, Recipe(function, inputs, y)
     return y
@@ -57,8 +57,7 @@ def lean():
     It has no effect in graphs and transforms, and where somebody else already decides what autograd
     keeps, such as `torch.utils.checkpoint` or `save_on_cpu`.
     """
-    taken = torch._C._autograd._top_saved_tensors_default_hooks(False)
-    if taken or not STATE.allowed or in_graph() or in_transform():
+    if keeper() or not STATE.allowed or in_graph() or in_transform():
         yield
         return
     STATE.marks = {}
@@ -67,6 +66,13 @@ def lean():
             yield
     finally:
         STATE.marks = None
+
+
+def keeper():
+    """The function that decides what autograd keeps: `pack`, somebody else's, or None."""
+    top = getattr(torch._C._autograd, '_top_saved_tensors_default_hooks', None)
+    hooks = top(False) if top else STATE.marks is not None and (pack, unpack)  # before PyTorch 2.8
+    return hooks[0] if hooks else None
 
 
 @contextmanager

@@ -182,7 +182,8 @@ def attention_mask(bias, regions, batch, hidden):
         return bias
     apart = regions[:, None, :, None] != regions[:, None, None, :]
     dtype = torch.get_default_dtype() if bias is None else bias.dtype
-    mask = torch.zeros_like(apart, dtype=dtype).masked_fill(apart, hidden)
+    zero, hidden = (torch.full((), n, dtype=dtype, device=apart.device) for n in (0.0, hidden))
+    mask = torch.where(apart, hidden, zero)
     mask = mask.expand(batch, -1, -1, -1, -1)
     return (mask if bias is None else mask + bias).flatten(0, 1)
 

@@ -70,7 +70,10 @@ class LogBias(nn.Module):
 
     def forward(self):
         with full_precision(self.offsets):
-            offsets = self.cpb_mlp(self.offsets)
+            # Whoever keeps weights in half precision may leave buffers as they are, as FSDP does.
+            weight = getattr(self.cpb_mlp[0], 'weight', None)  # a method, once quantised
+            dtype = weight.dtype if isinstance(weight, torch.Tensor) else self.offsets.dtype
+            offsets = self.cpb_mlp(self.offsets.to(dtype))
             return between_tokens(16 * offsets.sigmoid().permute(2, 0, 1), self.size)
 
 
