@@ -155,17 +155,22 @@ class FromWindows(torch.autograd.Function):
         return ToWindows.apply(grad, *ctx.saved_tensors, True), None, None, None
 
 
+def call(function, *inputs):
+    """An autograd function's result. TorchScript files cannot hold one, but its forward."""
+    return (function.forward if torch.jit.is_tracing() else function.apply)(*inputs)
+
+
 def window_partition(x, order):
     """(B, H, W, C) -> (B * windows, N, C)."""
     where = order.tokens.flatten(), order.places, order.padding, order.seen
-    x = ToWindows.apply(x.flatten(1, 2), *where)
+    x = call(ToWindows, x.flatten(1, 2), *where)
     return x.unflatten(1, order.tokens.shape).flatten(0, 1)
 
 
 def window_reverse(windows, order, shape):
     """(B * windows, N, C) -> (B, H, W, C), a map of the shape."""
     windows = windows.reshape(shape[0], -1, shape[-1])
-    x = FromWindows.apply(windows, order.tokens.flatten(), order.places, order.padding)
+    x = call(FromWindows, windows, order.tokens.flatten(), order.places, order.padding)
     return x.view(shape)
 
 
