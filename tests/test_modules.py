@@ -24,6 +24,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import parametrizations, prune
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import checkpoint
@@ -245,7 +246,8 @@ def test_backward_hooks_on_every_module_fire_once(name):
 def test_hooks_may_change_what_passes(name):
     net, x = build(name).double().train(), torch.randn(SIZE, dtype=torch.double)
     before = net(x)[0]
-    for module in watched(net).values():
+    # Not on layers after them: what these keep shows whether the norm's hooks were forgotten.
+    for module in (m for m in net.modules() if isinstance(m, (*NORMS, *ACTIVATIONS))):
         module.register_forward_pre_hook(lambda module, inputs: (inputs[0] * 1.2,))
         module.register_forward_hook(lambda module, inputs, out: out * 0.9 + 0.1)
     assert not torch.allclose(net(x)[0], before)
@@ -309,17 +311,16 @@ def penalty(net, x):
 @every_class
 def test_double_backward(name):
     net, x = build(name).double().train(), torch.randn(SIZE, dtype=torch.double)
-    _, found = penalty(net, x)
+    before, found = penalty(net, x)
     with plain():
         _, wanted = penalty(net, x)
     assert distance(found, wanted) <= 1e-9
-    way, step, ends = [p * torch.randn_like(p) for p in net.parameters()], 1e-6, []
-    for factor in (step, -2 * step):
-        with torch.no_grad():
-            torch._foreach_add_(list(net.parameters()), way, alpha=factor)
-        ends.append(penalty(net, x)[0])
+    way, step = [p * torch.randn_like(p) for p in net.parameters()], 1e-6
+    with torch.no_grad():
+        torch._foreach_add_(list(net.parameters()), way, alpha=step)
+    after, _ = penalty(net, x)
     slope = sum((g * w).sum().item() for g, w in zip(found, way, strict=True))
-    assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(slope, rel=1e-2)
+    assert (after - before) / step == pytest.approx(slope, rel=1e-2)
 
 
 def state(net):
@@ -408,28 +409,27 @@ def test_stages_can_be_called_one_by_one(name):
 @every_class
 @pytest.mark.parametrize('with_cp', [False, True])
 def test_recomputation_is_exact_under_autocast(name, with_cp):
-    net, x, found = build(name, 0.3, with_cp=with_cp).train(), torch.randn(SIZE), []
-    start = copy.deepcopy(net.state_dict())
-    for context in (nullcontext, plain):
-        net.load_state_dict(start)
+    """Outputs, gradients, and what batch norms have counted and averaged."""
+    usual, x, found = build(name, 0.3), torch.randn(SIZE), []
+    saving = build(name, 0.3, with_cp=with_cp)
+    saving.load_state_dict(usual.state_dict())
+    for net, context in ((saving, nullcontext), (usual, plain)):
         torch.manual_seed(1)
         with context(), torch.autocast('cpu', torch.bfloat16):
-            outs = net(x)
+            outs = net.train()(x)
         slopes = torch.autograd.grad(total(out.float() for out in outs), list(net.parameters()))
-        found.append([*outs, *slopes, *copy.deepcopy(list(net.buffers()))])
+        found.append([*outs, *slopes, *net.buffers()])
     assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
-    counts = [b.item() for n, b in net.named_buffers() if n.endswith('num_batches_tracked')]
-    assert set(counts) <= {1}
 
 
 @every_class
 def test_recomputation_keeps_less_under_autocast(name):
-    net, x = build(name).train(), torch.randn(2, 3, 128, 160)
+    net, x = build(name).train(), torch.randn(1, 3, 97, 128)
     with torch.autocast('cpu', torch.bfloat16):
-        net(x)  # what is made once is not counted
+        net(x)  # so that rounded weights are not counted, which autocast makes once
+        found = kept(lambda: net(x))
         with plain():
-            usual = kept(lambda: net(x))
-        assert kept(lambda: net(x)) < 0.95 * usual
+            assert found < 0.95 * kept(lambda: net(x))
 
 
 class Peak(Storages):
@@ -448,7 +448,7 @@ class Peak(Storages):
 @pytest.mark.parametrize('wrapped', [False, True])
 def test_checkpoints_hold_nothing_until_the_pass_ends(name, wrapped):
     """Ours, and those that somebody wraps around blocks, as mmengine does under FSDP."""
-    net, x, peaks = build(name, with_cp=not wrapped).train(), torch.randn(2, 3, 128, 160), []
+    net, x, peaks = build(name, with_cp=not wrapped).train(), torch.randn(1, 3, 97, 128), []
     if wrapped:
         apply_activation_checkpointing(net, check_fn=mmbackbones.is_block)
     net(x)
@@ -526,11 +526,11 @@ def test_a_changed_weight_gives_no_wrong_gradients(name):
 
 
 @every_class
-@pytest.mark.parametrize('kinds', [(nn.Linear, *CONVOLUTIONS), WATCHED], ids=['layers', 'all'])
-def test_a_changed_activation_gives_no_wrong_gradients(name, kinds):
+def test_a_changed_activation_gives_no_wrong_gradients(name):
     net, x = build(name).double().train(), torch.randn(SIZE, dtype=torch.double)
     parameters, wanted, seen = list(net.parameters()), grads(net, x), {}
-    modules = [m for m in net.modules() if isinstance(m, kinds)]
+    # Not the others: hooks would keep their results from being computed again.
+    modules = [m for m in net.modules() if isinstance(m, (nn.Linear, *CONVOLUTIONS))]
     for module in modules:
         module.register_forward_hook(lambda m, i, out: seen.update({type(m): out}))
     for kind in set(map(type, modules)):
@@ -631,10 +631,26 @@ def test_maps_between_blocks_lie_with_their_channels_last(name, training, layout
     assert wrong == []
 
 
-class HostWatch(TorchDispatchMode):
-    """A context that notes what makes tensors on the host, or waits for the device."""
+class HostCalls(TorchFunctionMode):
+    """A context that notes functions which make tensors of numbers of the host, or the reverse."""
 
-    waiting = ('_local_scalar_dense', 'nonzero', 'masked_select', 'lift_fresh', 'is_nonzero')
+    functions = {torch.tensor, torch.as_tensor, torch.asarray, torch.from_numpy}
+    methods = {torch.Tensor.item, torch.Tensor.tolist, torch.Tensor.cpu, torch.Tensor.numpy}
+
+    def __enter__(self):
+        self.found = set()
+        return super().__enter__()
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in self.functions | self.methods:
+            self.found.add(func.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+class HostTensors(TorchDispatchMode):
+    """A context that notes operators on tensors of the host, and those that wait for a device."""
+
+    waiting = ('_local_scalar_dense', 'nonzero', 'masked_select', 'is_nonzero')
 
     def __enter__(self):
         self.found = set()
@@ -655,9 +671,9 @@ def test_nothing_is_made_on_the_host(name):
     """A device without numbers stands for a GPU."""
     with torch.device('meta'):
         net, x = build(name, 0.3).train(), torch.randn(SIZE)
-    with HostWatch() as watch:
+    with HostCalls() as calls, HostTensors() as tensors:
         grads(net, x)
-    assert watch.found == set()
+    assert calls.found | tensors.found == set()
 
 
 class SaysCuda(torch.Tensor):
@@ -801,7 +817,7 @@ def test_a_sixth_family_trains_under_autocast(sixth):
 @pytest.mark.parametrize('how', ['export', 'compile'])
 def test_graphs_of_a_sixth_family_hold_for_every_size(sixth, how):
     arch = dict(dims=(8, 8, 8, 8), depths=(1, 1, 1, 1))
-    net = sixth(arch=arch, out_indices=(1,)).eval().requires_grad_(False)
+    net = sixth(arch=arch, out_indices=(0,)).eval().requires_grad_(False)
     if how == 'export':
         graph = program(net, torch.randn(2, 3, 150, 131)).module()
     else:
