@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from test_backbones import build
+from families import build
 
 from mmbackbones.hooks import BatchNormMomentumHook, DetectNanHook
 

@@ -18,9 +18,9 @@ from mmbackbones.layers import (
     WindowAttention,
     attention,
     between_tokens,
+    cached_window_order,
     cheap,
     fuse_conv_bn,
-    known_order,
     lean,
     pad_to,
     plain,
@@ -116,14 +116,15 @@ def orders(monkeypatch):
 
 
 def test_orders_are_kept_within_a_number_of_bytes(orders, monkeypatch):
-    first = known_order(torch.empty(1, 20, 20, 1), 4, 0, False, False)
-    assert known_order(torch.empty(3, 20, 20, 2), 4, 0, False, False) is first
+    first = cached_window_order(torch.empty(1, 20, 20, 1), 4, 0, False, False)
+    assert cached_window_order(torch.empty(3, 20, 20, 2), 4, 0, False, False) is first
     monkeypatch.setattr(window, 'LIMIT', 8 * window.order_bytes(first))
     for width in range(1, 30):
-        known_order(torch.empty(1, 20, width, 1), 4, 2, False, True)
-        known_order(torch.empty(1, 20, 20, 1), 4, 0, False, False)
+        cached_window_order(torch.empty(1, 20, width, 1), 4, 2, False, True)
+        cached_window_order(torch.empty(1, 20, 20, 1), 4, 0, False, False)
         assert sum(map(window.order_bytes, orders.values())) <= window.LIMIT or len(orders) == 1
-    assert known_order(torch.empty(1, 20, 20, 1), 4, 0, False, False) is first  # used all along
+    again = cached_window_order(torch.empty(1, 20, 20, 1), 4, 0, False, False)
+    assert again is first  # it was used all along
 
 
 def test_an_order_made_in_inference_mode_serves_training(orders):

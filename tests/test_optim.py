@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from families import TINY, build
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
-from test_backbones import TINY, build
 
 CONSTRUCTOR = 'mmbackbones.LearningRateDecayOptimWrapperConstructor'
 OPTIMIZER = dict(type='AdamW', lr=1e-3, weight_decay=0.05)

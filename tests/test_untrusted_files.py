@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from families import TINY, build
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recording import DATA, Recording
-from test_backbones import TINY, build
 from test_weights import check_refused, prefixed, save
 from torch.serialization import MAGIC_NUMBER, PROTOCOL_VERSION
 

@@ -32,9 +32,9 @@ NEEDED = ('onnx', 'onnxscript', 'onnxruntime')
 
 
 class InOrder(TorchFunctionMode):
-    """Copies tensors in order for what would look how they lie in memory, and broadcasts masks.
+    """Makes inputs contiguous where an operation would ask for their strides, and expands masks.
 
-    A graph that holds for every size cannot look: the answer depends on sizes that are 1.
+    In a graph for every size the answer would depend on whether a size is 1, which is not known.
     """
 
     layers = (torch.conv2d, torch.conv_transpose2d, torch.nn.functional.linear)

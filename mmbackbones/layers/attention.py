@@ -13,10 +13,10 @@ CUDA_BATCH = 65535  # the fused kernels put batch items on a grid axis of this l
 
 @contextmanager
 def without_cudnn(x):
-    """A context without cuDNN's attention, for the device of x.
+    """A context in which attention on the device of x never uses cuDNN.
 
-    It plans anew for every shape, and multi-scale training brings a new number of windows with
-    almost every image.
+    cuDNN prepares a plan for each new shape, and in multi-scale training almost every image has a
+    new number of windows.
     """
     cuda = torch.backends.cuda
     others = cuda.flash_sdp_enabled() or cuda.mem_efficient_sdp_enabled() or cuda.math_sdp_enabled()
@@ -37,8 +37,8 @@ def attention(q, k, v, mask=None, scale=None):
     """
     if mask is not None:
         mask = mask.to(q.dtype) if torch.is_grad_enabled() else mask.to(q.dtype).detach()
-        learned = mask.requires_grad or (not in_graph() and in_transform())  # or perhaps
-        if learned and q.device.type == 'cpu':  # no fused kernel there learns a mask
+        # The fused kernel has no gradient for a mask; a transform hides whether one is wanted.
+        if q.device.type == 'cpu' and (mask.requires_grad or in_transform()):
             return probabilities(q, k, mask, scale) @ v
     if q.is_cuda and len(q) > CUDA_BATCH and not in_graph():
         parts = [t.split(CUDA_BATCH) for t in (q, k, v)]

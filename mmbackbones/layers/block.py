@@ -39,11 +39,9 @@ class Mlp(nn.Module):
     def __init__(self, dim, ratio=4, act=nn.GELU):
         super().__init__()
         self.hidden = int(dim * ratio)
-        self.fc1, self.act, self.fc2 = (
-            nn.Linear(dim, self.hidden),
-            act(),
-            nn.Linear(self.hidden, dim),
-        )
+        self.fc1 = nn.Linear(dim, self.hidden)
+        self.act = act()
+        self.fc2 = nn.Linear(self.hidden, dim)
 
     def forward(self, x):
         return by_rows(self.tokens, [self.fc1, self.act, self.fc2], x, self.hidden)

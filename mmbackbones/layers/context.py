@@ -13,7 +13,7 @@ def in_graph():
 
 def in_transform():
     """Whether the layers run inside a transform of `torch.func`, such as `grad` or `vmap`."""
-    return torch._C._are_functorch_transforms_active()
+    return not in_graph() and torch._C._are_functorch_transforms_active()
 
 
 def full_precision(x):
@@ -31,7 +31,7 @@ def autocast_dtype(x):
 
 
 def at_least_float(x):
-    """X in float32, or in double if it is."""
+    """Convert x to float32; double stays double."""
     return x.to(torch.promote_types(x.dtype, torch.float))
 
 

@@ -91,7 +91,10 @@ def marked(tensor):
 
     A mark holds only as long as its tensor lives unchanged, so no address is mistaken for another.
     """
-    reference, version, recipe = (STATE.marks or {}).get(address(tensor), (lambda: None, 0, None))
+    mark = STATE.marks and STATE.marks.get(address(tensor))
+    if not mark:
+        return None
+    reference, version, recipe = mark
     result = reference()
     return recipe if result is not None and result._version == version else None
 

@@ -25,9 +25,6 @@ class LayerNorm(nn.LayerNorm):
             return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps).to(dtype)
 
 
-FUSIONS = ((nn.Conv2d, fuse_conv_bn_eval), (nn.Linear, fuse_linear_bn_eval))
-
-
 def fuse_conv_bn(net):
     """Make batch norms part of the convolution or linear layer before them, for inference.
 
@@ -38,8 +35,9 @@ def fuse_conv_bn(net):
         raise ValueError('fuse_conv_bn found a net in training mode; call net.eval() first')
     for module in net.modules():
         for (name, layer), (norm_name, norm) in pairwise(list(module.named_children())):
-            for kind, fuse in FUSIONS:
-                if isinstance(layer, kind) and type(norm) is nn.BatchNorm2d:
-                    setattr(module, name, fuse(layer, norm))
-                    setattr(module, norm_name, nn.Identity())
+            if isinstance(layer, (nn.Conv2d, nn.Linear)) and isinstance(norm, nn.BatchNorm2d):
+                linear = isinstance(layer, nn.Linear)
+                fuse = fuse_linear_bn_eval if linear else fuse_conv_bn_eval
+                setattr(module, name, fuse(layer, norm))
+                setattr(module, norm_name, nn.Identity())
     return net

@@ -8,7 +8,6 @@ padding, differ in their order and in nothing else.
 """
 
 from collections import OrderedDict
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -76,12 +75,9 @@ def axis_order(length, size, shift, grid, device):
     count = -(-length // size)
     places, tokens = (torch.arange(n, device=device) for n in (count * size, length))
     if grid:
-        windows, inner = (
-            torch.arange(count, device=device),
-            torch.arange(size, device=device)[:, None],
-        )
-        windows, inner = (n.expand(size, count).flatten()[:length] for n in (windows, inner))
-        return places.view(size, count).T, windows, inner
+        windows = torch.arange(count, device=device).expand(size, count)
+        inner = torch.arange(size, device=device)[:, None].expand(size, count)
+        return places.view(size, count).T, windows.flatten()[:length], inner.flatten()[:length]
     places, tokens, end = places + shift, tokens - shift, count * size
     # Once around the axis; exporters know no remainder of a division by a size.
     places = torch.where(places < end, places, places - end)
@@ -92,7 +88,7 @@ def axis_order(length, size, shift, grid, device):
 ORDERS, LIMIT = OrderedDict(), 2**26  # the orders used last; they take so many bytes at most
 
 
-def known_order(x, *arguments):
+def cached_window_order(x, *arguments):
     """The `window_order` for a map, worked out once for a size and kept among the latest."""
     arguments = (*x.shape[1:3], *arguments, x.device)
     if in_graph() or in_transform():
@@ -155,7 +151,7 @@ class FromWindows(torch.autograd.Function):
         return ToWindows.apply(grad, *ctx.saved_tensors, True), None, None, None
 
 
-def call(function, *inputs):
+def result_of(function, *inputs):
     """An autograd function's result. TorchScript files cannot hold one, but its forward."""
     return (function.forward if torch.jit.is_tracing() else function.apply)(*inputs)
 
@@ -163,14 +159,14 @@ def call(function, *inputs):
 def window_partition(x, order):
     """(B, H, W, C) -> (B * windows, N, C)."""
     where = order.tokens.flatten(), order.places, order.padding, order.seen
-    x = call(ToWindows, x.flatten(1, 2), *where)
+    x = result_of(ToWindows, x.flatten(1, 2), *where)
     return x.unflatten(1, order.tokens.shape).flatten(0, 1)
 
 
 def window_reverse(windows, order, shape):
     """(B * windows, N, C) -> (B, H, W, C), a map of the shape."""
     windows = windows.reshape(shape[0], -1, shape[-1])
-    x = call(FromWindows, windows, order.tokens.flatten(), order.places, order.padding)
+    x = result_of(FromWindows, windows, order.tokens.flatten(), order.places, order.padding)
     return x.view(shape)
 
 
@@ -179,12 +175,10 @@ def attention_mask(bias, regions, batch, hidden):
 
     Args:
         bias: (1, heads, N, N) or None.
-        regions: (windows, N) or None, see `WindowOrder`.
+        regions: (windows, N), see `WindowOrder`.
         batch: How many images there are.
         hidden: Added where tokens must not see each other.
     """
-    if regions is None:
-        return bias
     apart = regions[:, None, :, None] != regions[:, None, None, :]
     dtype = torch.get_default_dtype() if bias is None else bias.dtype
     zero, hidden = (torch.full((), n, dtype=dtype, device=apart.device) for n in (0.0, hidden))
@@ -217,15 +211,12 @@ class WindowAttention(Attention):
         bias = None if self.bias is None else self.bias().to(qkv.dtype)
         mask = bias
         if order.regions is not None:
-            mask = partial(
-                attention_mask, regions=order.regions, batch=x.shape[0], hidden=self.hidden
-            )
-            mask = mask(None) if bias is None else cheap(mask, bias)
+            mask = cheap(attention_mask, bias, order.regions, x.shape[0], self.hidden)
         return window_reverse(self.proj(self.attend(qkv, mask)), order, x.shape)
 
     def order(self, x):
         """The `WindowOrder` of a map."""
-        return known_order(x, self.size, self.shift, self.grid, self.hide_padding)
+        return cached_window_order(x, self.size, self.shift, self.grid, self.hide_padding)
 
 
 class MaskedWindowAttention(WindowAttention):

@@ -131,9 +131,7 @@ class ContainerBlock(Block):
         return ChannelsFirst(nn.BatchNorm2d(dim))
 
     def forward(self, x):
-        x = self.cpe(x)
-        x = x + self.drop_path1(self.attn(self.norm1(x)))
-        return x + self.drop_path2(self.mlp(self.norm2(x)))
+        return super().forward(self.cpe(x))
 
 
 class Downsample(PatchEmbed):

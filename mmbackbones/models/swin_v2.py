@@ -20,9 +20,9 @@ from ..layers import (
     PatchEmbed,
     PatchMerging,
     between_tokens,
+    cached_window_order,
     drop_path_rates,
     full_precision,
-    known_order,
 )
 from ..registry import MODELS
 from ..weights import swin_v2 as weights
@@ -100,7 +100,7 @@ class CosineAttention(MaskedWindowAttention):
         """The order of the windows; not shifted where a window covers the map's shorter side."""
         small = self.size // x.shape[1] + self.size // x.shape[2]  # 0 if not; a graph cannot ask
         shift = self.shift * (1 // (1 + small))
-        return known_order(x, self.size, shift, self.grid, self.hide_padding)
+        return cached_window_order(x, self.size, shift, self.grid, self.hide_padding)
 
 
 def unit(x):
