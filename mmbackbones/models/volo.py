@@ -62,9 +62,9 @@ class OutlookAttention(nn.Module):
 
     def neighbourhoods(self, v):
         """(B, H, W, C) -> (B, h, w, heads, 9, C / heads): the 3 x 3 values around even tokens."""
-        v = neighbours(neighbours(pad_to(v, 2), 1), 3)  # (B, h, 3, w, 3, C)
-        v = v.unflatten(-1, (self.num_heads, -1))
-        return v.permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 5)
+        v = F.pad(pad_to(v, 2), (0, 0, 1, 1, 1, 1)).unfold(1, 3, 2).unfold(2, 3, 2)
+        v = v.unflatten(3, (self.num_heads, -1))  # (B, h, w, heads, C / heads, 3, 3)
+        return v.permute(0, 1, 2, 3, 5, 6, 4).flatten(4, 5)
 
     def mixtures(self, weights, values):
         """Nine mixtures of nine values (B, 2h, 2w, C), added up where they lie."""
@@ -72,15 +72,8 @@ class OutlookAttention(nn.Module):
         return add_neighbours(add_neighbours(mixed, 3), 1)
 
 
-def neighbours(x, axis):
-    """(..., 2n, ...) -> (..., n, 3, ...): each even token between the one before and after it."""
-    even, odd = x.unflatten(axis, (-1, 2)).unbind(axis + 1)
-    before = torch.cat([torch.zeros_like(odd.narrow(axis, 0, 1)), odd], axis)
-    return torch.stack([before.narrow(axis, 0, odd.shape[axis]), even, odd], axis + 1)
-
-
 def add_neighbours(x, axis):
-    """(..., n, 3, ...) -> (..., 2n, ...), the transpose of `neighbours`."""
+    """(..., n, 3, ...) -> (..., 2n, ...): of each even token, the one before it and after it."""
     before, even, odd = x.unbind(axis + 1)
     after = torch.cat([before, torch.zeros_like(before.narrow(axis, 0, 1))], axis)
     odd = odd + after.narrow(axis, 1, odd.shape[axis])
@@ -146,7 +139,7 @@ class VOLO(Backbone):
     """
 
     archs, formats = ARCHS, weights.FORMATS
-    ours = r'norm[0-3]\.|up\.'
+    ours = r'norm\d+\.|up\.'
 
     def __init__(
         self, arch='d1', *, pretrain_size=224, in_channels=3, drop_path_rate=0.1, **common
