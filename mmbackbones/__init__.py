@@ -5,6 +5,7 @@ try:
 except ImportError as error:
     raise ImportError('mmbackbones needs mmengine: pip install "mmbackbones[onedl]"') from error
 
+from .convert import convert_config
 from .layers import fuse_conv_bn, plain
 from .models import VOLO, Container, DaViT, MaxViT, SwinTransformer, SwinTransformerV2
 from .paths import path_of
@@ -24,6 +25,7 @@ __all__ = [
     'SwinTransformer',
     'SwinTransformerV2',
     '__version__',
+    'convert_config',
     'fsdp_policy',
     'fuse_conv_bn',
     'is_block',

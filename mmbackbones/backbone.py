@@ -1,4 +1,4 @@
-"""What all backbones share: a stem, four stages, output norms; freezing, checkpointing, weights."""
+"""What all backbones share: a stem, stages, output norms; freezing, checkpointing, weights."""
 
 import inspect
 import re
@@ -41,13 +41,14 @@ class Stage(nn.Module):
 class Backbone(BaseModule):
     """Images (B, C, H, W) -> a tuple of maps (B, out_channels[i], ceil(H / s), ceil(W / s)).
 
-    The stride s of map i is out_strides[i]: 4, 8, 16 or 32.
+    The stride s of map i is out_strides[i]: 4, 8, 16, 32 and so on.
 
     Args:
         stem: Maps images to tokens (B, H', W', C); has `in_channels`.
-        stages: Four of `Stage`, one after the other; what each of them ends with is an output.
-        dims: Channels of the four outputs.
-        out_indices: Which stages to return, each behind a norm of its own; others have no norm.
+        stages: Of `Stage`, one after the other; what each of them ends with is an output.
+        dims: Channels of their outputs.
+        out_indices: Which stages to return, None for all, each behind a norm of its own; others
+            have no norm.
         frozen_stages: -1 trains everything, 0 freezes the stem, k the first k stages and their
             output norms as well.
         norm_eval: Keep the statistics of batch norms as they are in training.
@@ -55,11 +56,12 @@ class Backbone(BaseModule):
         init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` reads every published format.
     """
 
-    strides = (4, 8, 16, 32)
+    strides = (4, 8, 16, 32)  # of the published sizes; of a net, one for each stage
     archs = {}  # the published sizes: name -> numbers
     formats = ()  # of their checkpoints, see weights/
     output_norm = LayerNorm  # of each returned stage: dim -> module
-    ours = r'norm[0-3]\.'  # the parameters that no published classifier has
+    # The parameters that no published classifier has: it has four stages.
+    ours = r'norm\d+\.|stages\.(?:[4-9]|\d\d+)\.'
 
     def __init__(
         self,
@@ -67,7 +69,7 @@ class Backbone(BaseModule):
         stages,
         dims,
         *,
-        out_indices=(0, 1, 2, 3),
+        out_indices=None,
         frozen_stages=-1,
         norm_eval=False,
         with_cp=False,
@@ -76,8 +78,11 @@ class Backbone(BaseModule):
     ):
         self._refuse(unknown)
         super().__init__(init_cfg)
-        self.out_indices = one_or_more(out_indices, 'out_indices', range(4))
-        self.frozen_stages = one_of(frozen_stages, 'frozen_stages', range(-1, 5))
+        self.strides = tuple(4 * 2**i for i in range(len(dims)))
+        every = range(len(dims))
+        indices = tuple(every) if out_indices is None else out_indices
+        self.out_indices = one_or_more(indices, 'out_indices', every)
+        self.frozen_stages = one_of(frozen_stages, 'frozen_stages', range(-1, len(dims) + 1))
         self.norm_eval = norm_eval
         self.out_channels = tuple(dims[i] for i in self.out_indices)
         self.out_strides = tuple(self.strides[i] for i in self.out_indices)
@@ -144,7 +149,7 @@ class Backbone(BaseModule):
         name, layers = param_name.removeprefix(prefix), sum(depths) + 2
         if name.startswith('stem.'):
             return 0, layers
-        place = re.match(r'stages\.(\d)\.(?:downsample|blocks\.(\d+))\.', name)
+        place = re.match(r'stages\.(\d+)\.(?:downsample|blocks\.(\d+))\.', name)
         if not place:
             return layers - 1, layers
         block = 0 if place[2] is None else int(place[2]) + 1
@@ -199,10 +204,23 @@ def arch_settings(archs, arch):
     """The numbers of a published size, by its name, or a dict of one's own with the same keys."""
     names = list(next(iter(archs.values())))
     if isinstance(arch, dict) and sorted(arch) == sorted(names):
-        return [arch[name] for name in names]
+        return same_stages([arch[name] for name in names], names)
     if isinstance(arch, dict):
         raise ValueError(f'arch has the keys {", ".join(arch)}; it takes {", ".join(names)}')
     return list(archs[one_of(arch, 'arch', archs)].values())
+
+
+def same_stages(numbers, names):
+    """The numbers of an arch if all that differ from stage to stage are for as many stages."""
+    stages = {
+        name: len(number)
+        for name, number in zip(names, numbers, strict=True)
+        if isinstance(number, (list, tuple))
+    }
+    if len(set(stages.values())) != 1 or 0 in stages.values():
+        counts = ', '.join(f'{count} of {name}' for name, count in stages.items())
+        raise ValueError(f'arch has {counts}; give one of each for every stage')
+    return numbers
 
 
 def one_of(value, name, choices):

@@ -115,7 +115,7 @@ def test_swin_v2_norms_the_main_branch_of_its_largest_sizes():
 
 @pytest.mark.parametrize('sizes', [(8, 8, 8), 1, (8, 8, 8, 1)])
 def test_swin_v2_window_sizes(sizes):
-    with pytest.raises(ValueError, match=r'window_size is .*; give one number or four, from 2 up'):
+    with pytest.raises(ValueError, match=r'window_size is .*; give one number or 4, from 2 up'):
         swin_v2.SwinTransformerV2('tiny', window_size=sizes)
 
 

@@ -1,6 +1,6 @@
 """Draw what backbones see of an image, side by side: levels, attention, receptive fields.
 
-levels.png       the four levels of the pyramid, their three principal components as colours
+levels.png       the levels of the pyramid, their three principal components as colours
 attention.png    how much one token gathers from each other, in its windows, grids, outlooks
 field.png        on which pixels the centre of a level depends, by gradients, on average
 """
@@ -115,7 +115,7 @@ def subject(model, weights, image, args, parser):
 
 def draw_levels(subjects, image, args):
     """A row for each backbone: the image, and the levels of its pyramid as colours."""
-    figure, axes = canvas(len(subjects), 5, image)
+    figure, axes = canvas(len(subjects), 1 + max(len(each.net.strides) for each in subjects), image)
     for row, each in zip(axes, progress(subjects, 'levels'), strict=True):
         row[0].imshow(image)
         row[0].set_title(each.label)

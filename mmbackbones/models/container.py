@@ -163,7 +163,8 @@ class Container(Backbone):
 
     Args:
         arch: 'light', or without public weights 'full' and 'pam', or a dict of `dims`, `depths`,
-            `mlp_ratios` and `mixers` ('static', 'mixed' or 'pam', one per stage).
+            `mlp_ratios` and `mixers` ('static', 'mixed' or 'pam'), one of each for every stage, of
+            which there may be more or fewer than four.
         pretrain_size: Side of the images that the tables of 'pam' are for.
         in_channels: Channels of the images.
         drop_path_rate: Drop path of the last block; it rises evenly from 0 at the first.
@@ -178,7 +179,7 @@ class Container(Backbone):
         dims, depths, mlp_ratios, mixers = arch_settings(self.archs, arch)
         downs = [None, *(Downsample(*pair) for pair in pairwise(dims))]
         rates = drop_path_rates(drop_path_rate, depths)
-        sizes = [pretrain_size // stride for stride in self.strides]
+        sizes = [pretrain_size // (4 * 2**i) for i in range(len(dims))]
         numbers = zip(dims, mixers, sizes, rates, mlp_ratios, strict=True)
         stages = [
             Stage(container_blocks(*row), down) for row, down in zip(numbers, downs, strict=True)

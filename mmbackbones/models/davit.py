@@ -99,7 +99,8 @@ class DaViT(Backbone):
 
     Args:
         arch: 'tiny', 'small', 'base', 'large', 'huge', 'giant' (the last three without public
-            weights), or a dict of `dims`, `depths` (dual blocks) and `heads` (groups of channels).
+            weights), or a dict of `dims`, `depths` (dual blocks) and `heads` (groups of channels),
+            one of each for every stage, of which there may be more or fewer than four.
         window_size: Side of the windows in tokens.
         in_channels: Channels of the images.
         drop_path_rate: Drop path of the last block; it rises evenly from 0 at the first.

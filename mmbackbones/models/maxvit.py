@@ -177,7 +177,8 @@ class MaxViT(Backbone):
 
     Args:
         arch: 'tiny', 'small', 'base', 'large', 'xlarge', 'tiny_tv' (torchvision's), or a dict of
-            `dims`, `depths`, `stem` and `parts` ('tensorflow' or 'torchvision').
+            `dims` and `depths`, one of each for every stage, of which there may be more or fewer
+            than four, `stem` and `parts` ('tensorflow' or 'torchvision').
         window_size: Side of the windows and of the grids in tokens. The authors' detectors have
             a 32nd of the image's side, 28 at 896.
         pretrained_window_size: The same as the weights were trained with: the size of the bias

@@ -41,7 +41,8 @@ class SwinTransformer(Backbone):
     """Swin Transformer (V1) as a pyramid at strides 4, 8, 16 and 32.
 
     Args:
-        arch: 'tiny', 'small', 'base', 'large', or a dict of `dims`, `depths` and `heads`.
+        arch: 'tiny', 'small', 'base', 'large', or a dict of `dims`, `depths` and `heads`,
+            one of each for every stage, of which there may be more or fewer than four.
         window_size: Side of the windows in tokens: 7, or 12 for the weights trained at 384.
         in_channels: Channels of the images.
         drop_path_rate: Drop path of the last block; it rises evenly from 0 at the first.

@@ -155,11 +155,11 @@ def swin_v2_blocks(dim, heads, windows, rates, norm_every):
         yield (NormedBlock if normed else PostNormBlock)(dim, mixer, rate)
 
 
-def per_stage(sizes, name):
-    """Four window sizes from one or four; a window of one token has no offsets to learn from."""
-    sizes = sizes if isinstance(sizes, (list, tuple)) else (sizes,) * 4
-    if len(sizes) != 4 or min(sizes) < 2:
-        raise ValueError(f'{name} is {sizes}; give one number or four, from 2 up')
+def per_stage(sizes, count, name):
+    """As many window sizes as stages; a window of one token has no offsets to learn from."""
+    sizes = sizes if isinstance(sizes, (list, tuple)) else (sizes,) * count
+    if len(sizes) != count or min(sizes) < 2:
+        raise ValueError(f'{name} is {sizes}; give one number or {count}, from 2 up')
     return sizes
 
 
@@ -169,7 +169,8 @@ class SwinTransformerV2(Backbone):
 
     Args:
         arch: 'tiny', 'small', 'base', 'large', 'huge', 'giant' (the last two without public
-            weights), or a dict of `dims`, `depths`, `heads` and `norm_every`.
+            weights), or a dict of `dims`, `depths`, `heads` and `norm_every`, one of each but the
+            last for every stage, of which there may be more or fewer than four.
         window_size: Side of the windows in tokens, one number or one per stage.
         pretrained_window_size: The same as the weights were trained with, (16, 16, 16, 8) for
             window 16 at 256, (12, 12, 12, 6) for window 12 at 192; None: as `window_size`.
@@ -191,8 +192,8 @@ class SwinTransformerV2(Backbone):
         **common,
     ):
         dims, depths, heads, norm_every = arch_settings(self.archs, arch)
-        windows = per_stage(window_size, 'window_size')
-        trained = per_stage(pretrained_window_size or windows, 'pretrained_window_size')
+        windows = per_stage(window_size, len(dims), 'window_size')
+        trained = per_stage(pretrained_window_size or windows, len(dims), 'pretrained_window_size')
         rates = drop_path_rates(drop_path_rate, depths)
         merges = [None, *(PostNormMerging(*pair) for pair in pairwise(dims))]
         numbers = zip(dims, heads, zip(windows, trained, strict=True), rates, strict=True)

@@ -151,7 +151,7 @@ def check_names(net, ours, theirs, report):
     """Sort names into loaded, dropped and new; raise if one is missing or unannounced."""
 
     def unused(name):
-        part = re.match(rf'{net.ours}|stages\.[0-3]\.', name)
+        part = re.match(rf'{net.ours}|stages\.\d+\.', name)
         return part and not any(other.startswith(part[0]) for other in ours)
 
     def fresh(name):

@@ -1,0 +1,67 @@
+"""Put our Swin into a config of mmdet or mmseg; what comes out is a config again."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from arguments import check_folder, make_parser
+from mmengine.config import Config
+from run_config import CONFIGS
+
+from mmbackbones import convert_config
+from mmbackbones.weights.reading import brief
+
+
+def parse():
+    """The arguments, and the parser for errors about them."""
+    example = (
+        'examples:\n'
+        '  python tools/convert_config.py mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py\n'
+        '  python tools/convert_config.py their_config.py our_config.py'
+    )
+    parser = make_parser(__doc__, example)
+    parser.add_argument('config', help='a file, or mmdet::NAME or mmseg::NAME for one of theirs')
+    parser.add_argument('out', nargs='?', help='a new .py, .json or .yml file [it is printed]')
+    return parser.parse_args(), parser
+
+
+def find(config, parser):
+    """The file of a config, which may lie in an installed package; an exit if there is none."""
+    scope, separator, name = config.rpartition('::')
+    path = Path(config)
+    if separator:
+        package = find_spec(scope) if scope.isidentifier() else None
+        if not package or not package.origin:
+            parser.error(f'{config}: {scope} is not installed; give the file of the config')
+        path = Path(package.origin).parent / '.mim/configs' / name
+    if not path.is_file() or path.suffix not in CONFIGS:
+        parser.error(f'there is no config {config}; give a file, or a name as in mmdet::swin/...')
+    return path
+
+
+def check_out(out, parser):
+    """Exit with one sentence if the new config cannot be written there or would replace a file."""
+    if Path(out).suffix not in CONFIGS:
+        parser.error(f'{out} must end in one of {" ".join(CONFIGS)}')
+    if Path(out).exists():
+        parser.error(f'{out} exists; remove it, or give another name')
+    check_folder(Path(out).parent, 'out', parser)
+
+
+def main():
+    """Convert, and print or write."""
+    args, parser = parse()
+    path = find(args.config, parser)
+    if args.out:
+        check_out(args.out, parser)
+    try:
+        cfg = convert_config(Config.fromfile(path))
+    except (ImportError, KeyError, OSError, SyntaxError, TypeError, ValueError) as error:
+        parser.error(f'{args.config}: {brief(error)}')
+    if args.out:
+        cfg.dump(args.out)
+    else:
+        print(cfg.pretty_text)
+
+
+if __name__ == '__main__':
+    main()
