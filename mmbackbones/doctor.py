@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch.torch_version import TorchVersion
 
-from .weights.reading import cache_folder
+from .weights.downloading import cache_folder
 
 # The versions that the tests run with.
 FAMILIES = {

@@ -1,6 +1,5 @@
 """Checkpoints: every format by its full key list, resizing, and files that must be refused."""
 
-import io
 import os
 import pickle
 import zipfile
@@ -22,7 +21,6 @@ from mmbackbones import (
 )
 from mmbackbones.layers import PatchMerging
 from mmbackbones.registry import MODELS
-from mmbackbones.weights import reading
 from mmbackbones.weights.swin import from_unfold
 
 NORMS = [f'norm{i}.{kind}' for i in range(4) for kind in ('weight', 'bias')]
@@ -190,13 +188,6 @@ def test_files_of_other_families_are_refused(tmp_path, name):
         check_refused(path, f'of no format known for|no checkpoint of this {family}', net)
 
 
-def test_files_of_one_name_are_kept_apart():
-    url = 'https://host.example/timm/{}/resolve/main/model.safetensors'
-    names = {reading.cached_name(url.format(model)) for model in ('swin', 'davit')}
-    assert names == {f'timm_{m}_resolve_main_model.safetensors' for m in ('swin', 'davit')}
-    assert reading.cached_name('https://host.example/a/swin.pth?download=true') == 'swin.pth'
-
-
 def test_norms_that_are_not_asked_for_are_dropped(published, tmp_path):
     net = SwinTransformer('tiny', out_indices=(1, 2))
     report = load_checkpoint(net, save(tmp_path, published['dense']))
@@ -322,24 +313,3 @@ def test_mismatches_are_named(published, tmp_path, change, words):
 
 def test_another_size_is_refused(published, tmp_path):
     check_refused(save(tmp_path, published['dense']), 'lacks 156|lacks 1', SwinTransformer('small'))
-
-
-def test_download_is_kept_and_failure_is_named(published, tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
-    buffer, calls = io.BytesIO(), []
-    torch.save(published['timm'], buffer)
-
-    def fetch(url, path):
-        calls.append(url)
-        if 'missing' in url:
-            raise OSError('HTTP Error 404: Not Found')
-        with open(path, 'wb') as file:
-            file.write(buffer.getvalue())
-
-    monkeypatch.setattr(reading.torch.hub, 'download_url_to_file', fetch)
-    for _ in range(2):
-        load_checkpoint(SwinTransformer('tiny'), 'https://host.example/a/swin.pth?download=true')
-    assert calls == ['https://host.example/a/swin.pth?download=true']
-    assert (tmp_path / 'checkpoints/swin.pth').is_file()
-    with pytest.raises(FileNotFoundError, match=r'cannot be downloaded \(HTTP Error 404'):
-        load_checkpoint(SwinTransformer('tiny'), 'https://host.example/missing.pth')

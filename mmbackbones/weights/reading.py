@@ -3,18 +3,12 @@
 import pickle
 import re
 from contextlib import contextmanager
-from pathlib import Path
-from urllib.error import URLError
-from urllib.parse import urlparse
 
 import torch
-from mmengine.dist import barrier, get_local_rank
 
 from .bombs import bomb
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be read or does not fit; the backbone is left as it was."""
+from .downloading import download, local_file  # noqa: F401  download is for tools
+from .errors import CheckpointError
 
 
 class Ignored(dict):
@@ -52,7 +46,6 @@ HARMLESS = (
 )
 
 NESTS = ('state_dict', 'state_dict_ema', 'model', 'model_ema', 'module')
-COMMON_NAMES = ('model.safetensors', 'pytorch_model.bin')
 PREFIXES = ('backbone.', 'encoder.')
 
 
@@ -63,38 +56,11 @@ def read_checkpoint(source):
         FileNotFoundError: There is no such file, or it cannot be downloaded.
         CheckpointError: It is damaged, holds no tensors, or would run code.
     """
-    path = download(source) if re.match('https?://', str(source)) else Path(source)
+    path = local_file(source)
     if not path.is_file():
         raise FileNotFoundError(f'there is no checkpoint at {source}; give a file or a URL')
     content = read_safetensors(path) if path.suffix == '.safetensors' else read_pickle(path)
     return unwrap(content, path)
-
-
-def download(url):
-    """Where the file of a URL lies in PyTorch's cache, after downloading it if it is not there."""
-    path = cache_folder() / cached_name(url)
-    try:
-        if not path.exists() and get_local_rank() == 0:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(path))
-    except (URLError, OSError) as error:
-        raise FileNotFoundError(
-            f'{url} cannot be downloaded ({error}); bring the file to {path} by other means'
-        ) from error
-    finally:
-        barrier()
-    return path
-
-
-def cache_folder():
-    """Where PyTorch keeps what it downloads."""
-    return Path(torch.hub.get_dir(), 'checkpoints')
-
-
-def cached_name(url):
-    """The name of the file; with the names of its folders where every model's file has the same."""
-    *folders, name = urlparse(url).path.strip('/').split('/')
-    return '_'.join([*folders, name]) if name in COMMON_NAMES else name
 
 
 def read_pickle(path):

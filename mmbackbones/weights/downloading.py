@@ -1,0 +1,167 @@
+"""Paths and URLs -> files on this machine; what is downloaded is checked, kept and found again."""
+
+import hashlib
+import os
+import re
+import shutil
+import zipfile
+from http.client import HTTPException
+from pathlib import Path
+from urllib.parse import quote, urlparse
+from urllib.request import Request, url2pathname, urlopen
+from uuid import uuid4
+
+import torch
+from mmengine.dist import all_gather_object, is_distributed
+from rich.console import Console
+from rich.progress import wrap_file
+
+from .errors import CheckpointError
+
+# PyTorch's names of published files end in the beginning of their SHA-256; 20201231 is a date.
+HASH = re.compile(r'-(?!20\d{6}\.)([a-f0-9]{8,})\.')
+WEIGHTS = ('.pth', '.pt', '.bin', '.ckpt', '.pkl', '.tar', '.safetensors')
+PAGE = 'gave a web page, not weights; open it in a browser, save the file and give its path'
+QUIET = 60  # seconds in which a server may say nothing
+
+
+def local_file(source):
+    """The path of a checkpoint that is named by a path or an address, downloaded where needed.
+
+    Raises:
+        FileNotFoundError: It cannot be downloaded, or nobody here knows such addresses.
+        CheckpointError: What was downloaded is no checkpoint.
+    """
+    scheme = re.match(r'(?:[\w.+-]+:)+//', str(source))
+    if not scheme:
+        return Path(source)
+    if scheme[0] == 'file://':
+        return Path(url2pathname(urlparse(str(source)).path))
+    if scheme[0] in ('http://', 'https://'):
+        return download(str(source))
+    raise FileNotFoundError(
+        f'{source} is an address of {scheme[0]}, expected a path or one of http://, https:// or '
+        f"file://; fetch it with mmengine's CheckpointLoader or by other means and give its path"
+    )
+
+
+def download(url):
+    """The path of a URL's file in PyTorch's cache; one process of each machine fetches it.
+
+    Raises:
+        FileNotFoundError: It cannot be downloaded, here or on another machine of this training.
+        CheckpointError: What was downloaded is no checkpoint.
+    """
+    path, failure = cache_folder() / cached_name(url), None
+    if fetches():
+        try:
+            obtain(url, path)
+        except CheckpointError as error:
+            failure = error
+        except (OSError, HTTPException, ValueError) as error:
+            failure = FileNotFoundError(
+                f'{url} cannot be downloaded ({error}); bring the file to {path} by other means'
+            )
+    # All wait here for all, so that no process goes on alone and waits for ever for the others.
+    failures = [each for each in all_gather_object(failure) if each]
+    if failures:
+        raise failures[0]
+    return path
+
+
+def fetches():
+    """Whether this process is the one of its machine to download; if nobody knows, each of them."""
+    return not is_distributed() or torch.distributed.get_node_local_rank(fallback_rank=0) == 0
+
+
+def cache_folder():
+    """Where PyTorch keeps what it downloads."""
+    return Path(torch.hub.get_dir(), 'checkpoints')
+
+
+def cached_name(url):
+    """Where in the cache the file of a URL lies: host/folders/name, without the query.
+
+    Where the path does not end in a name of weights, the query may say which file is meant.
+    """
+    parts = urlparse(url)
+    query = '' if parts.path.lower().endswith(WEIGHTS) else parts.query
+    host = parts.netloc.rpartition('@')[2].lower().replace(':', '_')
+    folders = [quote(part, safe='%') for part in parts.path.split('/') if part.strip('.')]
+    return '/'.join([host, *folders]) + (f'_{quote(query, safe="%")}' if query else '')
+
+
+def obtain(url, path):
+    """Bring the file of a URL to a path, unless a sound one is there; a bad one gets one more try.
+
+    Raises:
+        OSError, HTTPException, ValueError: What stopped the download.
+        CheckpointError: What was downloaded is no checkpoint; nothing of it is kept.
+    """
+    if path.exists() and not flaw(path):
+        return
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        fetch(url, path)
+    except (CheckpointError, ConnectionError, TimeoutError, HTTPException):
+        fetch(url, path)
+
+
+def fetch(url, path):
+    """Download to a file of this process alone, and put it in its place when it is whole."""
+    own = path.with_name(f'{path.name}.{uuid4().hex}.part')
+    try:
+        with urlopen(Request(url, headers={'User-Agent': 'mmbackbones'}), timeout=QUIET) as answer:
+            if answer.headers.get_content_type() == 'text/html':
+                raise CheckpointError(f'{url} {PAGE}')
+            store(answer, own, path.name)
+        found = flaw(own, path.name)
+        if found:
+            raise CheckpointError(f'{url} {found}')
+        os.replace(own, path)
+    finally:
+        own.unlink(missing_ok=True)
+
+
+def store(answer, path, title):
+    """Write what a server sends to a file, with a bar on stderr; raise if it is less than said."""
+    size = int(answer.headers.get('Content-Length') or 0)
+    console = Console(stderr=True)
+    with (
+        open(path, 'wb') as file,
+        wrap_file(answer, size, description=title, console=console) as body,
+    ):
+        shutil.copyfileobj(body, file)
+    found = path.stat().st_size
+    if size and found != size:
+        raise ConnectionError(f'{found:,} of {size:,} bytes came')
+
+
+def flaw(path, name=None):
+    """What shows that a file is no whole checkpoint of its name, or None."""
+    with open(path, 'rb') as file:
+        start = file.read(1024).lstrip(b'\xef\xbb\xbf \t\r\n')
+    if start.lower().startswith((b'<!doctype', b'<html')):
+        return PAGE
+    if not start:
+        return 'is empty; take another source'
+    if start.startswith(b'PK') and not zipfile.is_zipfile(path):
+        return 'is only the beginning of a file; take another source'
+    wanted = HASH.search(name or path.name)
+    found = digest(path) if wanted else ''
+    if wanted and not found.startswith(wanted[1]):
+        return (
+            f'has the SHA-256 {found[: len(wanted[1])]}..., and its name says {wanted[1]}; take '
+            f'another source, or save the file and give its path if you trust it'
+        )
+    return None
+
+
+def digest(path):
+    """The SHA-256 of a file."""
+    total = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(2**20):
+            total.update(block)
+    return total.hexdigest()

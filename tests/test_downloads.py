@@ -1,0 +1,279 @@
+"""Downloads, from a server of this machine that cuts, damages, renames and counts."""
+
+import hashlib
+import io
+import multiprocessing
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+import mmbackbones
+from mmbackbones import CheckpointError, SwinTransformer
+from mmbackbones.weights import downloading
+from mmbackbones.weights.downloading import cached_name, download, local_file
+
+SIZE = dict(dims=(8, 16, 32, 64), depths=(1, 1, 1, 1), heads=(1, 1, 1, 1))
+PAGE = b' \n<!DoctYPE html><html>Sign in</html>'
+HTML = 'text/html; charset=utf-8'
+
+
+def checkpoint(value=0.0):
+    """The bytes of a file of weights."""
+    file = io.BytesIO()
+    torch.save({'weight': torch.full((3000,), value)}, file)
+    return file.getvalue()
+
+
+def named(content, name='net'):
+    """A path that ends in the beginning of the SHA-256, as PyTorch names files."""
+    return f'/{name}-{hashlib.sha256(content).hexdigest()[:8]}.pth'
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers with what the server has for a path, which can be less than it says."""
+
+    def do_GET(self):
+        """Send (content, content type, how much of it); lists are used up to their last."""
+        self.server.asked.append(self.path)
+        answers = self.server.answers.get(self.path.partition('?')[0])
+        if not answers:
+            self.send_error(404)
+            return
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        content, kind, length = (*answer, None, None)[:3]
+        self.send_response(200)
+        self.send_header('Content-Type', kind or 'application/octet-stream')
+        self.send_header('Content-Length', str(len(content)))
+        self.end_headers()
+        self.wfile.write(content[:length])
+
+    def log_message(self, *args):
+        """Say nothing."""
+
+
+def serve(**answers):
+    """A running server; its `answers` are {path: [(content, type, length sent)]}."""
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    server.answers, server.asked = dict(answers), []
+    server.url = f'http://127.0.0.1:{server.server_port}'
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    return server
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache."""
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    return tmp_path / 'hub/checkpoints'
+
+
+@pytest.fixture
+def server(cache):
+    """A server without files, and an empty cache."""
+    server = serve()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def kept(cache):
+    """The files of a cache."""
+    return sorted(path for path in cache.rglob('*') if path.is_file())
+
+
+def test_a_file_is_asked_for_once_and_loads(server, cache):
+    net = SwinTransformer(SIZE)
+    file = io.BytesIO()
+    torch.save(net.state_dict(), file)
+    server.answers['/a/swin.pth'] = [(file.getvalue(),)]
+    other = SwinTransformer(SIZE)
+    for _ in range(2):
+        mmbackbones.load_checkpoint(other, f'{server.url}/a/swin.pth?download=true')
+    assert server.asked == ['/a/swin.pth?download=true']
+    assert torch.equal(other.stem.proj.weight, net.stem.proj.weight)
+    assert kept(cache) == [cache / f'127.0.0.1_{server.server_port}/a/swin.pth']
+
+
+def test_files_of_one_name_are_kept_apart(server):
+    other = serve(**{'/a/model.safetensors': [(b'3',)]})
+    server.answers |= {f'/{f}/model.safetensors': [(f.encode(),)] for f in 'ab'}
+    urls = [f'{server.url}/{folder}/model.safetensors' for folder in 'ab']
+    urls += [f'{other.url}/a/model.safetensors']
+    assert [download(url).read_bytes() for url in urls * 2] == [b'a', b'b', b'3'] * 2
+    assert {download(url).name for url in urls} == {'model.safetensors'}
+    other.shutdown()
+    other.server_close()
+
+
+@pytest.mark.parametrize(
+    ('url', 'name'),
+    [
+        ('https://Host.example/a/swin.pth?download=true', 'host.example/a/swin.pth'),
+        ('https://me:secret@host.example:81/x.pth.tar', 'host.example_81/x.pth.tar'),
+        ('https://host.example/../../etc/a%2Fb.pth', 'host.example/etc/a%2Fb.pth'),
+        ('https://host.example/uc?id=1', 'host.example/uc_id%3D1'),
+        ('https://host.example/uc?id=../2', 'host.example/uc_id%3D..%2F2'),
+    ],
+)
+def test_the_name_in_the_cache_says_where_a_file_is_from(url, name):
+    assert cached_name(url) == name
+
+
+def test_a_connection_that_is_cut_once_is_tried_again(server):
+    content = checkpoint()
+    server.answers['/net.pth'] = [(content, None, 1000), (content,)]
+    assert download(f'{server.url}/net.pth').read_bytes() == content
+    assert len(server.asked) == 2
+
+
+def test_a_connection_that_is_always_cut_leaves_no_file(server, cache):
+    server.answers['/net.pth'] = [(checkpoint(), None, 1000)]
+    with pytest.raises(FileNotFoundError, match=r'\(1,000 of .* bytes came\); bring the file to '):
+        download(f'{server.url}/net.pth')
+    assert len(server.asked) == 2
+    assert kept(cache) == []
+
+
+def test_the_hash_in_a_name_is_verified(server, cache):
+    right, wrong = checkpoint(1), checkpoint(2)
+    path = named(right)
+    server.answers[path] = [(wrong,), (right,)]
+    assert download(server.url + path).read_bytes() == right
+    server.answers[path] = [(wrong,)]
+    download(server.url + path)
+    assert len(server.asked) == 2
+    kept(cache)[0].write_bytes(wrong)  # by whatever means: it is not trusted
+    with pytest.raises(CheckpointError, match=rf'has the SHA-256 .* says {path[5:13]}; take anoth'):
+        download(server.url + path)
+    assert kept(cache) == []
+    server.answers['/net-20201231.pth'] = [(wrong,)]  # a date
+    assert download(f'{server.url}/net-20201231.pth').read_bytes() == wrong
+
+
+@pytest.mark.parametrize(
+    ('answer', 'words'),
+    [
+        ((PAGE,), 'gave a web page, not weights; open it in a browser, save the file and give'),
+        ((b'%', HTML), 'gave a web page'),
+        ((b'\xef\xbb\xbf<HTML>',), 'gave a web page'),
+        ((b'',), 'is empty'),
+        ((checkpoint()[:3000],), 'is only the beginning of a file'),
+    ],
+)
+def test_what_is_no_checkpoint_is_not_kept(server, cache, answer, words):
+    server.answers['/net.pth'] = [answer]
+    with pytest.raises(CheckpointError, match=words):
+        download(f'{server.url}/net.pth')
+    assert kept(cache) == []
+    cut = cache / cached_name(f'{server.url}/net.pth')
+    cut.write_bytes(PAGE)  # as an older version left it
+    server.answers['/net.pth'] = [(checkpoint(),)]
+    assert download(f'{server.url}/net.pth').read_bytes() == checkpoint()
+
+
+def test_what_cannot_be_reached_is_named_with_the_way_out(server, cache):
+    with pytest.raises(FileNotFoundError, match=r'cannot be downloaded \(HTTP Error 404') as caught:
+        mmbackbones.load_checkpoint(SwinTransformer(SIZE), f'{server.url}/missing.pth')
+    assert str(cache / cached_name(f'{server.url}/missing.pth')) in str(caught.value)
+    assert server.asked == ['/missing.pth']
+    with pytest.raises(FileNotFoundError, match=r'refused.*bring the file to .*w\.pth'):
+        download('http://127.0.0.1:1/w.pth')
+    with pytest.raises(FileNotFoundError, match='cannot be downloaded'):
+        download('http://host:port/w.pth')
+
+
+@pytest.mark.parametrize(
+    'address',
+    [
+        'open-mmlab://a',
+        'torchvision://a',
+        'mmcls://a',
+        's3://b/a',
+        'cluster:s3://b/a',
+        'petrel://a',
+    ],
+)
+def test_addresses_of_other_loaders_are_one_sentence(address):
+    scheme = address[: address.index('//') + 2]
+    words = f'is an address of {scheme}, expected a path or one of http://.*give its path'
+    with pytest.raises(FileNotFoundError, match=words):
+        mmbackbones.load_checkpoint(SwinTransformer(SIZE), address)
+
+
+def test_addresses_of_files_work(tmp_path):
+    path = tmp_path / 'a net.pth'
+    torch.save(SwinTransformer(SIZE).state_dict(), path)
+    assert local_file(path.as_uri()) == path
+    mmbackbones.load_checkpoint(SwinTransformer(SIZE), path.as_uri())
+    assert local_file(path) == local_file(str(path)) == path
+
+
+def fetch(url, folder, barrier, results):
+    """What one of several processes does, all at the same time."""
+    torch.hub.get_dir = lambda: folder
+    barrier.wait()
+    results.put(download(url).read_bytes())
+
+
+def test_processes_that_meet_in_the_cache_all_get_the_whole_file(server, cache):
+    context = multiprocessing.get_context('fork')
+    content = checkpoint()
+    path = named(content)
+    server.answers[path] = [(content,)]
+    barrier, results = context.Barrier(2), context.Queue()
+    arguments = (server.url + path, str(cache.parent), barrier, results)
+    processes = [context.Process(target=fetch, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    assert [results.get(timeout=60) for _ in processes] == [content] * 2
+    for process in processes:
+        process.join()
+    assert [file.name for file in kept(cache)] == [path[1:]]
+
+
+def train(rank, url, folder, results):
+    """What a process of a training says after two downloads, of which the second fails."""
+    torch.hub.get_dir = lambda: folder
+    dist.get_node_local_rank = lambda fallback_rank: rank
+    store = dist.FileStore(f'{folder}_store', 2)
+    dist.init_process_group('gloo', store=store, rank=rank, world_size=2)
+    said = [download(f'{url}/net.pth').name]
+    try:
+        download(f'{url}/missing.pth')
+    except FileNotFoundError as error:
+        said.append(str(error))
+    results.put(said)
+    dist.destroy_process_group()
+
+
+def test_one_process_of_a_training_downloads_and_all_get_its_error(server, cache):
+    context = multiprocessing.get_context('fork')
+    server.answers['/net.pth'] = [(checkpoint(),)]
+    results = context.Queue()
+    arguments = (server.url, str(cache.parent), results)
+    processes = [context.Process(target=train, args=(rank, *arguments)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    said = [results.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join()
+    assert said[0] == said[1]
+    assert 'missing.pth cannot be downloaded (HTTP Error 404' in said[0][1]
+    assert sorted(server.asked) == ['/missing.pth', '/net.pth']
+
+
+def test_progress_is_shown(server, capsys):
+    server.answers['/net.pth'] = [(checkpoint(),)]
+    download(f'{server.url}/net.pth')
+    err = capsys.readouterr().err
+    assert 'net.pth' in err
+    assert '13.5/13.5 kB' in err
+
+
+def test_without_a_training_each_process_downloads():
+    assert downloading.fetches()
+    assert downloading.cache_folder() == Path(torch.hub.get_dir(), 'checkpoints')
