@@ -354,3 +354,28 @@ def test_synchronised_batch_norms(name, with_cp):
         results.append([*grads.values(), *net.state_dict().values(), *net.eval()(x)])
     for one, two in zip(*results, strict=True):
         assert (one - two).abs().max() <= 1e-4 * (1e-2 + one.abs().max())
+
+
+@pytest.mark.parametrize('stages', [1, 3, 5])
+@pytest.mark.parametrize('name', [name for name in NAMES if name != 'VOLO'])
+def test_an_arch_has_as_many_stages_as_it_likes(name, stages):
+    arch = {
+        key: (*value, value[-1])[:stages] if isinstance(value, tuple) else value
+        for key, value in TINY[name]['arch'].items()
+    }
+    net = build(name, arch=arch, frozen_stages=stages)
+    assert net.out_strides == (4, 8, 16, 32, 64)[:stages]
+    assert not any(p.requires_grad for p in net.parameters())
+    outs = net(torch.randn(1, 3, 70, 130))
+    for out, stride, dim in zip(outs, net.strides, net.out_channels, strict=True):
+        assert out.shape == (1, dim, math.ceil(70 / stride), math.ceil(130 / stride))
+
+
+def test_stages_beyond_those_of_a_checkpoint_are_new(tmp_path):
+    arch = dict(dims=(16, 32, 64, 128, 256), depths=(1,) * 5, heads=(1,) * 5)
+    four = {key: value[:4] for key, value in arch.items()}
+    torch.save(mmbackbones.SwinTransformer(four).state_dict(), tmp_path / 'four.pth')
+    net = mmbackbones.SwinTransformer(arch)
+    report = mmbackbones.load_checkpoint(net, tmp_path / 'four.pth')
+    assert report.new
+    assert all(name.startswith(('norm4.', 'stages.4.')) for name in report.new)
