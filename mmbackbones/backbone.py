@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from .layers import LayerNorm, in_graph, in_transform, lean, plain, without_cudnn
-from .weights import load_checkpoint
+from .weights import convert_state_dict, load_checkpoint
 
 
 class Stage(nn.Module):
@@ -155,6 +155,11 @@ class Backbone(BaseModule):
         block = 0 if place[2] is None else int(place[2]) + 1
         return sum(depths[: int(place[1])]) + block, layers
 
+    def _load_from_state_dict(self, state_dict, prefix, *others):
+        """As PyTorch's `load_state_dict` calls it for each module: any known format is welcome."""
+        convert_state_dict(self, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
     def init_weights(self):
         """Load the checkpoint that `init_cfg` names; without one, weights stay as constructed."""
         cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg]
@@ -164,7 +169,8 @@ class Backbone(BaseModule):
         if len(cfgs) > 1:
             raise ValueError('init_cfg has Pretrained in a list; give it alone, as a dict')
         if not self.is_init:
-            load_checkpoint(self, pretrained[0]['checkpoint'])
+            options = {key: value for key, value in pretrained[0].items() if key != 'type'}
+            load_checkpoint(self, options.pop('checkpoint'), **options)
             self._is_init = True
 
     def _refuse(self, unknown):

@@ -1,7 +1,14 @@
 """Reading published checkpoints: safely, of every known format, with a report."""
 
-from .loading import Format, Report, load_checkpoint
+from .loading import Format, Report, convert_state_dict, load_checkpoint
 from .reading import CheckpointError
 from .resuming import trust_trainings
 
-__all__ = ['CheckpointError', 'Format', 'Report', 'load_checkpoint', 'trust_trainings']
+__all__ = [
+    'CheckpointError',
+    'Format',
+    'Report',
+    'convert_state_dict',
+    'load_checkpoint',
+    'trust_trainings',
+]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import torch
 from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel, is_model_wrapper
 
-from .reading import CheckpointError, add, brief, read_checkpoint, some
+from .reading import CheckpointError, add, below, brief, prefix_of, read_checkpoint, some
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,18 @@ def summary(names, what):
     return f', {len(names)} {what} ({some(parts)})' if names else ''
 
 
-def load_checkpoint(net, source):
-    """Load a published checkpoint of any known format into a backbone, whole or not at all.
+def load_checkpoint(model, source, *, prefix=None, map_location='cpu'):
+    """Load a checkpoint of any known format into a backbone or whole model, all of it or nothing.
 
-    Output norms that the file lacks keep their values; everything else must be there and fit. The
-    first convolution is adapted to other images than RGB.
+    Output norms that the file of a backbone lacks keep their values; everything else must be there
+    and fit. The first convolution is adapted to other images than RGB.
 
     Args:
-        net: A backbone of this package.
-        source: Path or URL of a classifier, backbone or whole detector, from torch or safetensors.
+        model: A backbone of this package, or a detector or segmenter that has one.
+        source: Path or URL of a file of torch or safetensors. A backbone takes its part of a
+            classifier or whole detector.
+        prefix: What stands before a backbone's names in the file; None finds the usual ones.
+        map_location: Where the file's tensors are put before they are copied, as in `torch.load`.
 
     Returns:
         A `Report` of what was loaded, resized, dropped and newly initialised; it is logged too.
@@ -84,9 +88,99 @@ def load_checkpoint(net, source):
     Raises:
         FileNotFoundError: There is no such file, or it cannot be downloaded.
         CheckpointError: It is damaged, would run code, does not fit, or has NaN or infinity among
-            what would be loaded; `net` is as it was.
+            what a backbone would load; `model` is as it was.
     """
-    tensors, rest = read_checkpoint(source)
+    tensors = read_checkpoint(source, map_location)
+    if not hasattr(model, 'formats'):
+        return load_whole(unwrapped(model), tensors, source)
+    fitted, report = converted(model, tensors, source, prefix)
+    model.load_state_dict(fitted, strict=False)
+    print_log(str(report), logger='current')
+    return report
+
+
+def load_whole(model, tensors, source):
+    """The same for a detector or segmenter; a backbone in it makes its part its own."""
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    try:
+        missing, foreign = model.load_state_dict(tensors, strict=False)
+        missing = [name for name in missing if not name.endswith('num_batches_tracked')]
+        if missing or foreign:
+            raise CheckpointError(
+                f'{source} is of another model: it lacks {len(missing)} tensors '
+                f'({some(missing) or "none"}) and has {len(foreign)} unknown ones '
+                f'({some(foreign) or "none"}); take the config that it was trained with'
+            )
+    except (CheckpointError, RuntimeError) as error:
+        model.load_state_dict(before)
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(
+            f'{source} is of another model: {brief(error)}; take the config of its training'
+        ) from error
+    return Report(str(source), 'of a whole model', loaded=list(before))
+
+
+def unwrapped(model):
+    """A model without what mmengine puts around it for several processes or test-time flips."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
+
+
+def convert_state_dict(net, state_dict, prefix):
+    """Turn what a `load_state_dict` has for a backbone into names and layouts of ours, in place.
+
+    What is ours already stays. It may be incomplete, which is for `strict` to judge.
+
+    Raises:
+        CheckpointError: It is of no known format, or does not fit.
+    """
+    theirs, _ = below(state_dict, prefix)
+    if not theirs or (OWN.fits(theirs) and is_sharded(net)):
+        return
+    source = f'the state dict ({prefix}*)' if prefix else 'the state dict'
+    if is_sharded(net):
+        raise CheckpointError(
+            f'{source} is not ours, and this {type(net).__name__} is sharded already; load it '
+            f'before, by init_cfg, or save it from an unsharded model first'
+        )
+    ours = net.state_dict()
+    own = theirs.keys() <= ours.keys()
+    if own and all(shape(theirs[name]) == shape(ours[name]) for name in theirs):
+        return
+    if own:
+        report = Report(source, OWN.name)
+        fitted = {name: fit(net, name, theirs[name], ours[name], report) for name in theirs}
+    else:
+        fitted, report = converted(net, theirs, source)
+    print_log(str(report), logger='current')
+    for name in theirs:
+        del state_dict[prefix + name]
+    state_dict.update({prefix + name: tensor for name, tensor in fitted.items()})
+
+
+def shape(tensor):
+    """The shape of a tensor; a quantised layer saves other things as well, which have none."""
+    return getattr(tensor, 'shape', None)
+
+
+def is_sharded(net):
+    """Whether FSDP or ZeRO 3 hold the parameters: names and shapes here are of their pieces."""
+    marks = ('_fsdp_flattened', 'ds_id')
+    wrapped = any('_fsdp_wrapped_module' in name for name, _ in net.named_modules())
+    return wrapped or any(hasattr(p, mark) for p in net.parameters() for mark in marks)
+
+
+def converted(net, tensors, source, prefix=None):
+    """{our name: tensor} of everything that a backbone loads from a file's tensors, and a `Report`.
+
+    Raises:
+        CheckpointError: They do not fit, or have NaN or infinity among what would be loaded.
+    """
+    if prefix is None:
+        prefix = prefix_of(tensors)
+    tensors, rest = below(tensors, f'{prefix.removesuffix(".")}.' if prefix else '')
     form = detect_format(net, tensors, source)
     report = Report(str(source), form.name, dropped=rest)
     theirs = rename_all(form, tensors, report)
@@ -94,9 +188,7 @@ def load_checkpoint(net, source):
     check_names(net, ours, theirs, report)
     fitted = {name: fit(net, name, theirs[name][1], ours[name], report) for name in report.loaded}
     check_numbers(fitted, report)
-    net.load_state_dict(fitted, strict=False)
-    print_log(str(report), logger='current')
-    return report
+    return fitted, report
 
 
 def detect_format(net, tensors, source):
@@ -209,7 +301,8 @@ def for_channels(weight, count):
 
 def check_numbers(fitted, report):
     """Raise if a tensor has NaN or infinity; to ask for the ends is quicker than for every one."""
-    spoilt = [n for n, t in fitted.items() if not all(end.isfinite() for end in t.aminmax())]
+    numbers = {n: t for n, t in fitted.items() if not t.is_meta}
+    spoilt = [n for n, t in numbers.items() if not all(e.isfinite() for e in t.aminmax())]
     if spoilt:
         raise CheckpointError(
             f'{report.source}: {len(spoilt)} tensors have NaN or infinity ({some(spoilt)}); '

@@ -49,8 +49,8 @@ NESTS = ('state_dict', 'state_dict_ema', 'model', 'model_ema', 'module')
 PREFIXES = ('backbone.', 'encoder.')
 
 
-def read_checkpoint(source):
-    """The tensors of a file or URL by their bare names, and the names of what was left out.
+def read_checkpoint(source, map_location='cpu'):
+    """{name: tensor} of a file or URL, without what such files have around and before the names.
 
     Raises:
         FileNotFoundError: There is no such file, or it cannot be downloaded.
@@ -59,16 +59,24 @@ def read_checkpoint(source):
     path = local_file(source)
     if not path.is_file():
         raise FileNotFoundError(f'there is no checkpoint at {source}; give a file or a URL')
-    content = read_safetensors(path) if path.suffix == '.safetensors' else read_pickle(path)
-    return unwrap(content, path)
+    if path.suffix == '.safetensors':
+        return unwrap(read_safetensors(path), path)
+    return unwrap(read_pickle(path, map_location=map_location), path)
 
 
-def read_pickle(path):
-    """What `torch.save` wrote, refusing whatever is not data."""
+def read_pickle(path, trusted=(), map_location='cpu'):
+    """What `torch.save` wrote, refusing whatever is not data.
+
+    Args:
+        path: The file.
+        trusted: (object, name) pairs: what is made for a name in the file. Others that are harmless
+            are read as `Ignored`.
+        map_location: Where the tensors go, as in `torch.load`.
+    """
     try:
         check_size(path)
-        with harmless_globals():
-            return torch.load(path, map_location='cpu', weights_only=True)
+        with allowed(trusted):
+            return torch.load(path, map_location=map_location, weights_only=True)
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
@@ -84,12 +92,18 @@ def read_pickle(path):
 
 
 @contextmanager
-def harmless_globals():
-    """While it lasts, pickles get `Ignored` for what is harmless, and nothing that others allow."""
+def allowed(trusted):
+    """While it lasts, pickles get what is trusted or harmless, and nothing else that others allow.
+
+    Args:
+        trusted: (object, name) pairs.
+    """
     others = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
+    names = {name: type(name, (Ignored,), {}) for name in HARMLESS}
+    names |= {name: part for part, name in trusted}
     try:
-        with torch.serialization.safe_globals([(type(n, (Ignored,), {}), n) for n in HARMLESS]):
+        with torch.serialization.safe_globals([(part, name) for name, part in names.items()]):
             yield
     finally:
         torch.serialization.add_safe_globals(others)
@@ -139,7 +153,7 @@ def some(names, count=4):
 
 
 def unwrap(content, path):
-    """Flat {name: tensor} of the backbone, and the names of everything that is not in it."""
+    """{name: tensor} of what a file holds, however deep it lies in there."""
     for _ in NESTS:  # no deeper: a file can contain itself
         nests = [name for name in NESTS if isinstance(content, dict) and name in content]
         content = content[nests[0]] if nests else content
@@ -152,16 +166,22 @@ def unwrap(content, path):
         raise CheckpointError(
             f'{path} holds no tensors by name, but {instead or "nothing"}; give a file of weights'
         )
-    tensors, rest = {}, []
+    tensors = {}
     for name, tensor in found:
         add(tensors, name.removeprefix('module.'), tensor, path)
-    prefixes = [p for p in PREFIXES if any(name.startswith(p) for name in tensors)]
-    for prefix in prefixes[:1]:
-        rest = [name for name in tensors if not name.startswith(prefix)]
-        inside = tensors.keys() - rest
-        tensors = {n.removeprefix(prefix): t for n, t in tensors.items() if n in inside}
     check_tensors(tensors, path)
-    return tensors, rest
+    return tensors
+
+
+def prefix_of(tensors):
+    """What stands before the names of a backbone in a file."""
+    return next((p for p in PREFIXES if any(name.startswith(p) for name in tensors)), '')
+
+
+def below(tensors, prefix):
+    """{name without the prefix: tensor} of those that have it, and the names of the others."""
+    inside = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    return inside, [name for name in tensors if not name.startswith(prefix)]
 
 
 def add(named, name, value, source):
