@@ -45,7 +45,7 @@ class Backbone(BaseModule):
 
     Args:
         stem: Maps images to tokens (B, H', W', C); has `in_channels`.
-        stages: Of `Stage`, one after the other; what each of them ends with is an output.
+        stages: A list of `Stage`, called in turn; what each of them returns is an output.
         dims: Channels of their outputs.
         out_indices: Which stages to return, None for all, each behind a norm of its own; others
             have no norm.
@@ -156,7 +156,7 @@ class Backbone(BaseModule):
         return sum(depths[: int(place[1])]) + block, layers
 
     def _load_from_state_dict(self, state_dict, prefix, *others):
-        """As PyTorch's `load_state_dict` calls it for each module: any known format is welcome."""
+        """Called by `load_state_dict`: tensors of any known format are converted first."""
         convert_state_dict(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *others)
 

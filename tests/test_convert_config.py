@@ -16,7 +16,6 @@ from mmengine.registry import DefaultScope
 from mmbackbones import SwinTransformer, convert_config
 from mmbackbones.convert import THEIRS
 from mmbackbones.registry import MODELS
-from mmbackbones.weights.swin import BUFFERS
 
 DIMS = dict(embed_dims=16, depths=(2, 1, 1, 2), num_heads=(1, 2, 4, 8), window_size=4)
 OURS = dict(arch=dict(dims=(16, 32, 64, 128), depths=(2, 1, 1, 2), heads=(1, 2, 4, 8)))
@@ -114,20 +113,12 @@ def test_the_outputs_are_theirs(scope):
     args = DIMS | five | dict(out_indices=(1, 4))
     old, new = theirs(scope, args), MODELS.build(converted(scope, **args)).eval()
     old.eval()  # which returns nothing
-    layout = THEIRS.prepare(old.state_dict()).items()
-    state = {THEIRS.rename(name): tensor for name, tensor in layout if kept(name)}
-    state = {name: THEIRS.convert(name, tensor) for name, tensor in state.items()}
-    new.load_state_dict(state, strict=True)
+    new.load_state_dict(old.state_dict(), strict=True)
     image = torch.rand(1, 3, 72, 130)
     with torch.no_grad():
         for ours, wanted in zip(new(image), old(image), strict=True):
             torch.testing.assert_close(ours, wanted, rtol=1e-4, atol=1e-5)
     assert new.out_strides == (8, 64)
-
-
-def kept(name):
-    """Whether it is no buffer that we lack."""
-    return not any(name.endswith(buffer.removesuffix('$')) for buffer in BUFFERS)
 
 
 def test_every_argument_arrives():
@@ -230,8 +221,7 @@ def test_whole_models_of_theirs_fit_ours(name, monkeypatch):
             models.append(ROOT_MODELS.build(each.model))
             each.optim_wrapper.type = 'OptimWrapper'  # not of mixed precision
     old, ours = models
-    state = {our_name(name): tensor for name, tensor in old.state_dict().items() if kept(name)}
-    ours.load_state_dict(state, strict=True)
+    ours.load_state_dict(old.state_dict(), strict=True)
     before, after = settings(old, cfg), settings(ours, new)
     assert {our_name(name): value for name, value in before.items()} == after
 

@@ -2,7 +2,6 @@
 
 import argparse
 import errno
-import re
 import sys
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmbackbones import path_of
-from mmbackbones.weights.reading import CheckpointError, download, read_pickle
+from mmbackbones.weights.downloading import local_file
+from mmbackbones.weights.reading import CheckpointError, read_pickle
 
 SOURCES = {
     'mmdet': 'download train2017, val2017 and annotations from https://cocodataset.org/#download',
@@ -70,8 +70,8 @@ def use_cpus(cfg):
 def check_checkpoint(source, parser):
     """The path of a file or URL, or an exit with one sentence if it is not there or not sound."""
     try:
-        path = download(source) if re.match('https?://', str(source)) else source
-        if Path(path).exists():
+        path = local_file(source)
+        if path.exists():
             return sound(path)
     except (FileNotFoundError, CheckpointError) as error:
         parser.error(str(error))

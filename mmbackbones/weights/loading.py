@@ -100,7 +100,7 @@ def load_checkpoint(model, source, *, prefix=None, map_location='cpu'):
 
 
 def load_whole(model, tensors, source):
-    """The same for a detector or segmenter; a backbone in it makes its part its own."""
+    """Load a detector or segmenter, all of it or nothing; its backbone converts its own part."""
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     try:
         missing, foreign = model.load_state_dict(tensors, strict=False)
@@ -137,10 +137,12 @@ def convert_state_dict(net, state_dict, prefix):
         CheckpointError: It is of no known format, or does not fit.
     """
     theirs, _ = below(state_dict, prefix)
-    if not theirs or (OWN.fits(theirs) and is_sharded(net)):
+    if not theirs:
         return
     source = f'the state dict ({prefix}*)' if prefix else 'the state dict'
     if is_sharded(net):
+        if OWN.fits(theirs):
+            return
         raise CheckpointError(
             f'{source} is not ours, and this {type(net).__name__} is sharded already; load it '
             f'before, by init_cfg, or save it from an unsharded model first'

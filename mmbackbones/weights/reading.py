@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 
 from .bombs import bomb
-from .downloading import download, local_file  # noqa: F401  download is for tools
+from .downloading import local_file
 from .errors import CheckpointError
 
 
@@ -50,7 +50,7 @@ PREFIXES = ('backbone.', 'encoder.')
 
 
 def read_checkpoint(source, map_location='cpu'):
-    """{name: tensor} of a file or URL, without what such files have around and before the names.
+    """{name: tensor} of a file or URL, without its outer dicts and the names' `module.`.
 
     Raises:
         FileNotFoundError: There is no such file, or it cannot be downloaded.
@@ -64,18 +64,11 @@ def read_checkpoint(source, map_location='cpu'):
     return unwrap(read_pickle(path, map_location=map_location), path)
 
 
-def read_pickle(path, trusted=(), map_location='cpu'):
-    """What `torch.save` wrote, refusing whatever is not data.
-
-    Args:
-        path: The file.
-        trusted: (object, name) pairs: what is made for a name in the file. Others that are harmless
-            are read as `Ignored`.
-        map_location: Where the tensors go, as in `torch.load`.
-    """
+def read_pickle(path, map_location='cpu'):
+    """What `torch.save` wrote, refusing whatever is not data."""
     try:
         check_size(path)
-        with allowed(trusted):
+        with harmless_globals():
             return torch.load(path, map_location=map_location, weights_only=True)
     except CheckpointError:
         raise
@@ -92,18 +85,12 @@ def read_pickle(path, trusted=(), map_location='cpu'):
 
 
 @contextmanager
-def allowed(trusted):
-    """While it lasts, pickles get what is trusted or harmless, and nothing else that others allow.
-
-    Args:
-        trusted: (object, name) pairs.
-    """
+def harmless_globals():
+    """While it lasts, pickles get `Ignored` for what is harmless, and nothing that others allow."""
     others = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
-    names = {name: type(name, (Ignored,), {}) for name in HARMLESS}
-    names |= {name: part for part, name in trusted}
     try:
-        with torch.serialization.safe_globals([(part, name) for name, part in names.items()]):
+        with torch.serialization.safe_globals([(type(n, (Ignored,), {}), n) for n in HARMLESS]):
             yield
     finally:
         torch.serialization.add_safe_globals(others)
@@ -153,7 +140,7 @@ def some(names, count=4):
 
 
 def unwrap(content, path):
-    """{name: tensor} of what a file holds, however deep it lies in there."""
+    """{name: tensor} of what a file holds, taken out of dicts such as `state_dict`."""
     for _ in NESTS:  # no deeper: a file can contain itself
         nests = [name for name in NESTS if isinstance(content, dict) and name in content]
         content = content[nests[0]] if nests else content
