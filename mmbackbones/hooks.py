@@ -7,6 +7,7 @@ from mmengine.runner import set_random_seed
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .registry import HOOKS
+from .weights.loading import check_whole, is_sharded, load_whole, unwrapped
 
 
 @HOOKS.register_module()
@@ -19,6 +20,37 @@ class RepeatableHook(Hook):
 
     def before_train_epoch(self, runner):
         set_random_seed(runner.seed + runner.iter)
+
+
+@HOOKS.register_module()
+class WholeCheckpointHook(Hook):
+    """Refuses a checkpoint of another model, for which mmengine would warn and go on.
+
+    Args:
+        new: Parts that may be missing or of another size, and then start anew, by names such as
+            `roi_head.bbox_head`; one name or several.
+    """
+
+    priority = 'HIGH'  # before a hook that averages weights takes its copy of them
+
+    def __init__(self, new=()):
+        self.new = [new] if isinstance(new, str) else new
+
+    def after_load_checkpoint(self, runner, checkpoint):
+        """Load it, and leave to mmengine what is then in the model."""
+        source = runner.cfg.get('load_from') or 'the checkpoint'
+        tensors = checkpoint.get('state_dict', checkpoint)
+        tensors = {name.removeprefix('module.'): tensor for name, tensor in tensors.items()}
+        model = unwrapped(runner.model)
+        if is_sharded(model):  # by names alone: here are pieces of its tensors
+            names = model.state_dict().keys()
+            missing = [name for name in names if name not in tensors]
+            check_whole(model, source, missing, [name for name in tensors if name not in names])
+            return
+        report = load_whole(model, tensors, source, self.new)
+        if report.new:
+            runner.logger.warning('starting anew, as allow_new says: %s', ', '.join(report.new))
+        checkpoint['state_dict'] = model.state_dict()
 
 
 @HOOKS.register_module()

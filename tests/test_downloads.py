@@ -5,6 +5,7 @@ import io
 import multiprocessing
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -189,9 +190,8 @@ def test_what_cannot_be_reached_is_named_with_the_way_out(server, cache):
 @pytest.mark.parametrize(
     'address',
     [
-        'open-mmlab://a',
-        'torchvision://a',
         'mmcls://a',
+        'pavi://a',
         's3://b/a',
         'cluster:s3://b/a',
         'petrel://a',
@@ -202,6 +202,25 @@ def test_addresses_of_other_loaders_are_one_sentence(address):
     words = f'is an address of {scheme}, expected a path or one of http://.*give its path'
     with pytest.raises(FileNotFoundError, match=words):
         mmbackbones.load_checkpoint(SwinTransformer(SIZE), address)
+
+
+@pytest.mark.parametrize('scheme', ['open-mmlab', 'openmmlab', 'torchvision', 'modelzoo'])
+def test_names_that_mmengine_has_urls_for_are_looked_up(scheme, server, cache, monkeypatch):
+    server.answers['/r.pth'] = [(checkpoint(),)]
+    known = {'resnet50': f'{server.url}/r.pth'}
+    monkeypatch.setitem(downloading.LISTS, f'{scheme}://', lambda: known)
+    assert local_file(f'{scheme}://resnet50').read_bytes() == checkpoint()
+    with pytest.raises(FileNotFoundError, match=r'no \S+://resnet5; did you mean resnet50'):
+        local_file(f'{scheme}://resnet5')
+
+
+def test_the_lists_of_mmengine_are_there():
+    assert downloading.listed('open-mmlab', 'resnet50_v1c').startswith('https://')
+    if find_spec('torchvision'):
+        assert downloading.listed('torchvision', 'resnet50').startswith('https://')
+    else:
+        with pytest.raises(FileNotFoundError, match='pip install torchvision'):
+            downloading.listed('torchvision', 'resnet50')
 
 
 def test_addresses_of_files_work(tmp_path):

@@ -24,7 +24,7 @@ from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
 from mmseg.datasets import ADE20KDataset
 
-from mmbackbones import CheckpointError
+from mmbackbones import CheckpointError, load_checkpoint
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
@@ -147,15 +147,15 @@ def test_a_model_with_a_foreign_backbone_is_read_whole(work, tmp_path):
     ours, theirs = build(cfg), build(cfg)
     tensors = theirs.state_dict()
     torch.save(dict(state_dict=tensors), tmp_path / 'w.pth')
-    image_demo.load(ours, tmp_path / 'w.pth')
+    load_checkpoint(ours, tmp_path / 'w.pth')
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in ours.state_dict().items())
     tensors.pop('backbone.conv1.weight')
     torch.save(dict(state_dict=tensors), tmp_path / 'cut.pth')
     with pytest.raises(CheckpointError, match='lacks 1 tensors'):
-        image_demo.load(ours, tmp_path / 'cut.pth')
+        load_checkpoint(ours, tmp_path / 'cut.pth')
     torch.save([1], tmp_path / 'list.pth')
-    with pytest.raises(CheckpointError, match='holds no named tensors'):
-        image_demo.load(ours, tmp_path / 'list.pth')
+    with pytest.raises(CheckpointError, match='holds no tensors by name'):
+        load_checkpoint(ours, tmp_path / 'list.pth')
 
 
 def test_a_detector_of_mmdet_is_read_whole(work, tmp_path):
@@ -168,7 +168,7 @@ def test_a_detector_of_mmdet_is_read_whole(work, tmp_path):
     cfg.model.backbone = dict(type='SwinTransformer', **swin)
     theirs = build(cfg)
     torch.save(dict(state_dict=theirs.state_dict()), tmp_path / 'w.pth')
-    image_demo.load(ours, tmp_path / 'w.pth')
+    load_checkpoint(ours, tmp_path / 'w.pth')
     image, samples = torch.rand(1, 3, 64, 96), [sample('mmdet', (64, 96))]
     with torch.no_grad():
         maps, wanted = ours.extract_feat(image), theirs.extract_feat(image)
@@ -233,7 +233,10 @@ WRONG = [
     ('a.png {work}/det.py --weights http://127.0.0.1:1/w.pth', 'w.pth cannot be downloaded ('),
     ('a.png {work}/det.py --weights less.pth', 'it lacks 2 tensors (rpn_head.rpn_reg.weight, '),
     ('a.png {work}/det.py --weights more.pth', 'has 1 unknown ones (other)'),
-    ('a.png {work}/det.py --weights other.pth', 'size mismatch for rpn_head.rpn_reg.bias'),
+    (
+        'a.png {work}/det.py --weights other.pth',
+        '1 tensors have other sizes (rpn_head.rpn_reg.bias, (5,) and here (12,))',
+    ),
     ('a.png {work}/seg.py --weights w.pth', 'lacks'),
     ('a.png {work}/det.py --weights code.pth', 'which is no weight and might run code'),
 ]

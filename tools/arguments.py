@@ -1,6 +1,7 @@
 """Arguments that several tools take: models by name, configs, shapes, settings, folders."""
 
 import argparse
+import os
 import tempfile
 from pathlib import Path
 
@@ -13,10 +14,17 @@ import mmbackbones
 from mmbackbones.backbone import Backbone
 from mmbackbones.registry import MODELS
 from mmbackbones.weights.reading import brief
+from mmbackbones.weights.resuming import load_checked_files_only
 
 
 def make_parser(description, epilog, **options):
-    """A parser that shows description and epilog as they are written."""
+    """A parser that shows description and epilog as they are written.
+
+    Every tool has one, so from here on no file of weights runs code, whoever loads it.
+    """
+    load_checked_files_only()
+    os.environ.pop('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', None)
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'  # for DeepSpeed and others with own loaders
     layout = argparse.RawDescriptionHelpFormatter
     return argparse.ArgumentParser(
         description=description, epilog=epilog, formatter_class=layout, **options

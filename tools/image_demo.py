@@ -17,8 +17,6 @@ from mmengine.utils import import_modules_from_strings
 from run_config import check_checkpoint
 
 from mmbackbones import CheckpointError, load_checkpoint
-from mmbackbones.backbone import Backbone
-from mmbackbones.weights.reading import brief, read_pickle, some
 
 APIS = {
     'mmdet': ('init_detector', 'inference_detector'),
@@ -81,35 +79,6 @@ def build(cfg, device, init):
         return init(cfg, None, device=device)
 
 
-def load(model, path):
-    """Give a model the weights of a whole one, its backbone's in any format that is known.
-
-    Raises:
-        CheckpointError: Some are missing or too many, or of another size.
-    """
-    ours = isinstance(model.backbone, Backbone)
-    missing = list(load_checkpoint(model.backbone, path).new) if ours else []
-    content = read_pickle(Path(path))
-    tensors = content.get('state_dict', content) if isinstance(content, dict) else None
-    if not isinstance(tensors, dict):
-        raise CheckpointError(f'{path} holds no named tensors; give what tools/train.py saved')
-    if ours:
-        own = {f'backbone.{name}': value for name, value in model.backbone.state_dict().items()}
-        heads = {name: t for name, t in tensors.items() if not name.startswith('backbone.')}
-        tensors = heads | own
-    try:
-        lacking, foreign = model.load_state_dict(tensors, strict=False)
-    except RuntimeError as error:
-        raise CheckpointError(f'{path} is of another model: {brief(error)}') from error
-    missing += lacking
-    if missing or foreign:
-        raise CheckpointError(
-            f'{path} is of another model: it lacks {len(missing)} tensors '
-            f'({some(missing) or "none"}) and has {len(foreign)} unknown ones '
-            f'({some(foreign) or "none"}); take the config that it was trained with'
-        )
-
-
 def painter(cfg, args, parser):
     """A function of an image (H, W, 3), BGR, that draws on it what the model finds."""
     apis = import_modules_from_strings(f'{cfg.default_scope}.apis')
@@ -118,7 +87,7 @@ def painter(cfg, args, parser):
     if args.weights:
         MMLogger.get_current_instance().setLevel('WARNING')  # what the backbone drops is the heads
         try:
-            load(model, check_checkpoint(args.weights, parser))
+            load_checkpoint(model, check_checkpoint(args.weights, parser))
         except (FileNotFoundError, CheckpointError) as error:
             parser.error(str(error))
     visualizer = visualizer_of(cfg, dataset_of(cfg, 'test', lazy_init=True))

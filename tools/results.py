@@ -5,6 +5,7 @@ other work on the machine disturbs least; parameters and FLOPs of its model at t
 test pipeline scales images to. It writes results.md and results.png.
 """
 
+import ast
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +16,15 @@ from arguments import check_folder, make_parser, progress
 from get_flops import build, count, parameters, passing
 from matplotlib.lines import Line2D
 from mmengine.config import Config
+from mmengine.registry import count_registered_modules
+from mmengine.utils import import_modules_from_strings
 from run_config import innermost
 
+from mmbackbones.weights.reading import brief
+
 PLOTTED = ('coco/bbox_mAP', 'mIoU')  # against the costs; the one of them that a method has
+SCOPES = ('', 'mmbackbones', 'mmcv', 'mmdet', 'mmengine', 'mmpretrain', 'mmseg')
+NMS = {'nms', 'soft_nms', 'nms_match'}  # of mmcv, which evaluates these types as code
 COSTS = {'s / step': '.2f', 'parameters, M': '.1f', 'FLOPs, G': '.1f'}
 
 
@@ -43,11 +50,15 @@ def logged(work_dir):
     return training, metrics
 
 
-def read_run(work_dir, training, metrics):
-    """A training by what it logged, and by the config that lies beside its logs."""
+def config_of(work_dir):
+    """The config that a training left beside its logs; see `read_dumped`."""
     # A test leaves a config as well, but no losses.
     log = max(log for log in work_dir.glob(LOGS) if '"loss"' in log.read_text())
-    cfg = Config.fromfile(log.with_name('config.py'))
+    return read_dumped(log.with_name('config.py'))
+
+
+def read_run(training, metrics, cfg):
+    """A training by what it logged and by its config."""
     loader = cfg.train_dataloader
     data = innermost(loader.dataset).data_root.rstrip('/')
     shape, costs = costs_of(cfg)
@@ -60,6 +71,63 @@ def read_run(work_dir, training, metrics):
         costs=costs,
         metrics=metrics,
     )
+
+
+def read_dumped(path):
+    """A config that mmengine wrote beside its logs, as data: nothing of it runs.
+
+    Raises:
+        ValueError: It is no list of plain values, or of a model that mm does not know.
+    """
+    try:
+        lines = ast.parse(path.read_text()).body
+        cfg = Config({line.targets[0].id: plain_value(line.value) for line in lines})
+    except (AttributeError, OSError, SyntaxError, ValueError) as error:
+        raise ValueError(
+            f'{path} is not as mmengine writes configs beside its logs ({brief(error)}); leave '
+            f'this work dir out'
+        ) from error
+    if cfg.get('default_scope') not in ('mmdet', 'mmseg'):
+        raise ValueError(f'{path} has no default_scope of mmdet or mmseg; leave this work dir out')
+    import_modules_from_strings([f'{cfg.default_scope}.models'])
+    check_types(cfg.model, registered(), path)
+    return cfg
+
+
+def plain_value(node):
+    """The value of an expression of literals and calls of dict."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict' and not node.args:
+        return {each.arg: plain_value(each.value) for each in node.keywords}
+    if isinstance(node, ast.Dict):
+        return dict(zip(map(plain_value, node.keys), map(plain_value, node.values), strict=True))
+    if isinstance(node, ast.List | ast.Tuple):
+        values = map(plain_value, node.elts)
+        return list(values) if isinstance(node, ast.List) else tuple(values)
+    return ast.literal_eval(node)
+
+
+def registered():
+    """The types that a model may have: all classes that are registered by now, and `NMS`."""
+    kinds = count_registered_modules(verbose=False)['registries'].values()
+    places = [place for kind in kinds for registry in kind for place in registry.values()]
+    return {name for place in places if isinstance(place, list) for name in place} | NMS
+
+
+def check_types(part, known, path):
+    """A `ValueError` if a part of a model has a type that is no registered class.
+
+    mmengine takes the name of any function of any package for one.
+    """
+    if isinstance(part, dict):
+        scope, _, name = str(part.get('type', '')).rpartition('.')
+        if name and not (name in known and scope in SCOPES):
+            raise ValueError(
+                f'{path} has a type {part["type"]}, but no such class is registered; leave this '
+                f'work dir out'
+            )
+    for each in part.values() if isinstance(part, dict) else part:
+        if isinstance(each, dict | list | tuple):
+            check_types(each, known, path)
 
 
 def costs_of(cfg):
@@ -150,7 +218,7 @@ def main():
     matplotlib.use('Agg')
     check_folder(args.out_dir, '--out-dir', parser)
     try:
-        found = [(path, *logged(path)) for path in runs_in(args.folders)]
+        found = [(*logged(path), config_of(path)) for path in runs_in(args.folders)]
     except (ValueError, OSError) as error:
         parser.error(str(error))
     runs = [read_run(*each) for each in progress(found, 'trainings')]

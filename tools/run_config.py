@@ -14,7 +14,9 @@ from mmengine.runner import Runner
 
 from mmbackbones import path_of
 from mmbackbones.weights.downloading import local_file
-from mmbackbones.weights.reading import CheckpointError, read_pickle
+from mmbackbones.weights.loading import OWN
+from mmbackbones.weights.reading import CheckpointError, below
+from mmbackbones.weights.resuming import load_from_checked_file
 
 SOURCES = {
     'mmdet': 'download train2017, val2017 and annotations from https://cocodataset.org/#download',
@@ -40,8 +42,9 @@ def load_config(args, parser):
     name = Path(args.config).stem + ('_demo' if args.demo else '')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
     cfg.launcher = args.launcher
-    if cfg.get('load_from') and '://' not in cfg.load_from:
-        check_checkpoint(cfg.load_from, parser)
+    allow_new = cfg.pop('allow_new', ())
+    hook = dict(type='mmbackbones.WholeCheckpointHook', new=allow_new)
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
     if args.launcher == 'pytorch' and not torch.accelerator.is_available():
         use_cpus(cfg)
     return cfg
@@ -81,10 +84,10 @@ def check_checkpoint(source, parser):
 def sound(path):
     """The path; a `CheckpointError` if the file is damaged or would run code on loading.
 
-    mmengine would run it. Folders are checkpoints of DeepSpeed, which has its own ways.
+    Folders are checkpoints of DeepSpeed, which has its own ways.
     """
     if Path(path).is_file():
-        read_pickle(Path(path))
+        load_from_checked_file(path)
     return str(path)
 
 
@@ -99,6 +102,30 @@ def last_checkpoint(work_dir, parser):
     if found:
         parser.error(f'{work_dir} has no checkpoint to resume from: none is whole; move them away')
     return None
+
+
+def check_resumable(path, cfg, parser):
+    """Exit with one sentence if a file holds no training, or one whose backbone had other names.
+
+    Its optimizer counts parameters in their order, which belongs to those names.
+    """
+    if Path(path).is_dir():  # of DeepSpeed, which checks its own
+        return
+    content = load_from_checked_file(path, 'meta')
+    if 'meta' not in content or 'optimizer' not in content:
+        parser.error(
+            f'{path} holds no training to go on with, but weights; start from them with '
+            f'--cfg-options load_from={path}'
+        )
+    tensors = content['state_dict']
+    found = {name.partition('backbone.')[0] for name in tensors if 'backbone.' in name}
+    backbones = [below(tensors, f'{prefix}backbone.')[0] for prefix in found]
+    if not all(map(OWN.fits, backbones)) and 'mmbackbones.' in str(cfg.model):
+        parser.error(
+            f'{path} cannot be resumed, because its backbone is laid out in another way than ours, '
+            f'and with it the state of the optimizer; start from its weights with '
+            f'--cfg-options load_from={path}'
+        )
 
 
 def check_data(cfg, loaders, parser):
@@ -122,10 +149,12 @@ def check_work_dir(cfg, parser):
 
 
 def run(cfg, action):
-    """Let a runner `train` or `test`; a full disk is one sentence."""
+    """Let a runner `train` or `test`; unfit weights and a full disk are one sentence."""
     try:
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         getattr(runner, action)()
+    except CheckpointError as error:
+        sys.exit(str(error))
     except OSError as error:
         if error.errno not in FULL:
             raise

@@ -33,7 +33,7 @@ def parse():
 def configure(args, parser):
     """The config to test with."""
     cfg = load_config(args, parser)
-    cfg.load_from = check_checkpoint(args.checkpoint, parser)
+    cfg.update(resume=False, load_from=check_checkpoint(args.checkpoint, parser))
     if args.show or args.show_dir:
         draw(cfg, args)
     if args.tta:

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from run_config import (
     check_checkpoint,
     check_data,
+    check_resumable,
     check_work_dir,
     common_parser,
     last_checkpoint,
@@ -62,8 +63,10 @@ def configure(args, parser):
         cfg.auto_scale_lr.enable = True
     if args.detect_nan:
         cfg.custom_hooks.append(dict(type='mmbackbones.DetectNanHook'))
-    if args.resume:
-        resume(cfg, args.resume, parser)
+    if args.resume or cfg.get('resume'):
+        resume(cfg, args.resume or cfg.get('load_from') or 'auto', parser)
+    if cfg.get('load_from') and not cfg.get('resume'):
+        cfg.load_from = check_checkpoint(cfg.load_from, parser)
     check_data(cfg, ('train_dataloader', 'val_dataloader'), parser)
     check_work_dir(cfg, parser)
     return cfg
@@ -88,8 +91,10 @@ def resume(cfg, checkpoint, parser):
     """Go on from a checkpoint, or from the last sound one of the work dir, if there is any."""
     auto = checkpoint == 'auto'
     found = last_checkpoint(cfg.work_dir, parser) if auto else check_checkpoint(checkpoint, parser)
+    cfg.resume = bool(found)
     if found:
-        cfg.update(resume=True, load_from=found)
+        check_resumable(found, cfg, parser)
+        cfg.load_from = found
 
 
 def use_deepspeed(cfg, precision):

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import zipfile
+from difflib import get_close_matches
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import quote, urlparse
@@ -13,6 +14,7 @@ from uuid import uuid4
 
 import torch
 from mmengine.dist import all_gather_object, is_distributed
+from mmengine.runner.checkpoint import get_external_models, get_torchvision_models
 from rich.console import Console
 from rich.progress import wrap_file
 
@@ -22,14 +24,23 @@ from .errors import CheckpointError
 HASH = re.compile(r'-(?!20\d{6}\.)([a-f0-9]{8,})\.')
 WEIGHTS = ('.pth', '.pt', '.bin', '.ckpt', '.pkl', '.tar', '.safetensors')
 PAGE = 'gave a web page, not weights; open it in a browser, save the file and give its path'
+# Addresses that are names in a list of mmengine's, which has a URL for each.
+LISTS = {
+    'torchvision://': get_torchvision_models,
+    'modelzoo://': get_torchvision_models,
+    'open-mmlab://': get_external_models,
+    'openmmlab://': get_external_models,
+}
 QUIET = 60  # seconds in which a server may say nothing
 
 
 def local_file(source):
     """The path of a checkpoint that is named by a path or an address, downloaded where needed.
 
+    Besides paths and URLs it takes the names that mmengine has URLs for, `torchvision://resnet50`.
+
     Raises:
-        FileNotFoundError: It cannot be downloaded, or nobody here knows such addresses.
+        FileNotFoundError: It cannot be downloaded, or nobody here knows such an address.
         CheckpointError: What was downloaded is no checkpoint.
     """
     scheme = re.match(r'(?:[\w.+-]+:)+//', str(source))
@@ -39,10 +50,27 @@ def local_file(source):
         return Path(url2pathname(urlparse(str(source)).path))
     if scheme[0] in ('http://', 'https://'):
         return download(str(source))
+    if scheme[0] in LISTS:
+        return download(listed(*str(source).partition('://')[::2]))
     raise FileNotFoundError(
         f'{source} is an address of {scheme[0]}, expected a path or one of http://, https:// or '
         f"file://; fetch it with mmengine's CheckpointLoader or by other means and give its path"
     )
+
+
+def listed(scheme, name):
+    """The URL that mmengine has for a name."""
+    try:
+        known = LISTS[f'{scheme}://']()
+    except ImportError as error:
+        raise FileNotFoundError(
+            f'{scheme}://{name} needs a package: pip install torchvision'
+        ) from error
+    if name not in known:
+        near = get_close_matches(name, known, 3)
+        hint = f'did you mean {", ".join(near)}?' if near else 'give a path or a URL'
+        raise FileNotFoundError(f'mmengine lists no {scheme}://{name}; {hint}')
+    return known[name]
 
 
 def download(url):

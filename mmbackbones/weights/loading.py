@@ -91,34 +91,84 @@ def load_checkpoint(model, source, *, prefix=None, map_location='cpu'):
             what a backbone would load; `model` is as it was.
     """
     tensors = read_checkpoint(source, map_location)
-    if not hasattr(model, 'formats'):
-        return load_whole(unwrapped(model), tensors, source)
-    fitted, report = converted(model, tensors, source, prefix)
-    model.load_state_dict(fitted, strict=False)
+    if hasattr(model, 'formats'):
+        fitted, report = converted(model, tensors, source, prefix)
+        model.load_state_dict(fitted, strict=False)
+    else:
+        report = load_whole(unwrapped(model), tensors, source)
     print_log(str(report), logger='current')
     return report
 
 
-def load_whole(model, tensors, source):
-    """Load a detector or segmenter, all of it or nothing; its backbone converts its own part."""
+def load_whole(model, tensors, source, new=()):
+    """Load a detector or segmenter, all of it or nothing; its backbone converts its own part.
+
+    Args:
+        model: The model, which is as it was after an error.
+        tensors: {name: tensor} of the file.
+        source: What errors call the file.
+        new: Parts of the model, by names such as `roi_head.bbox_head`, that keep their values where
+            the file lacks them or has them in another size.
+
+    Raises:
+        CheckpointError: Something else is missing, unknown or of another size.
+    """
+    ours = model.state_dict()
+    parts = tuple(f'{part.removesuffix(".")}.' for part in new)
+    unfit = {
+        name
+        for name, tensor in tensors.items()
+        if name.startswith(parts) and shape(tensor) != shape(ours.get(name))
+    }
+    tensors = {name: tensor for name, tensor in tensors.items() if name not in unfit}
+    with all_or_nothing(model):
+        missing, unknown = load_named(model, tensors, source)
+        missing = [name for name in missing if not name.endswith('num_batches_tracked')]
+        check_whole(model, source, [n for n in missing if not n.startswith(parts)], unknown)
+    report = Report(str(source), 'of a whole model', dropped=sorted(unfit - set(missing)))
+    report.loaded = [name for name in ours if name not in missing]
+    report.new = missing
+    return report
+
+
+@contextmanager
+def all_or_nothing(model):
+    """After an error a model is as it was."""
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     try:
-        missing, foreign = model.load_state_dict(tensors, strict=False)
-        missing = [name for name in missing if not name.endswith('num_batches_tracked')]
-        if missing or foreign:
-            raise CheckpointError(
-                f'{source} is of another model: it lacks {len(missing)} tensors '
-                f'({some(missing) or "none"}) and has {len(foreign)} unknown ones '
-                f'({some(foreign) or "none"}); take the config that it was trained with'
-            )
-    except (CheckpointError, RuntimeError) as error:
+        yield
+    except BaseException:
         model.load_state_dict(before)
-        if isinstance(error, CheckpointError):
-            raise
+        raise
+
+
+def load_named(model, tensors, source):
+    """The names that are missing and unknown; a `CheckpointError` where sizes differ."""
+    ours = model.state_dict()
+    try:
+        return model.load_state_dict(tensors, strict=False)
+    except CheckpointError as error:  # of a backbone, which does not know the file
+        raise CheckpointError(f'{source}: {error}') from error
+    except RuntimeError as error:
+        sizes = [
+            f'{name}, {tuple(tensor.shape)} and here {tuple(ours[name].shape)}'
+            for name, tensor in tensors.items()
+            if name in ours and tensor.shape != ours[name].shape
+        ]
         raise CheckpointError(
-            f'{source} is of another model: {brief(error)}; take the config of its training'
+            f'{source} is of another model than this {type(model).__name__}: {len(sizes)} tensors '
+            f'have other sizes ({some(sizes) or brief(error)}); take the config of its training'
         ) from error
-    return Report(str(source), 'of a whole model', loaded=list(before))
+
+
+def check_whole(model, source, missing, unknown):
+    """Raise if a file lacks tensors of a model, or has others."""
+    if missing or unknown:
+        raise CheckpointError(
+            f'{source} is of another model than this {type(model).__name__}: it lacks '
+            f'{len(missing)} tensors ({some(missing) or "none"}) and has {len(unknown)} unknown '
+            f'ones ({some(unknown) or "none"}); take the config of its training'
+        )
 
 
 def unwrapped(model):

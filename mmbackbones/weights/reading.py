@@ -64,11 +64,21 @@ def read_checkpoint(source, map_location='cpu'):
     return unwrap(read_pickle(path, map_location=map_location), path)
 
 
-def read_pickle(path, map_location='cpu'):
-    """What `torch.save` wrote, refusing whatever is not data."""
+def read_pickle(path, map_location='cpu', trusted=()):
+    """What `torch.save` wrote, refusing whatever is not data.
+
+    Args:
+        path: Of the file.
+        map_location: As in `torch.load`.
+        trusted: Pairs of an object and its name in files, which are used as they are; other objects
+            that are harmless become `Ignored`.
+
+    Raises:
+        CheckpointError: It is damaged, would run code, or outgrow itself.
+    """
     try:
         check_size(path)
-        with harmless_globals():
+        with known_globals(trusted):
             return torch.load(path, map_location=map_location, weights_only=True)
     except CheckpointError:
         raise
@@ -85,14 +95,17 @@ def read_pickle(path, map_location='cpu'):
 
 
 @contextmanager
-def harmless_globals():
-    """While it lasts, pickles get `Ignored` for what is harmless, and nothing that others allow."""
+def known_globals(trusted):
+    """While it lasts, pickles get what is trusted, `Ignored` for what is harmless, nothing else."""
+    known = {name: type(name, (Ignored,), {}) for name in HARMLESS}
+    known |= {name: value for value, name in trusted}
     others = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
     try:
-        with torch.serialization.safe_globals([(type(n, (Ignored,), {}), n) for n in HARMLESS]):
-            yield
+        torch.serialization.add_safe_globals([(value, name) for name, value in known.items()])
+        yield
     finally:
+        torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(others)
 
 

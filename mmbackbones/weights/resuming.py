@@ -1,14 +1,20 @@
-"""Lets PyTorch read the checkpoints of mmengine's trainings with its safety on.
+"""Lets the checkpoints of mmengine's trainings be read with PyTorch's safety on.
 
-They hold histories of losses, which the original mmengine's plain `torch.load` refuses since
-PyTorch 2.6, so that no training can be resumed or tested.
+They hold histories of losses, which PyTorch refuses with its safety on, so that no training could
+be resumed or tested; the loaders of mmengine's forks then read them with the safety off.
 """
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+
+from .downloading import local_file
+from .errors import CheckpointError
+from .reading import read_pickle, read_safetensors
 
 array, number = (value.__reduce__()[0] for value in (np.zeros(0), np.float64(0)))
 DTYPES = ('float16', 'float32', 'float64', 'int32', 'int64', 'uint8', 'bool')
@@ -21,13 +27,64 @@ def statistic(owner, name):
     return getattr(owner, name)
 
 
+def named(value):
+    """A class and its name in pickles."""
+    return value, f'{value.__module__}.{value.__qualname__}'
+
+
+# What a training's checkpoint holds beside tensors; nothing of it can run code.
+PARTS = [
+    *map(named, (HistoryBuffer, np.ndarray, np.dtype)),
+    *(named(type(np.dtype(name))) for name in DTYPES),
+    (statistic, 'builtins.getattr'),
+    *((array, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')),  # numpy 1, 2
+    *((number, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')),
+]
+# Every address that mmengine knows; its search takes the longest that fits, and '' fits all.
+ADDRESSES = (
+    '',
+    'http://',
+    'https://',
+    'modelzoo://',
+    'torchvision://',
+    'open-mmlab://',
+    'openmmlab://',
+    'mmcls://',
+    'pavi://',
+    r'(\S+\:)?s3://',
+    r'(\S+\:)?petrel://',
+)
+
+
 def trust_trainings():
-    """Allow what a training's checkpoint holds beside tensors; nothing of it can run code."""
-    parts = [HistoryBuffer, np.ndarray, np.dtype, *(type(np.dtype(name)) for name in DTYPES)]
-    functions = [(statistic, 'builtins.getattr')]
-    for core in ('core', '_core'):  # of numpy 1, and of numpy 2
-        functions += [
-            (array, f'numpy.{core}.multiarray._reconstruct'),
-            (number, f'numpy.{core}.multiarray.scalar'),
-        ]
-    torch.serialization.add_safe_globals([*parts, *functions])
+    """Allow `torch.load` what a training's checkpoint holds beside tensors."""
+    torch.serialization.add_safe_globals(PARTS)
+
+
+def load_from_checked_file(source, map_location=None):
+    """What a file of a training or of weights holds, for `mmengine.runner.CheckpointLoader`.
+
+    Args:
+        source: Path or URL.
+        map_location: As in `torch.load`.
+
+    Raises:
+        FileNotFoundError: There is no such file, or it cannot be downloaded.
+        CheckpointError: It is damaged, has no names, would run code, or outgrow itself.
+    """
+    path = local_file(Path(source).expanduser() if '://' not in str(source) else source)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no checkpoint at {source}; give a file or a URL')
+    if path.suffix == '.safetensors':
+        return read_safetensors(path)
+    content = read_pickle(path, map_location, trusted=PARTS)
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f'{path} holds no tensors by name, but {type(content).__name__}; give a file of weights'
+        )
+    return content
+
+
+def load_checked_files_only():
+    """Let mmengine load checkpoints by `load_from_checked_file` alone, in this whole process."""
+    CheckpointLoader.register_scheme(ADDRESSES, loader=load_from_checked_file, force=True)
