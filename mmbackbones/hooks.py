@@ -38,7 +38,7 @@ class WholeCheckpointHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint):
         """Load it, and leave to mmengine what is then in the model."""
-        source = runner.cfg.get('load_from') or 'the checkpoint'
+        source = runner._load_from or 'the checkpoint'
         tensors = checkpoint.get('state_dict', checkpoint)
         tensors = {name.removeprefix('module.'): tensor for name, tensor in tensors.items()}
         model = unwrapped(runner.model)

@@ -150,10 +150,12 @@ def load_named(model, tensors, source):
     except CheckpointError as error:  # of a backbone, which does not know the file
         raise CheckpointError(f'{source}: {error}') from error
     except RuntimeError as error:
+        backbones = [name for name, module in model.named_modules() if hasattr(module, 'formats')]
+        converted = tuple(f'{name}.' for name in backbones)  # names there may mean other tensors
         sizes = [
             f'{name}, {tuple(tensor.shape)} and here {tuple(ours[name].shape)}'
             for name, tensor in tensors.items()
-            if name in ours and tensor.shape != ours[name].shape
+            if name in ours and tensor.shape != ours[name].shape and not name.startswith(converted)
         ]
         raise CheckpointError(
             f'{source} is of another model than this {type(model).__name__}: {len(sizes)} tensors '
