@@ -14,8 +14,15 @@ from .doctor import examine
 from .paths import configs_of, path_of
 from .registry import MODELS
 from .weights.published import PUBLISHED
+from .weights.published_dense import DENSE
 
 STYLES = {'ok': 'green', 'note': 'yellow', 'BAD': 'bold red'}
+
+DETECTORS = """\
+Detectors and segmenters with a Swin, with the results that their makers report; they were not
+reproduced here. Those for our configs are fetched by `tools/test.py CONFIG published` and
+`tools/image_demo.py IMAGE CONFIG`. A config of mmdet or mmseg becomes ours by
+`tools/convert_config.py CONFIG OUT`, and then takes the URL as its checkpoint."""
 
 
 def say(text='', **style):
@@ -55,8 +62,11 @@ def weights(name, arch):
         yield label, str(top1 or ''), url
 
 
-def show_list():
-    """A table of the sizes of every class."""
+def show_list(detectors=False):
+    """A table of the sizes of every class, or the whole models that others published."""
+    if detectors:
+        show_detectors()
+        return
     strides = ' '.join(map(str, Backbone.strides))
     say(f"mmbackbones {__version__}: use type='mmbackbones.NAME', arch='ARCH' in a config.")
     say(f"Channels at strides {strides}; weights with their authors' ImageNet-1K top-1.")
@@ -68,6 +78,16 @@ def show_list():
             rows.append((arch, count, channels, known, str(len(configs[arch]))))
         say(f'\n{name}', style='bold')
         show_table(rows, arch=7, parameters=13, channels=18, weights=27, configs=0)
+
+
+def show_detectors():
+    """The whole detectors and segmenters that others published: config, results, URL."""
+    say(DETECTORS)
+    for whose, files in DENSE.items():
+        say(f'\n{whose}', style='bold')
+        for config, (results, url) in files.items():
+            say(f'{config}: {", ".join(f"{name} {value}" for name, value in results.items())}')
+            say(f'    {url}')
 
 
 def show_info(name, neck=False):
@@ -124,7 +144,11 @@ def main(arguments=None):
     example = 'example: python -m mmbackbones info SwinTransformer'
     parser = argparse.ArgumentParser('python -m mmbackbones', description=__doc__, epilog=example)
     commands = parser.add_subparsers(dest='command', required=True)
-    commands.add_parser('list', help='every backbone and size').set_defaults(run=show_list)
+    sizes = commands.add_parser('list', help='every backbone and size')
+    sizes.add_argument(
+        '--detectors', action='store_true', help='whole detectors and segmenters of others instead'
+    )
+    sizes.set_defaults(run=show_list)
     commands.add_parser('doctor', help='is the environment whole?').set_defaults(run=show_doctor)
     info = commands.add_parser('info', help='one backbone in full', epilog=example)
     info.add_argument('name', help='for example SwinTransformer')

@@ -1,9 +1,8 @@
 """The metafiles of mim say what the configs say; `python tests/test_metafiles.py` writes them."""
 
-from pathlib import Path
-
 import pytest
 import yaml
+from conftest import ROOT  # which finds the tools, where this runs as a script
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
@@ -11,13 +10,22 @@ pytest.importorskip('mmseg')
 from families import BY_FILE
 from test_configs import CONFIGS, NAME, config, model
 
-ROOT = Path(__file__).parent.parent
+from mmbackbones.weights.published_dense import DENSE
+
 FOLDER = ROOT / '.mim'
 HEAD = """\
 # Derived from the configs by `python tests/test_metafiles.py`.
-# Weights are none: nobody trained these models for us. What ends in a slash mim does not download.
+# Weights and results are those that authors published, not reproduced here. Most configs have none:
+# mim does not download what ends in a slash.
 """
 DATA = dict(CocoDataset='COCO', ADE20KDataset='ADE20K')
+TASKS = {
+    'box AP': 'Object Detection',
+    'mask AP': 'Instance Segmentation',
+    'mIoU': 'Semantic Segmentation',
+    'mIoU (ms+flip)': 'Semantic Segmentation',
+}
+AUTHORS = 'the authors of Swin Transformer'
 
 
 def length(loop):
@@ -30,18 +38,32 @@ def length(loop):
 def entry(name, collection):
     """A model of a metafile."""
     cfg = config(name)
-    return {
+    data = DATA[cfg.train_dataloader.dataset.type]
+    metrics, url = DENSE[AUTHORS].get(name, ({}, 'none/'))
+    found = {
         'Name': name,
         'In Collection': collection,
         'Config': f'configs/{name}.py',
         'Metadata': {
-            'Training Data': DATA[cfg.train_dataloader.dataset.type],
+            'Training Data': data,
             **length(cfg.train_cfg),
             'Batch Size': cfg.auto_scale_lr.base_batch_size,
             'Parameters': sum(p.numel() for p in model(name).parameters()),
         },
-        'Weights': 'none/',
+        'Weights': url,
     }
+    if metrics:
+        found['Metadata']['Trained By'] = f'{AUTHORS}, by whose metrics; not reproduced here'
+        found['Results'] = results(metrics, data)
+    return found
+
+
+def results(metrics, data):
+    """A result for each task, as model-index wants them."""
+    tasks = {}
+    for name, value in metrics.items():
+        tasks.setdefault(TASKS[name], {})[name] = value
+    return [dict(Task=task, Dataset=data, Metrics=values) for task, values in tasks.items()]
 
 
 def metafile(family):

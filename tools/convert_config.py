@@ -1,5 +1,6 @@
 """Put our Swin into a config of mmdet or mmseg; what comes out is a config again."""
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from mmengine.config import Config
 from run_config import CONFIGS
 
 from mmbackbones import convert_config
+from mmbackbones.weights.published_dense import published_dense
 from mmbackbones.weights.reading import brief
 
 
@@ -57,6 +59,8 @@ def main():
         cfg = convert_config(Config.fromfile(path))
     except (ImportError, KeyError, OSError, SyntaxError, TypeError, ValueError) as error:
         parser.error(f'{args.config}: {brief(error)}')
+    if url := published_dense(args.config):
+        print(f'published weights for it: {url}', file=sys.stderr)
     if args.out:
         cfg.dump(args.out)
     else:

@@ -17,12 +17,13 @@ from mmengine.utils import import_modules_from_strings
 from run_config import check_checkpoint
 
 from mmbackbones import CheckpointError, load_checkpoint
+from mmbackbones.weights.published_dense import published_dense
 
 APIS = {
     'mmdet': ('init_detector', 'inference_detector'),
     'mmseg': ('init_model', 'inference_model'),
 }
-RANDOM = 'random weights'
+RANDOM, NONE = 'random weights', 'random'  # the text on pictures, and what asks for it
 CODECS = {'.avi': 'MJPG', '.mkv': 'mp4v', '.mov': 'mp4v', '.mp4': 'mp4v', '.webm': 'VP80'}
 
 
@@ -39,14 +40,21 @@ def parse():
     parser.add_argument(
         '--weights',
         metavar='PATH_OR_URL',
-        help='a checkpoint of the whole model; without it, weights are random',
+        help='of the whole model, or `random` [what is published for the config, if anything]',
     )
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     parser.add_argument('--device', default=device, help=f'such as cuda:1 [{device}]')
     parser.add_argument(
         '--score-thr', type=float, default=0.3, help='draw detections above this score [0.3]'
     )
-    return parser.parse_args(), parser
+    args = parser.parse_args()
+    if args.weights is None and not args.demo:  # whose pictures are small
+        args.weights = published_dense(args.config)
+        if args.weights:
+            print(f'weights: {args.weights} (or none: --weights {NONE})', file=sys.stderr)
+    elif args.weights == NONE:
+        args.weights = None
+    return args, parser
 
 
 def find(source, parser):

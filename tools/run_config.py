@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from mmbackbones import path_of
 from mmbackbones.weights.downloading import local_file
 from mmbackbones.weights.loading import OWN
+from mmbackbones.weights.published_dense import DENSE, published_dense
 from mmbackbones.weights.reading import CheckpointError, below
 from mmbackbones.weights.resuming import load_from_checked_file
 
@@ -68,6 +69,15 @@ def use_cpus(cfg):
     if 'strategy' not in cfg:
         wrapper = dict(broadcast_buffers=False, device_ids=None)
         cfg.model_wrapper_cfg = {**wrapper, **cfg.get('model_wrapper_cfg', {})}
+
+
+def published(config, parser):
+    """The URL of the published weights for a config, or an exit with one sentence."""
+    names = [name for files in DENSE.values() for name in files if '::' not in name]
+    return published_dense(config) or parser.error(
+        f'nobody published weights for {config}; there are some for '
+        f'{", ".join(dict.fromkeys(names))}'
+    )
 
 
 def check_checkpoint(source, parser):

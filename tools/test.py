@@ -10,15 +10,18 @@ from run_config import (
     check_work_dir,
     common_parser,
     load_config,
+    published,
     run,
 )
+
+PUBLISHED = 'published'  # instead of a checkpoint
 
 
 def parse():
     """The arguments, and the parser for errors about them."""
     example = 'python tools/test.py CONFIG work_dirs/NAME/epoch_12.pth --show-dir pictures'
     parser = common_parser(__doc__, example)
-    parser.add_argument('checkpoint', help='a checkpoint that tools/train.py wrote')
+    parser.add_argument('checkpoint', help='a path or URL, or `published` for those of its makers')
     parser.add_argument('--out', help='keep predictions: a .pkl for detection, else a folder')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument('--show-dir', help='draw ground truth and predictions into this folder')
@@ -33,7 +36,9 @@ def parse():
 def configure(args, parser):
     """The config to test with."""
     cfg = load_config(args, parser)
-    cfg.update(resume=False, load_from=check_checkpoint(args.checkpoint, parser))
+    known = args.checkpoint == PUBLISHED
+    source = published(args.config, parser) if known else args.checkpoint
+    cfg.update(resume=False, load_from=check_checkpoint(source, parser))
     if args.show or args.show_dir:
         draw(cfg, args)
     if args.tta:

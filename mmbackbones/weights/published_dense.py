@@ -1,0 +1,332 @@
+"""Whole detectors and segmenters that others published, with the results that they report.
+
+Nothing of it was reproduced here. Each file fits the config that it stands beside: one of ours, or
+one of mmdet or mmseg after `tools/convert_config.py`. Metrics are on COCO val2017 and on ADE20K,
+where the name of the config says nothing else.
+"""
+
+from pathlib import Path
+
+SWIN = 'https://github.com/SwinTransformer/storage/releases/download'
+
+# Whose they are -> config -> (metrics, URL); of several files for a config, the first is published.
+DENSE = {
+    'the authors of Swin Transformer': {
+        'mask_rcnn_swin_t': (
+            {'box AP': 43.7, 'mask AP': 39.8},
+            f'{SWIN}/v1.0.3/mask_rcnn_swin_tiny_patch4_window7_1x.pth',
+        ),
+        'mask_rcnn_swin_t_3x': (
+            {'box AP': 46.0, 'mask AP': 41.6},
+            f'{SWIN}/v1.0.2/mask_rcnn_swin_tiny_patch4_window7.pth',
+        ),
+        'mask_rcnn_swin_s_3x': (
+            {'box AP': 48.5, 'mask AP': 43.3},
+            f'{SWIN}/v1.0.2/mask_rcnn_swin_small_patch4_window7.pth',
+        ),
+        'cascade_mask_rcnn_swin_t': (
+            {'box AP': 48.1, 'mask AP': 41.7},
+            f'{SWIN}/v1.0.3/cascade_mask_rcnn_swin_tiny_patch4_window7_1x.pth',
+        ),
+        'cascade_mask_rcnn_swin_t_3x': (
+            {'box AP': 50.4, 'mask AP': 43.7},
+            f'{SWIN}/v1.0.2/cascade_mask_rcnn_swin_tiny_patch4_window7.pth',
+        ),
+        'cascade_mask_rcnn_swin_s_3x': (
+            {'box AP': 51.9, 'mask AP': 45.0},
+            f'{SWIN}/v1.0.2/cascade_mask_rcnn_swin_small_patch4_window7.pth',
+        ),
+        'cascade_mask_rcnn_swin_b_3x': (
+            {'box AP': 51.9, 'mask AP': 45.0},
+            f'{SWIN}/v1.0.2/cascade_mask_rcnn_swin_base_patch4_window7.pth',
+        ),
+        'upernet_swin_t': (
+            {'mIoU': 44.51, 'mIoU (ms+flip)': 45.81},
+            f'{SWIN}/v1.0.1/upernet_swin_tiny_patch4_window7_512x512.pth',
+        ),
+        'upernet_swin_s': (
+            {'mIoU': 47.64, 'mIoU (ms+flip)': 49.47},
+            f'{SWIN}/v1.0.1/upernet_swin_small_patch4_window7_512x512.pth',
+        ),
+        'upernet_swin_b': (
+            {'mIoU': 48.13, 'mIoU (ms+flip)': 49.72},
+            f'{SWIN}/v1.0.1/upernet_swin_base_patch4_window7_512x512.pth',
+        ),
+    },
+    'the authors of MoBY, from weights that learned without labels': {
+        'mask_rcnn_swin_t': (
+            {'box AP': 43.6, 'mask AP': 39.6},
+            f'{SWIN}/v1.0.3/moby_mask_rcnn_swin_tiny_patch4_window7_1x.pth',
+        ),
+        'mask_rcnn_swin_t_3x': (
+            {'box AP': 46.0, 'mask AP': 41.7},
+            f'{SWIN}/v1.0.3/moby_mask_rcnn_swin_tiny_patch4_window7_3x.pth',
+        ),
+        'cascade_mask_rcnn_swin_t': (
+            {'box AP': 48.1, 'mask AP': 41.5},
+            f'{SWIN}/v1.0.3/moby_cascade_mask_rcnn_swin_tiny_patch4_window7_1x.pth',
+        ),
+        'cascade_mask_rcnn_swin_t_3x': (
+            {'box AP': 50.2, 'mask AP': 43.5},
+            f'{SWIN}/v1.0.3/moby_cascade_mask_rcnn_swin_tiny_patch4_window7_3x.pth',
+        ),
+        'upernet_swin_t': (
+            {'mIoU': 44.06, 'mIoU (ms+flip)': 45.58},
+            f'{SWIN}/v1.0.3/moby_upernet_swin_tiny_patch4_window7_512x512.pth',
+        ),
+    },
+    'MMDetection': {
+        'mmdet::dino/ddq-detr-4scale_swinl_8xb2-30e_coco.py': (
+            {'box AP': 58.7},
+            'https://download.openmmlab.com/mmdetection/v3.0/ddq/ddq_detr_swinl_30e.pth',
+        ),
+        'mmdet::dino/dino-5scale_swin-l_8xb2-12e_coco.py': (
+            {'box AP': 57.2},
+            'https://download.openmmlab.com/mmdetection/v3.0/dino/dino-5scale_swin-l_8xb2-12e_coco/dino-5scale_swin-l_8xb2-12e_coco_20230228_072924-a654145f.pth',
+        ),
+        'mmdet::dino/dino-5scale_swin-l_8xb2-36e_coco.py': (
+            {'box AP': 58.4},
+            'https://github.com/RistoranteRist/mmlab-weights/releases/download/dino-swinl/dino-5scale_swin-l_8xb2-36e_coco-5486e051.pth',
+        ),
+        'mmdet::dyhead/atss_swin-l-p4-w12_fpn_dyhead_ms-2x_coco.py': (
+            {'box AP': 56.2},
+            'https://download.openmmlab.com/mmdetection/v2.0/dyhead/atss_swin-l-p4-w12_fpn_dyhead_mstrain_2x_coco/atss_swin-l-p4-w12_fpn_dyhead_mstrain_2x_coco_20220509_100315-bc5b6516.pth',
+        ),
+        'mmdet::glip/glip_atss_swin-t_a_fpn_dyhead_pretrain_obj365.py': (
+            {'box AP': 43.0},
+            'https://download.openmmlab.com/mmdetection/v3.0/glip/glip_tiny_a_mmdet-b3654169.pth',
+        ),
+        'mmdet::glip/glip_atss_swin-t_b_fpn_dyhead_pretrain_obj365.py': (
+            {'box AP': 44.9},
+            'https://download.openmmlab.com/mmdetection/v3.0/glip/glip_tiny_b_mmdet-6dfbd102.pth',
+        ),
+        'mmdet::glip/glip_atss_swin-t_c_fpn_dyhead_pretrain_obj365-goldg.py': (
+            {'box AP': 46.7},
+            'https://download.openmmlab.com/mmdetection/v3.0/glip/glip_tiny_c_mmdet-2fc427dd.pth',
+        ),
+        'mmdet::glip/glip_atss_swin-t_fpn_dyhead_pretrain_obj365-goldg-cc3m-sub.py': (
+            {'box AP': 46.4},
+            'https://download.openmmlab.com/mmdetection/v3.0/glip/glip_tiny_mmdet-c24ce662.pth',
+        ),
+        'mmdet::glip/glip_atss_swin-l_fpn_dyhead_pretrain_mixeddata.py': (
+            {'box AP': 51.3},
+            'https://download.openmmlab.com/mmdetection/v3.0/glip/glip_l_mmdet-abfe026b.pth',
+        ),
+        'mmdet::glip/glip_atss_swin-t_a_fpn_dyhead_16xb2_ms-2x_funtune_coco.py': (
+            {'box AP': 53.3},
+            'https://download.openmmlab.com/mmdetection/v3.0/glip/glip_atss_swin-t_a_fpn_dyhead_16xb2_ms-2x_funtune_coco/glip_atss_swin-t_a_fpn_dyhead_16xb2_ms-2x_funtune_coco_20230914_180419-e6addd96.pth',
+        ),
+        'mmdet::glip/glip_atss_swin-t_b_fpn_dyhead_16xb2_ms-2x_funtune_coco.py': (
+            {'box AP': 54.1},
+            'https://download.openmmlab.com/mmdetection/v3.0/glip/glip_atss_swin-t_b_fpn_dyhead_16xb2_ms-2x_funtune_coco/glip_atss_swin-t_b_fpn_dyhead_16xb2_ms-2x_funtune_coco_20230916_163538-650323ba.pth',
+        ),
+        'mmdet::glip/glip_atss_swin-t_c_fpn_dyhead_16xb2_ms-2x_funtune_coco.py': (
+            {'box AP': 55.2},
+            'https://download.openmmlab.com/mmdetection/v3.0/glip/glip_atss_swin-t_c_fpn_dyhead_16xb2_ms-2x_funtune_coco/glip_atss_swin-t_c_fpn_dyhead_16xb2_ms-2x_funtune_coco_20230914_182935-4ba3fc3b.pth',
+        ),
+        'mmdet::glip/glip_atss_swin-t_fpn_dyhead_16xb2_ms-2x_funtune_coco.py': (
+            {'box AP': 55.4},
+            'https://download.openmmlab.com/mmdetection/v3.0/glip/glip_atss_swin-t_fpn_dyhead_16xb2_ms-2x_funtune_coco/glip_atss_swin-t_fpn_dyhead_16xb2_ms-2x_funtune_coco_20230914_224410-ba97be24.pth',
+        ),
+        'mmdet::glip/glip_atss_swin-l_fpn_dyhead_16xb2_ms-2x_funtune_coco.py': (
+            {'box AP': 59.4},
+            'https://download.openmmlab.com/mmdetection/v3.0/glip/glip_atss_swin-l_fpn_dyhead_16xb2_ms-2x_funtune_coco/glip_atss_swin-l_fpn_dyhead_16xb2_ms-2x_funtune_coco_20230910_100800-e9be4274.pth',
+        ),
+        'mmdet::grounding_dino/grounding_dino_swin-t_pretrain_obj365_goldg_cap4m.py': (
+            {'box AP': 48.5},
+            'https://download.openmmlab.com/mmdetection/v3.0/grounding_dino/groundingdino_swint_ogc_mmdet-822d7e9d.pth',
+        ),
+        'mmdet::grounding_dino/grounding_dino_swin-b_pretrain_mixeddata.py': (
+            {'box AP': 56.9},
+            'https://download.openmmlab.com/mmdetection/v3.0/grounding_dino/groundingdino_swinb_cogcoor_mmdet-55949c9c.pth',
+        ),
+        'mmdet::grounding_dino/grounding_dino_swin-t_finetune_16xb2_1x_coco.py': (
+            {'box AP': 58.1},
+            'https://download.openmmlab.com/mmdetection/v3.0/grounding_dino/grounding_dino_swin-t_finetune_16xb2_1x_coco/grounding_dino_swin-t_finetune_16xb2_1x_coco_20230921_152544-5f234b20.pth',
+        ),
+        'mmdet::grounding_dino/grounding_dino_swin-b_finetune_16xb2_1x_coco.py': (
+            {'box AP': 59.7},
+            'https://download.openmmlab.com/mmdetection/v3.0/grounding_dino/grounding_dino_swin-b_finetune_16xb2_1x_coco/grounding_dino_swin-b_finetune_16xb2_1x_coco_20230921_153201-f219e0c0.pth',
+        ),
+        'mmdet::mask2former/mask2former_swin-s-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py': (
+            {'box AP': 47.8, 'mask AP': 44.5, 'PQ': 54.5},
+            'https://download.openmmlab.com/mmdetection/v3.0/mask2former/mask2former_swin-s-p4-w7-224_8xb2-lsj-50e_coco-panoptic/mask2former_swin-s-p4-w7-224_8xb2-lsj-50e_coco-panoptic_20220329_225200-4a16ded7.pth',
+        ),
+        'mmdet::mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py': (
+            {'box AP': 46.3, 'mask AP': 43.4, 'PQ': 53.4},
+            'https://download.openmmlab.com/mmdetection/v3.0/mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic_20220326_224553-3ec9e0ae.pth',
+        ),
+        'mmdet::mask2former/mask2former_swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic.py': (
+            {'box AP': 52.2, 'mask AP': 48.5, 'PQ': 57.6},
+            'https://download.openmmlab.com/mmdetection/v3.0/mask2former/mask2former_swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic/mask2former_swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic_20220407_104949-82f8d28d.pth',
+        ),
+        'mmdet::mask2former/mask2former_swin-b-p4-w12-384-in21k_8xb2-lsj-50e_coco-panoptic.py': (
+            {'box AP': 50.0, 'mask AP': 46.3, 'PQ': 56.3},
+            'https://download.openmmlab.com/mmdetection/v3.0/mask2former/mask2former_swin-b-p4-w12-384-in21k_8xb2-lsj-50e_coco-panoptic/mask2former_swin-b-p4-w12-384-in21k_8xb2-lsj-50e_coco-panoptic_20220329_230021-05ec7315.pth',
+        ),
+        'mmdet::mask2former/mask2former_swin-b-p4-w12-384_8xb2-lsj-50e_coco-panoptic.py': (
+            {'box AP': 48.2, 'mask AP': 44.9, 'PQ': 55.1},
+            'https://download.openmmlab.com/mmdetection/v3.0/mask2former/mask2former_swin-b-p4-w12-384_8xb2-lsj-50e_coco-panoptic/mask2former_swin-b-p4-w12-384_8xb2-lsj-50e_coco-panoptic_20220331_002244-8a651d82.pth',
+        ),
+        'mmdet::mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco.py': (
+            {'box AP': 47.7, 'mask AP': 44.7},
+            'https://download.openmmlab.com/mmdetection/v3.0/mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco_20220508_091649-01b0f990.pth',
+        ),
+        'mmdet::mask2former/mask2former_swin-s-p4-w7-224_8xb2-lsj-50e_coco.py': (
+            {'box AP': 49.3, 'mask AP': 46.1},
+            'https://download.openmmlab.com/mmdetection/v3.0/mask2former/mask2former_swin-s-p4-w7-224_8xb2-lsj-50e_coco/mask2former_swin-s-p4-w7-224_8xb2-lsj-50e_coco_20220504_001756-c9d0c4f2.pth',
+        ),
+        'mmdet::mask2former_vis/mask2former_swin-l-p4-w12-384-in21k_8xb2-8e_youtubevis2021.py': (
+            {'AP': 52.3},
+            'https://download.openmmlab.com/mmdetection/v3.0/mask2former_vis/mask2former_swin-l-p4-w12-384-in21k_8xb2-8e_youtubevis2021/mask2former_swin-l-p4-w12-384-in21k_8xb2-8e_youtubevis2021_20220907_124752-48252603.pth',
+        ),
+        'mmdet::maskformer/maskformer_swin-l-p4-w12_64xb1-ms-300e_coco.py': (
+            {'PQ': 53.2},
+            'https://download.openmmlab.com/mmdetection/v3.0/maskformer/maskformer_swin-l-p4-w12_64xb1-ms-300e_coco/maskformer_swin-l-p4-w12_64xb1-ms-300e_coco_20220326_221612-c63ab967.pth',
+        ),
+        'mmdet::mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365_goldg.py': (
+            {'box AP': 50.4},
+            'https://download.openmmlab.com/mmdetection/v3.0/mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365_goldg/grounding_dino_swin-t_pretrain_obj365_goldg_20231122_132602-4ea751ce.pth',
+        ),
+        'mmdet::mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365_goldg_grit9m.py': (
+            {'box AP': 50.5},
+            'https://download.openmmlab.com/mmdetection/v3.0/mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365_goldg_grit9m/grounding_dino_swin-t_pretrain_obj365_goldg_grit9m_20231128_200818-169cc352.pth',
+        ),
+        'mmdet::mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365_goldg_v3det.py': (
+            {'box AP': 50.6},
+            'https://download.openmmlab.com/mmdetection/v3.0/mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365_goldg_v3det/grounding_dino_swin-t_pretrain_obj365_goldg_v3det_20231218_095741-e316e297.pth',
+        ),
+        'mmdet::mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365_goldg_grit9m_v3det.py': (
+            {'box AP': 50.4},
+            'https://download.openmmlab.com/mmdetection/v3.0/mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365_goldg_grit9m_v3det/grounding_dino_swin-t_pretrain_obj365_goldg_grit9m_v3det_20231204_095047-b448804b.pth',
+        ),
+        'mmdet::mm_grounding_dino/grounding_dino_swin-b_pretrain_obj365_goldg_v3det.py': (
+            {'box AP': 52.5},
+            'https://download.openmmlab.com/mmdetection/v3.0/mm_grounding_dino/grounding_dino_swin-b_pretrain_obj365_goldg_v3det/grounding_dino_swin-b_pretrain_obj365_goldg_v3de-f83eef00.pth',
+        ),
+        'mmdet::mm_grounding_dino/grounding_dino_swin-b_pretrain_all.py': (
+            {'box AP': 59.5},
+            'https://download.openmmlab.com/mmdetection/v3.0/mm_grounding_dino/grounding_dino_swin-b_pretrain_all/grounding_dino_swin-b_pretrain_all-f9818a7c.pth',
+        ),
+        'mmdet::mm_grounding_dino/grounding_dino_swin-l_pretrain_obj365_goldg.py': (
+            {'box AP': 53.0},
+            'https://download.openmmlab.com/mmdetection/v3.0/mm_grounding_dino/grounding_dino_swin-l_pretrain_obj365_goldg/grounding_dino_swin-l_pretrain_obj365_goldg-34dcdc53.pth',
+        ),
+        'mmdet::mm_grounding_dino/grounding_dino_swin-l_pretrain_all.py': (
+            {'box AP': 60.3},
+            'https://download.openmmlab.com/mmdetection/v3.0/mm_grounding_dino/grounding_dino_swin-l_pretrain_all/grounding_dino_swin-l_pretrain_all-56d69e78.pth',
+        ),
+        'mmdet::rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py': (
+            {'box AP': 52.4},
+            'https://github.com/orange0-jp/orange-weights/releases/download/v0.1.0rtmdet-swin-convnext/rtmdet_l_swin_b_4xb32-100e_coco-0828ce5d.pth',
+        ),
+        'mmdet::rtmdet/rtmdet_l_swin_b_p6_4xb16-100e_coco.py': (
+            {'box AP': 56.4},
+            'https://github.com/orange0-jp/orange-weights/releases/download/v0.1.0rtmdet-swin-convnext/rtmdet_l_swin_b_p6_4xb16-100e_coco-a1486b6f.pth',
+        ),
+        'mmdet::swin/mask-rcnn_swin-s-p4-w7_fpn_amp-ms-crop-3x_coco.py': (
+            {'box AP': 48.2, 'mask AP': 43.2},
+            'https://download.openmmlab.com/mmdetection/v2.0/swin/mask_rcnn_swin-s-p4-w7_fpn_fp16_ms-crop-3x_coco/mask_rcnn_swin-s-p4-w7_fpn_fp16_ms-crop-3x_coco_20210903_104808-b92c91f1.pth',
+        ),
+        'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_ms-crop-3x_coco.py': (
+            {'box AP': 46.0, 'mask AP': 41.6},
+            'https://download.openmmlab.com/mmdetection/v2.0/swin/mask_rcnn_swin-t-p4-w7_fpn_ms-crop-3x_coco/mask_rcnn_swin-t-p4-w7_fpn_ms-crop-3x_coco_20210906_131725-bacf6f7b.pth',
+        ),
+        'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py': (
+            {'box AP': 42.7, 'mask AP': 39.3},
+            'https://download.openmmlab.com/mmdetection/v2.0/swin/mask_rcnn_swin-t-p4-w7_fpn_1x_coco/mask_rcnn_swin-t-p4-w7_fpn_1x_coco_20210902_120937-9d6b7cfa.pth',
+        ),
+        'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_amp-ms-crop-3x_coco.py': (
+            {'box AP': 46.0, 'mask AP': 41.7},
+            'https://download.openmmlab.com/mmdetection/v2.0/swin/mask_rcnn_swin-t-p4-w7_fpn_fp16_ms-crop-3x_coco/mask_rcnn_swin-t-p4-w7_fpn_fp16_ms-crop-3x_coco_20210908_165006-90a4008c.pth',
+        ),
+    },
+    'MMSegmentation': {
+        'mmseg::knet/knet-s3_swin-t_upernet_8xb2-adamw-80k_ade20k-512x512.py': (
+            {'mIoU': 45.84, 'mIoU (ms+flip)': 46.27},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/knet/knet_s3_upernet_swin-t_8x2_512x512_adamw_80k_ade20k/knet_s3_upernet_swin-t_8x2_512x512_adamw_80k_ade20k_20220303_133059-7545e1dc.pth',
+        ),
+        'mmseg::knet/knet-s3_swin-l_upernet_8xb2-adamw-80k_ade20k-512x512.py': (
+            {'mIoU': 52.05, 'mIoU (ms+flip)': 53.24},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/knet/knet_s3_upernet_swin-l_8x2_512x512_adamw_80k_ade20k/knet_s3_upernet_swin-l_8x2_512x512_adamw_80k_ade20k_20220303_154559-d8da9a90.pth',
+        ),
+        'mmseg::knet/knet-s3_swin-l_upernet_8xb2-adamw-80k_ade20k-640x640.py': (
+            {'mIoU': 52.21, 'mIoU (ms+flip)': 53.34},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/knet/knet_s3_upernet_swin-l_8x2_640x640_adamw_80k_ade20k/knet_s3_upernet_swin-l_8x2_640x640_adamw_80k_ade20k_20220301_220747-8787fc71.pth',
+        ),
+        'mmseg::mask2former/mask2former_swin-t_8xb2-90k_cityscapes-512x1024.py': (
+            {'mIoU': 81.71},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/mask2former/mask2former_swin-t_8xb2-90k_cityscapes-512x1024/mask2former_swin-t_8xb2-90k_cityscapes-512x1024_20221127_144501-36c59341.pth',
+        ),
+        'mmseg::mask2former/mask2former_swin-s_8xb2-90k_cityscapes-512x1024.py': (
+            {'mIoU': 82.57},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/mask2former/mask2former_swin-s_8xb2-90k_cityscapes-512x1024/mask2former_swin-s_8xb2-90k_cityscapes-512x1024_20221127_143802-9ab177f6.pth',
+        ),
+        'mmseg::mask2former/mask2former_swin-b-in22k-384x384-pre_8xb2-90k_cityscapes-512x1024.py': (
+            {'mIoU': 83.52},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/mask2former/mask2former_swin-b-in22k-384x384-pre_8xb2-90k_cityscapes-512x1024/mask2former_swin-b-in22k-384x384-pre_8xb2-90k_cityscapes-512x1024_20221203_045030-9a86a225.pth',
+        ),
+        'mmseg::mask2former/mask2former_swin-l-in22k-384x384-pre_8xb2-90k_cityscapes-512x1024.py': (
+            {'mIoU': 83.65},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/mask2former/mask2former_swin-l-in22k-384x384-pre_8xb2-90k_cityscapes-512x1024/mask2former_swin-l-in22k-384x384-pre_8xb2-90k_cityscapes-512x1024_20221202_141901-28ad20f1.pth',
+        ),
+        'mmseg::mask2former/mask2former_swin-t_8xb2-160k_ade20k-512x512.py': (
+            {'mIoU': 48.66},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/mask2former/mask2former_swin-t_8xb2-160k_ade20k-512x512/mask2former_swin-t_8xb2-160k_ade20k-512x512_20221203_234230-7d64e5dd.pth',
+        ),
+        'mmseg::mask2former/mask2former_swin-s_8xb2-160k_ade20k-512x512.py': (
+            {'mIoU': 51.24},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/mask2former/mask2former_swin-s_8xb2-160k_ade20k-512x512/mask2former_swin-s_8xb2-160k_ade20k-512x512_20221204_143905-e715144e.pth',
+        ),
+        'mmseg::mask2former/mask2former_swin-b-in1k-384x384-pre_8xb2-160k_ade20k-640x640.py': (
+            {'mIoU': 52.44},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/mask2former/mask2former_swin-b-in1k-384x384-pre_8xb2-160k_ade20k-640x640/mask2former_swin-b-in1k-384x384-pre_8xb2-160k_ade20k-640x640_20221129_125118-a4a086d2.pth',
+        ),
+        'mmseg::mask2former/mask2former_swin-b-in22k-384x384-pre_8xb2-160k_ade20k-640x640.py': (
+            {'mIoU': 53.9},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/mask2former/mask2former_swin-b-in22k-384x384-pre_8xb2-160k_ade20k-640x640/mask2former_swin-b-in22k-384x384-pre_8xb2-160k_ade20k-640x640_20221203_235230-7ec0f569.pth',
+        ),
+        'mmseg::mask2former/mask2former_swin-l-in22k-384x384-pre_8xb2-160k_ade20k-640x640.py': (
+            {'mIoU': 56.01},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/mask2former/mask2former_swin-l-in22k-384x384-pre_8xb2-160k_ade20k-640x640/mask2former_swin-l-in22k-384x384-pre_8xb2-160k_ade20k-640x640_20221203_235933-7120c214.pth',
+        ),
+        'mmseg::maskformer/maskformer_swin-t_upernet_8xb2-160k_ade20k-512x512.py': (
+            {'mIoU': 46.69},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/maskformer/maskformer_swin-t_upernet_8xb2-160k_ade20k-512x512/maskformer_swin-t_upernet_8xb2-160k_ade20k-512x512_20221114_232813-f14e7ce0.pth',
+        ),
+        'mmseg::maskformer/maskformer_swin-s_upernet_8xb2-160k_ade20k-512x512.py': (
+            {'mIoU': 49.36},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/maskformer/maskformer_swin-s_upernet_8xb2-160k_ade20k-512x512/maskformer_swin-s_upernet_8xb2-160k_ade20k-512x512_20221115_114710-723512c7.pth',
+        ),
+        'mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py': (
+            {'mIoU': 44.41, 'mIoU (ms+flip)': 45.79},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/swin/upernet_swin_tiny_patch4_window7_512x512_160k_ade20k_pretrain_224x224_1K/upernet_swin_tiny_patch4_window7_512x512_160k_ade20k_pretrain_224x224_1K_20210531_112542-e380ad3e.pth',
+        ),
+        'mmseg::swin/swin-small-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py': (
+            {'mIoU': 47.72, 'mIoU (ms+flip)': 49.24},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/swin/upernet_swin_small_patch4_window7_512x512_160k_ade20k_pretrain_224x224_1K/upernet_swin_small_patch4_window7_512x512_160k_ade20k_pretrain_224x224_1K_20210526_192015-ee2fff1c.pth',
+        ),
+        'mmseg::swin/swin-base-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py': (
+            {'mIoU': 47.99, 'mIoU (ms+flip)': 49.57},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/swin/upernet_swin_base_patch4_window7_512x512_160k_ade20k_pretrain_224x224_1K/upernet_swin_base_patch4_window7_512x512_160k_ade20k_pretrain_224x224_1K_20210526_192340-593b0e13.pth',
+        ),
+        'mmseg::swin/swin-base-patch4-window7-in22k-pre_upernet_8xb2-160k_ade20k-512x512.py': (
+            {'mIoU': 50.13, 'mIoU (ms+flip)': 51.9},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/swin/upernet_swin_base_patch4_window7_512x512_160k_ade20k_pretrain_224x224_22K/upernet_swin_base_patch4_window7_512x512_160k_ade20k_pretrain_224x224_22K_20210526_211650-762e2178.pth',
+        ),
+        'mmseg::swin/swin-base-patch4-window12-in1k-384x384-pre_upernet_8xb2-160k_ade20k-512x512.py': (  # noqa: E501
+            {'mIoU': 48.35, 'mIoU (ms+flip)': 49.65},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/swin/upernet_swin_base_patch4_window12_512x512_160k_ade20k_pretrain_384x384_1K/upernet_swin_base_patch4_window12_512x512_160k_ade20k_pretrain_384x384_1K_20210531_132020-05b22ea4.pth',
+        ),
+        'mmseg::swin/swin-base-patch4-window12-in22k-384x384-pre_upernet_8xb2-160k_ade20k-512x512.py': (  # noqa: E501
+            {'mIoU': 50.76, 'mIoU (ms+flip)': 52.4},
+            'https://mmassets.onedl.ai/mmsegmentation/v0.5/swin/upernet_swin_base_patch4_window12_512x512_160k_ade20k_pretrain_384x384_22K/upernet_swin_base_patch4_window12_512x512_160k_ade20k_pretrain_384x384_22K_20210531_125459-429057bf.pth',
+        ),
+    },
+}
+
+
+def published_dense(config):
+    """The URL of the published weights for a config, by its name or path, or None."""
+    name = config if '::' in config else Path(config).stem
+    return next((files[name][1] for files in DENSE.values() if name in files), None)
