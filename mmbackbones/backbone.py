@@ -169,8 +169,7 @@ class Backbone(BaseModule):
         if len(cfgs) > 1:
             raise ValueError('init_cfg has Pretrained in a list; give it alone, as a dict')
         if not self.is_init:
-            options = {key: value for key, value in pretrained[0].items() if key != 'type'}
-            load_checkpoint(self, options.pop('checkpoint'), **options)
+            load_checkpoint(self, **source_of(pretrained[0]))
             self._is_init = True
 
     def _refuse(self, unknown):
@@ -184,6 +183,18 @@ class Backbone(BaseModule):
                 f'{type(self).__name__} has no argument {", ".join(unknown)}; '
                 f'it has {", ".join(names)}'
             )
+
+
+def source_of(init_cfg):
+    """The arguments of `load_checkpoint` that a dict of type Pretrained has."""
+    options = {key: value for key, value in init_cfg.items() if key != 'type'}
+    known = ('checkpoint', 'prefix', 'map_location')
+    if 'checkpoint' not in options or not set(options) <= set(known):
+        raise ValueError(
+            f'init_cfg of type Pretrained has {", ".join(options) or "nothing"}; give checkpoint, '
+            f'and prefix and map_location where needed'
+        )
+    return dict(source=options.pop('checkpoint'), **options)
 
 
 @contextmanager

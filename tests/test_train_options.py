@@ -14,6 +14,8 @@ from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import STRATEGIES
 from mmengine.runner import Runner
 
+from mmbackbones.registry import HOOKS
+
 CONFIGS = Path(__file__).parent.parent / 'configs'
 TINY = """
 _base_ = '{config}'
@@ -107,3 +109,40 @@ def test_weights_to_start_from_are_checked_and_stay(configure, tmp_path, flag):
     (tmp_path / 'weights.pth').write_bytes(b'not weights')
     with pytest.raises(SystemExit):
         configure(*flag, '--cfg-options', 'load_from=weights.pth')
+
+
+def test_what_cannot_be_resumed_is_said_before_anything_is_built(configure, tmp_path, capsys):
+    ours, theirs = 'backbone.stem.proj.weight', 'backbone.patch_embed.projection.weight'
+    block = 'backbone.stages.0.blocks.0.norm1.weight'
+    training = dict(meta={}, optimizer={}, message_hub={})
+
+    def resume(**content):
+        torch.save(content, tmp_path / 'file.pth')
+        return configure('--resume', 'file.pth')
+
+    assert resume(state_dict=dict.fromkeys([ours, block], torch.ones(1)), **training).resume
+    for content, words in (
+        (
+            dict(training, state_dict={theirs: torch.ones(1)}),
+            'is laid out in another way than ours',
+        ),
+        (dict(training, state_dict={f'teacher.{theirs}': torch.ones(1)}), 'cannot be resumed'),
+        (dict(state_dict={ours: torch.ones(1)}), 'holds no training to go on with, but weights'),
+    ):
+        with pytest.raises(SystemExit):
+            resume(**content)
+        sentence = capsys.readouterr().err.splitlines()[-1]
+        assert words in sentence
+        assert sentence.endswith('with --cfg-options load_from=file.pth')
+    resnet = ('--cfg-options', 'model.backbone._delete_=True', 'model.backbone.type=mmdet.ResNet')
+    torch.save(dict(training, state_dict={theirs: torch.ones(1)}), tmp_path / 'file.pth')
+    assert configure('--resume', 'file.pth', *resnet).resume
+
+
+def test_parts_that_may_be_new_go_to_the_hook(configure):
+    hooks = configure('--cfg-options', 'allow_new=roi_head.bbox_head,neck').custom_hooks
+    (hook,) = [hook for hook in hooks if hook['type'] == 'mmbackbones.WholeCheckpointHook']
+    assert hook['new'] == ['roi_head.bbox_head', 'neck']
+    one = configure('--cfg-options', 'allow_new=neck')
+    assert 'allow_new' not in one
+    assert HOOKS.build(one.custom_hooks[-1]).new == ['neck']

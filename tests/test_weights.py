@@ -214,6 +214,14 @@ def test_init_cfg_does_not_load_loosely():
         SwinTransformer('tiny', init_cfg=cfgs).init_weights()
 
 
+@pytest.mark.parametrize('options', [dict(checkpoint='x', prefixes='a.'), dict(prefix='a.'), {}])
+def test_init_cfg_knows_its_keys(options):
+    with pytest.raises(
+        ValueError, match='init_cfg of type Pretrained has .*; give checkpoint, and'
+    ):
+        SwinTransformer('tiny', init_cfg=dict(options, type='Pretrained')).init_weights()
+
+
 class Shell:
     """Runs a command when it is unpickled, if the reader is careless."""
 

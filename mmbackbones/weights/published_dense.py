@@ -76,7 +76,7 @@ DENSE = {
         ),
     },
     'MMDetection': {
-        'mmdet::dino/ddq-detr-4scale_swinl_8xb2-30e_coco.py': (
+        'mmdet::ddq/ddq-detr-4scale_swinl_8xb2-30e_coco.py': (
             {'box AP': 58.7},
             'https://download.openmmlab.com/mmdetection/v3.0/ddq/ddq_detr_swinl_30e.pth',
         ),

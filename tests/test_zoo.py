@@ -1,0 +1,153 @@
+"""What others published: it is listed, fits our configs tensor by tensor, and is fetched."""
+
+import re
+import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip('mmdet')
+pytest.importorskip('mmseg')
+
+import convert_config
+import image_demo
+import test as test_tool
+from get_flops import build
+from mmengine.config import Config
+from recording import Recording
+from test_configs import CONFIGS, model
+from test_published_models import configs
+from test_train_options import CONFIGS as FOLDER
+from test_train_options import TINY
+
+from mmbackbones import CheckpointError, __main__, load_checkpoint
+from mmbackbones.weights import loading, published_dense
+from mmbackbones.weights.published_dense import DENSE
+
+AUTHORS = 'the authors of Swin Transformer'
+
+
+@pytest.mark.parametrize('whose', DENSE)
+def test_every_row_is_a_config_with_a_file_and_results(whose):
+    for config, (results, url) in DENSE[whose].items():
+        if '::' in config:
+            assert Path(configs(config)).is_file()
+        else:
+            assert config in CONFIGS
+        assert re.fullmatch(r'https://\S+\.pth', url)
+        assert results
+        assert all(0 < value < 100 for value in results.values())
+    urls = [url for files in DENSE.values() for _, url in files.values()]
+    assert len(set(urls)) == len(urls) == 76
+
+
+def test_configs_say_the_same_of_their_authors_results():
+    for config, (results, _) in DENSE[AUTHORS].items():
+        (line,) = re.findall('^Result: .*', (FOLDER / f'{config}.py').read_text(), re.M)
+        assert [float(n) for n in re.findall(r'\d+\.\d+', line)] == list(results.values())
+        assert 'reported by the authors, not reproduced here' in line
+
+
+def test_the_list_shows_all(capsys):
+    __main__.main(['list', '--detectors'])
+    shown = capsys.readouterr().out
+    for files in DENSE.values():
+        for config, (results, url) in files.items():
+            name, value = next(iter(results.items()))
+            assert f'{config}: {name} {value}' in shown
+            assert f'    {url}\n' in shown
+    assert 'not\nreproduced here' in shown
+
+
+# Of a config: the recording that has the names of its backbone as its authors' repository saves
+# them. Names of necks and heads are those of today.
+LAYOUTS = {
+    'mask_rcnn_swin_t': 'swin_tiny_dense',
+    'cascade_mask_rcnn_swin_t': 'swin_tiny_dense',
+    'upernet_swin_t': 'swin_tiny_dense',
+    'mask_rcnn_davit_t': 'davit_tiny_dense',
+    'retinanet_davit_t': 'davit_tiny_dense',
+    'upernet_davit_t': 'davit_tiny_dense',
+}
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_names_and_shapes_of_the_authors_files_fit_strictly(name, monkeypatch):
+    whole = model(name)
+    heads = {n: t for n, t in whole.state_dict().items() if not n.startswith('backbone.')}
+    keys = Recording(LAYOUTS[name]).meta['keys']
+    backbone = {f'backbone.{n}': torch.empty(shape, device='meta') for n, shape, *_ in keys}
+    monkeypatch.setattr(loading, 'read_checkpoint', lambda *_: heads | backbone)
+    report = load_checkpoint(whole, 'theirs.pth')
+    assert len(report.loaded) == len(whole.state_dict())
+    assert not report.new
+    backbone.popitem()
+    with pytest.raises(CheckpointError, match='lacks 1 tensors'):
+        load_checkpoint(whole, 'theirs.pth')
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A small config of a published name, whose published file a server has; its folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'cache'))
+    path, served = tmp_path / 'mask_rcnn_swin_t.py', tmp_path / 'served'
+    text = TINY.format(config=FOLDER / path.name)
+    path.write_text(f'{text}model.update(test_cfg=dict(rcnn=dict(score_thr=0.0)))\n')
+    results, url = DENSE[AUTHORS]['mask_rcnn_swin_t']
+    served.mkdir()
+    torch.save(
+        dict(state_dict=build(Config.fromfile(path)).state_dict()), served / url.split('/')[-1]
+    )
+    handler = partial(SimpleHTTPRequestHandler, directory=str(served))
+    server = ThreadingHTTPServer(('127.0.0.1', 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    local = f'http://127.0.0.1:{server.server_port}/{url.split("/")[-1]}'
+    monkeypatch.setitem(DENSE[AUTHORS], 'mask_rcnn_swin_t', (results, local))
+    yield tmp_path
+    server.shutdown()
+
+
+def call(monkeypatch, words):
+    monkeypatch.setattr(sys, 'argv', ['tool', *words.split()])
+
+
+def test_published_is_a_checkpoint(small, monkeypatch, capsys):
+    call(monkeypatch, 'mask_rcnn_swin_t.py published --demo')
+    cfg = test_tool.configure(*test_tool.parse())
+    assert Path(cfg.load_from).is_relative_to(small / 'cache')
+    assert 'state_dict' in torch.load(cfg.load_from)
+    (small / 'mine.py').write_text("_base_ = 'mask_rcnn_swin_t.py'")
+    call(monkeypatch, 'mine.py published --demo')
+    with pytest.raises(SystemExit):
+        test_tool.configure(*test_tool.parse())
+    sentence = 'nobody published weights for mine.py; there are some for mask_rcnn_swin_t, '
+    assert sentence in capsys.readouterr().err
+
+
+def test_pictures_are_drawn_with_what_is_published(small, monkeypatch, capsys):
+    cv2.imwrite('a.png', np.zeros((90, 120, 3), np.uint8))
+    heights = {}
+    scale = ' --cfg-options test_dataloader.dataset.pipeline.1.scale=(96,64)'
+    for words in ('', ' --weights random', ' --demo'):
+        call(monkeypatch, f'a.png mask_rcnn_swin_t.py{words}{scale}')
+        image_demo.main()
+        heights[words] = len(cv2.imread('outputs/a.png'))
+        said = capsys.readouterr().err
+        assert ('weights: http://127.0.0.1' in said) == (words == '')
+        assert ('random weights: nothing was trained' in said) == (words != '')
+    assert heights == {'': 90, ' --weights random': 110, ' --demo': 110}
+
+
+def test_a_converted_config_comes_with_the_address_of_its_weights(monkeypatch, tmp_path, capsys):
+    name = 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py'
+    call(monkeypatch, f'{name} {tmp_path / "ours.py"}')
+    convert_config.main()
+    assert capsys.readouterr().err == f'published weights for it: {DENSE["MMDetection"][name][1]}\n'
+    assert published_dense.published_dense(str(tmp_path / 'ours.py')) is None
