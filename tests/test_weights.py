@@ -216,9 +216,7 @@ def test_init_cfg_does_not_load_loosely():
 
 @pytest.mark.parametrize('options', [dict(checkpoint='x', prefixes='a.'), dict(prefix='a.'), {}])
 def test_init_cfg_knows_its_keys(options):
-    with pytest.raises(
-        ValueError, match='init_cfg of type Pretrained has .*; give checkpoint, and'
-    ):
+    with pytest.raises(ValueError, match='init_cfg of type Pretrained has '):
         SwinTransformer('tiny', init_cfg=dict(options, type='Pretrained')).init_weights()
 
 
