@@ -41,12 +41,13 @@ class WholeCheckpointHook(Hook):
         source = runner._load_from or 'the checkpoint'
         tensors = checkpoint.get('state_dict', checkpoint)
         tensors = {name.removeprefix('module.'): tensor for name, tensor in tensors.items()}
-        model = unwrapped(runner.model)
-        if is_sharded(model):  # by names alone: here are pieces of its tensors
-            names = model.state_dict().keys()
+        if is_sharded(runner.model):  # by names alone: here are pieces of its tensors
+            names = runner.model.state_dict().keys()
             missing = [name for name in names if name not in tensors]
-            check_whole(model, source, missing, [name for name in tensors if name not in names])
+            unknown = [name for name in tensors if name not in names]
+            check_whole(unwrapped(runner.model), source, missing, unknown)
             return
+        model = unwrapped(runner.model)
         report = load_whole(model, tensors, source, self.new)
         if report.new:
             runner.logger.warning('starting anew, as allow_new says: %s', ', '.join(report.new))

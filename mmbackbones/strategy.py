@@ -1,5 +1,6 @@
 """mmengine's strategies for its FlexibleRunner, of which trainings can be resumed."""
 
+import torch
 from mmengine import _strategy as engine
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.utils import clip_grad_norm_
@@ -41,4 +42,25 @@ class FSDPStrategy(Counted, engine.FSDPStrategy):
 
 @STRATEGIES.register_module()
 class DeepSpeedStrategy(Counted, engine.DeepSpeedStrategy):
-    """Training by DeepSpeed."""
+    """Training by DeepSpeed, whose folders are read with PyTorch's safety on."""
+
+    def load_checkpoint(self, filename, **options):
+        """As the strategy does it."""
+        trust_deepspeed()
+        return super().load_checkpoint(filename, **options)
+
+    def resume(self, filename, **options):
+        """As the strategy does it."""
+        trust_deepspeed()
+        return super().resume(filename, **options)
+
+
+def trust_deepspeed():
+    """Allow `torch.load` what DeepSpeed keeps beside tensors; nothing of it can run code."""
+    from deepspeed.runtime.fp16.loss_scaler import DynamicLossScaler, LossScaler
+    from deepspeed.runtime.zero.config import ZeroStageEnum
+    from deepspeed.utils.tensor_fragment import fragment_address
+
+    settings = (dict, 'mmengine.config.config.ConfigDict')
+    parts = [DynamicLossScaler, LossScaler, ZeroStageEnum, fragment_address, settings]
+    torch.serialization.add_safe_globals(parts)

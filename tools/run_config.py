@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import pickle
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from mmbackbones import path_of
 from mmbackbones.weights.downloading import local_file
 from mmbackbones.weights.loading import OWN
 from mmbackbones.weights.published_dense import DENSE, published_dense
-from mmbackbones.weights.reading import CheckpointError, below
+from mmbackbones.weights.reading import CheckpointError, below, unread
 from mmbackbones.weights.resuming import load_from_checked_file
 
 SOURCES = {
@@ -165,6 +166,8 @@ def run(cfg, action):
         getattr(runner, action)()
     except CheckpointError as error:
         sys.exit(str(error))
+    except pickle.UnpicklingError as error:  # from a folder of DeepSpeed
+        sys.exit(str(unread(Path(cfg.load_from), error)))
     except OSError as error:
         if error.errno not in FULL:
             raise

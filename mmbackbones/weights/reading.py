@@ -83,13 +83,7 @@ def read_pickle(path, map_location='cpu', trusted=()):
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
-        foreign = re.search(r'(?:GLOBAL|class|function) (\S+\.\S+)', str(error))
-        if foreign:
-            raise CheckpointError(
-                f'{path} asks for {brief(foreign[1])}, which is no weight and might run code; it '
-                f'was not read, take another file or save its tensors alone'
-            ) from error
-        raise damaged(path, error) from error
+        raise unread(path, error) from error
     except Exception as error:  # whatever a parser runs into in foreign bytes is the finding
         raise damaged(path, error) from error
 
@@ -128,6 +122,17 @@ def read_safetensors(path):
         return load_file(path)
     except Exception as error:  # as above
         raise damaged(path, error) from error
+
+
+def unread(path, error):
+    """The error for a file that PyTorch does not read with its safety on."""
+    foreign = re.search(r'(?:GLOBAL|class|function) (\S+)', str(error))
+    if not foreign:
+        return damaged(path, error)
+    return CheckpointError(
+        f'{path} asks for {brief(foreign[1])}, which is no weight and might run code; it was not '
+        f'read, take another file or save its tensors alone'
+    )
 
 
 def damaged(path, error):
