@@ -154,6 +154,11 @@ def test_no_door_lets_code_in(kind, door, call, tmp_path, capsys):
     assert not (tmp_path / 'proof').exists()
 
 
+def test_weights_that_cannot_be_fetched_are_one_sentence(call):
+    with pytest.raises(SystemExit, match=r'none.pth cannot be downloaded \(HTTP Error 404.*bring'):
+        call(train, f'{BACKBONE}{{url}}/none.pth')
+
+
 def test_pytorch_itself_is_strict_in_every_tool(call, tmp_path):
     """For what has a loader of its own, such as DeepSpeed, which asks for the opposite."""
     write('plain', tmp_path / 'epoch_1.pth', tmp_path / 'proof')

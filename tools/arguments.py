@@ -20,15 +20,20 @@ from mmbackbones.weights.resuming import load_checked_files_only
 def make_parser(description, epilog, **options):
     """A parser that shows description and epilog as they are written.
 
-    Every tool has one, so from here on no file of weights runs code, whoever loads it.
+    Every tool has one, so here is where each of them stops loading weights that run code.
     """
-    load_checked_files_only()
-    os.environ.pop('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', None)
-    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'  # for DeepSpeed and others with own loaders
+    load_safely()
     layout = argparse.RawDescriptionHelpFormatter
     return argparse.ArgumentParser(
         description=description, epilog=epilog, formatter_class=layout, **options
     )
+
+
+def load_safely():
+    """Let no file of weights run code in this process, whoever loads it: mm, PyTorch, DeepSpeed."""
+    load_checked_files_only()
+    os.environ.pop('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', None)
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
 
 
 def is_backbone(text, parser, arch=None):

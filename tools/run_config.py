@@ -169,6 +169,8 @@ def run(cfg, action):
     except pickle.UnpicklingError as error:  # from a folder of DeepSpeed
         sys.exit(str(unread(Path(cfg.load_from), error)))
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and error.errno is None:  # of a download
+            sys.exit(str(error))
         if error.errno not in FULL:
             raise
         sys.exit(
