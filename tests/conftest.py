@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 
 ROOT = Path(__file__).parent.parent
@@ -24,7 +25,8 @@ def _seed():
 
 
 @pytest.fixture(autouse=True)
-def _loaders(monkeypatch):
-    """Tools make mmengine's loaders and PyTorch's strict; the next test finds them as they were."""
+def _process(monkeypatch):
+    """What tools and runners change in their process is as it was when the next test begins."""
     monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
+    monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
     monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')

@@ -58,7 +58,10 @@ def test_a_step_in_mixed_precision(configure, monkeypatch, tmp_path):
     Of a segmenter: on the CPU, mmcv's suppression of boxes takes no bfloat16.
     """
     text = TINY.format(config=CONFIGS / 'upernet_swin_t.py').replace('neck', 'decode_head')
-    (tmp_path / 'tiny.py').write_text(text + 'model.update(auxiliary_head=dict(in_channels=64))\n')
+    heads = (
+        "model['decode_head'].update(channels=32)\nmodel['auxiliary_head'] = dict(in_channels=64)\n"
+    )
+    (tmp_path / 'tiny.py').write_text(text + heads)
     cfg = configure('--amp', '--amp-dtype', 'bfloat16')
     monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
     runner, seen = Runner.from_cfg(cfg), []

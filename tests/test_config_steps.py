@@ -1,0 +1,52 @@
+"""Every shipped config takes a training step on the demo set."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('mmdet')
+pytest.importorskip('mmseg')
+
+import torch
+from demo_mode import to_demo
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmbackbones.registry import MODELS
+
+CONFIGS = sorted((Path(__file__).parent.parent / 'configs').glob('*.py'))
+SMALL = dict(train=8, val=2, size=64, batch_size=2, epochs=2)
+QUICK = re.compile(r'.*_(t|d1|light)')
+STEPS = [
+    pytest.param(path, id=path.stem, marks=[] if QUICK.fullmatch(path.stem) else pytest.mark.slow)
+    for path in CONFIGS
+]
+
+
+@pytest.mark.parametrize('path', STEPS)
+def test_every_config_takes_a_step_on_the_demo_set(path, tmp_path_factory):
+    cfg = Config.fromfile(path)
+    cfg.demo = dict(SMALL, root=str(tmp_path_factory.getbasetemp() / 'demo'))
+    to_demo(cfg)
+    cfg.update(work_dir=str(tmp_path_factory.mktemp('step')), log_level='ERROR')
+    shorten(cfg.model.backbone)
+    runner = Runner.from_cfg(cfg)
+    batch = next(iter(runner.build_dataloader(cfg.train_dataloader)))
+    optimizer = runner.build_optim_wrapper(cfg.optim_wrapper)
+    model = runner.model.train()
+    weight = next(model.backbone.stem.parameters())
+    before, idle = weight.clone(), {n for n, p in model.named_parameters() if p.requires_grad}
+    for parameter, p in model.named_parameters():
+        if p.requires_grad:
+            p.register_post_accumulate_grad_hook(lambda _, n=parameter: idle.discard(n))
+    losses = model.train_step(batch, optimizer)
+    assert not idle  # distributed training waits for every gradient
+    assert all(value.isfinite().all() for value in losses.values())
+    assert not torch.equal(before, weight)
+
+
+def shorten(backbone):
+    """One block per stage, of the widths that the config asks for."""
+    numbers = MODELS.get(backbone.type).archs[backbone.arch]
+    backbone.arch = dict(numbers, depths=(1,) * len(numbers['depths']))
