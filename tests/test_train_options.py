@@ -77,6 +77,38 @@ def test_a_step_in_mixed_precision(configure, monkeypatch, tmp_path):
     assert not torch.equal(before, weight.weight)
 
 
+@pytest.mark.parametrize(
+    ('option', 'words'),
+    [
+        (
+            'model.neck.in_channels=[16,32,64]',
+            'model.neck takes maps [0, 1, 2, 3] with in_channels=[16, 32, 64], but '
+            'mmbackbones.SwinTransformer returns maps of [16, 32, 64, 128] channels; set in_ch',
+        ),
+        ('model.backbone.out_indices=(1,2,3)', 'returns maps of [32, 64, 128] channels'),
+        ('model.backbone.out_indices=(1,2,9)', 'model.backbone: out_indices'),
+        ('model.backbone.window=7', 'model.backbone: SwinTransformer has no argument window'),
+    ],
+)
+def test_channels_that_do_not_fit_are_one_sentence(configure, option, words, capsys):
+    with pytest.raises(SystemExit):
+        configure('--cfg-options', option)
+    assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_channels_of_heads(configure, tmp_path, capsys):
+    text = TINY.format(config=CONFIGS / 'upernet_swin_t.py').replace('neck', 'decode_head')
+    (tmp_path / 'tiny.py').write_text(text)
+    for option, words in (
+        ('model.auxiliary_head.in_channels=9', 'model.auxiliary_head takes maps [2] with in_cha'),
+        ('model.auxiliary_head.in_index=7', 'takes maps [7]'),
+        ('model.decode_head.in_channels=[16,32,64]', 'model.decode_head takes maps [0, 1, 2, 3]'),
+    ):
+        with pytest.raises(SystemExit):
+            configure('--cfg-options', 'model.auxiliary_head.in_channels=64', option)
+        assert words in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_strategies(configure):
     for name, strategy in (('fsdp', 'FSDPStrategy'), ('deepspeed', 'DeepSpeedStrategy')):
         cfg = configure('--strategy', name)

@@ -86,9 +86,9 @@ def check_scope(cfg, path, parser):
         parser.error(f'{path} has no default_scope of mmdet or mmseg; set one of them')
 
 
-def progress(items, what):
-    """The items one after another, with a bar on stderr."""
-    return track(items, what, console=Console(stderr=True))
+def progress(items, what, total=None):
+    """The items one after another, with a bar on stderr; `total` where they have no length."""
+    return track(items, what, total=total, console=Console(stderr=True))
 
 
 def check_device(device, parser):

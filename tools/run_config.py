@@ -2,22 +2,25 @@
 
 import argparse
 import errno
+import os
 import pickle
 import sys
 from pathlib import Path
 
 import torch
 from arguments import add_config, check_folder, make_parser
+from data_checks import quick_findings
 from demo_mode import to_demo
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmbackbones import path_of
+from mmbackbones.registry import MODELS
 from mmbackbones.weights.downloading import local_file
 from mmbackbones.weights.loading import OWN
 from mmbackbones.weights.published_dense import DENSE, published_dense
-from mmbackbones.weights.reading import CheckpointError, below, unread
+from mmbackbones.weights.reading import CheckpointError, below, brief, unread
 from mmbackbones.weights.resuming import load_from_checked_file
 
 SOURCES = {
@@ -44,6 +47,7 @@ def load_config(args, parser):
     name = Path(args.config).stem + ('_demo' if args.demo else '')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
     cfg.launcher = args.launcher
+    check_channels(cfg, parser)
     allow_new = cfg.pop('allow_new', ())
     hook = dict(type='mmbackbones.WholeCheckpointHook', new=allow_new)
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
@@ -62,6 +66,41 @@ def read_config(args, parser, demo):
         demo(cfg)
         cfg.merge_from_dict(args.cfg_options)
     return cfg
+
+
+def check_channels(cfg, parser):
+    """Exit with one sentence if a neck or head expects other maps than the backbone returns."""
+    backbone = cfg.model.get('backbone') or {}
+    if not str(backbone.get('type')).startswith('mmbackbones.'):
+        return
+    try:
+        with torch.device('meta'):
+            given = list(MODELS.build(dict(backbone, init_cfg=None)).out_channels)
+    except (TypeError, ValueError) as error:
+        parser.error(f'model.backbone: {brief(error, 500)}')
+    for where, part in takers(cfg.model):
+        wanted = as_list(part.in_channels)
+        indices = as_list(part.get('in_index', list(range(len(given)))))
+        fits = max(indices) < len(given) and wanted == [given[index] for index in indices]
+        if not fits and (len(wanted) > 1 or 'in_index' in part):
+            parser.error(
+                f'model.{where} takes maps {indices} with in_channels={part.in_channels}, but '
+                f'{backbone.type} returns maps of {given} channels; set in_channels of the {where}, '
+                f'or out_indices of the backbone'
+            )
+
+
+def takers(model):
+    """(name, settings) of what takes the maps of the backbone: a neck, or else the heads."""
+    for where in ('neck',) if model.get('neck') else ('decode_head', 'auxiliary_head'):
+        parts = as_list(model.get(where) or [])
+        parts = parts[:1] if where == 'neck' else parts  # of several, the first
+        yield from ((where, part) for part in parts if 'in_channels' in part)
+
+
+def as_list(value):
+    """A value, or several, as a list."""
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def use_cpus(cfg):
@@ -140,6 +179,17 @@ def check_resumable(path, cfg, parser):
 
 
 def check_data(cfg, loaders, parser):
+    """Exit with one sentence if data are missing, or wrong as far as the annotations show it."""
+    check_paths(cfg, loaders, parser)
+    if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))):  # one process says it
+        return
+    for finding in quick_findings(cfg, loaders):
+        if finding.is_fault:
+            parser.error(f'{finding.text} (all faults: python tools/check_data.py CONFIG)')
+        print(f'note: {finding.text}', file=sys.stderr)
+
+
+def check_paths(cfg, loaders, parser):
     """Exit with one sentence if a file or folder of the datasets is missing."""
     for loader in loaders:
         missing = next(
