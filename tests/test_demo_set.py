@@ -231,7 +231,7 @@ def test_mmdet_reads_it(root):
         ann_file='annotations/instances_train2017.json',
         data_prefix={'img': 'train2017/'},
         pipeline=[
-            {'type': 'mmdet.LoadImageFromFile'},
+            {'type': 'LoadImageFromFile'},
             {'type': 'mmdet.LoadAnnotations', 'with_bbox': True, 'with_mask': True},
         ],
     )
@@ -250,7 +250,7 @@ def test_mmseg_reads_it(root):
         data_root=str(root / 'ade'),
         data_prefix={'img_path': 'images/training', 'seg_map_path': 'annotations/training'},
         pipeline=[
-            {'type': 'mmseg.LoadImageFromFile'},
+            {'type': 'LoadImageFromFile'},
             {'type': 'mmseg.LoadAnnotations', 'reduce_zero_label': True},
         ],
     )

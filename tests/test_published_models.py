@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.hooks import EMAHook
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.registry import MODELS as ROOT_MODELS
-from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner, load_checkpoint, load_state_dict
 from mmseg.apis import MMSegInferencer, init_model
 
@@ -76,7 +76,6 @@ def adapt(part, widths):
 
 def build(cfg):
     """A model in evaluation, with weights as they come."""
-    init_default_scope(cfg.default_scope)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         return ROOT_MODELS.build(copy.deepcopy(cfg.model)).eval()
 
