@@ -18,10 +18,11 @@ HEAD = """\
 # Weights and results are those that authors published, not reproduced here. Most configs have none:
 # mim does not download what ends in a slash.
 """
-DATA = dict(CocoDataset='COCO', ADE20KDataset='ADE20K')
+DATA = dict(CocoDataset='COCO', CocoPanopticDataset='COCO', ADE20KDataset='ADE20K')
 TASKS = {
     'box AP': 'Object Detection',
     'mask AP': 'Instance Segmentation',
+    'PQ': 'Panoptic Segmentation',
     'mIoU': 'Semantic Segmentation',
     'mIoU (ms+flip)': 'Semantic Segmentation',
 }

@@ -18,8 +18,12 @@ PUBLISHED = {
             '1K': (f'{SWIN}_base_patch4_window7_224.pth', 83.5),
             '1K 384': (f'{SWIN}_base_patch4_window12_384.pth', 84.5),
             '22K': (f'{SWIN}_base_patch4_window7_224_22k.pth', None),
+            '22K 384': (f'{SWIN}_base_patch4_window12_384_22k.pth', None),
         },
-        'large': {'22K': (f'{SWIN}_large_patch4_window7_224_22k.pth', None)},
+        'large': {
+            '22K': (f'{SWIN}_large_patch4_window7_224_22k.pth', None),
+            '22K 384': (f'{SWIN}_large_patch4_window12_384_22k.pth', None),
+        },
     },
     'SwinTransformerV2': {
         'tiny': {

@@ -1,0 +1,22 @@
+"""RTMDet-L with MaxViT-T, 100 epochs.
+
+Recipe: https://github.com/open-mmlab/mmdetection
+Result: no published result for this config. The recipe is that for Swin-B.
+"""
+
+_base_ = '_base_/recipes/rtmdet.py'
+
+pretrained = 'https://huggingface.co/timm/maxvit_tiny_tf_224.in1k/resolve/main/model.safetensors'
+model = dict(
+    # timm has it so for all of these weights; the authors' own evaluation at 224 had ImageNet's.
+    data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
+    backbone=dict(
+        _delete_=True,
+        type='mmbackbones.MaxViT',
+        arch='tiny',
+        out_indices=(1, 2, 3),
+        drop_path_rate=0.2,
+        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+    ),
+    neck=dict(in_channels=[128, 256, 512]),
+)

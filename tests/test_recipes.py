@@ -1,0 +1,104 @@
+"""Configs that follow a file of mmdet or mmseg: its model, its rates, its schedule."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip('mmdet')
+pytest.importorskip('mmseg')
+
+from mmengine.config import Config
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import DefaultScope
+from mmengine.utils import import_modules_from_strings
+from test_configs import config, model, plain
+from test_convert_config import our_name, settings
+from test_published_models import configs
+
+from mmbackbones import convert_config
+
+DET, SEG = 'mmdet::mask2former/mask2former_', 'mmseg::mask2former/mask2former_'
+RECIPES = {
+    'mask2former_swin_t': f'{DET}swin-t-p4-w7-224_8xb2-lsj-50e_coco.py',
+    'mask2former_swin_s': f'{DET}swin-s-p4-w7-224_8xb2-lsj-50e_coco.py',
+    'mask2former_panoptic_swin_t': f'{DET}swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py',
+    'mask2former_panoptic_swin_s': f'{DET}swin-s-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py',
+    'mask2former_panoptic_swin_b': f'{DET}swin-b-p4-w12-384_8xb2-lsj-50e_coco-panoptic.py',
+    'mask2former_panoptic_swin_b_22k': (
+        f'{DET}swin-b-p4-w12-384-in21k_8xb2-lsj-50e_coco-panoptic.py'
+    ),
+    'mask2former_panoptic_swin_l': f'{DET}swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic.py',
+    'mask2former_semantic_swin_t': f'{SEG}swin-t_8xb2-160k_ade20k-512x512.py',
+    'mask2former_semantic_swin_s': f'{SEG}swin-s_8xb2-160k_ade20k-512x512.py',
+    'mask2former_semantic_swin_b': f'{SEG}swin-b-in1k-384x384-pre_8xb2-160k_ade20k-640x640.py',
+    'mask2former_semantic_swin_b_22k': (
+        f'{SEG}swin-b-in22k-384x384-pre_8xb2-160k_ade20k-640x640.py'
+    ),
+    'mask2former_semantic_swin_l': f'{SEG}swin-l-in22k-384x384-pre_8xb2-160k_ade20k-640x640.py',
+    'dino_5scale_swin_l': 'mmdet::dino/dino-5scale_swin-l_8xb2-12e_coco.py',
+    'dino_5scale_swin_l_3x': 'mmdet::dino/dino-5scale_swin-l_8xb2-36e_coco.py',
+    'rtmdet_swin_b': 'mmdet::rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py',
+    'rtmdet_swin_b_p6': 'mmdet::rtmdet/rtmdet_l_swin_b_p6_4xb16-100e_coco.py',
+}
+# What a training is, but for names of tensors and for the checkpoints that are kept.
+SAME = (
+    'model',
+    'optim_wrapper',
+    'param_scheduler',
+    'train_cfg',
+    'custom_hooks',
+    'train_dataloader',
+    'val_dataloader',
+    'val_evaluator',
+)
+# Of 4 GPUs x 32 or 16 images, by the names of their files, which have the 16 of other methods.
+BATCHES = {'rtmdet_swin_b': 128, 'rtmdet_swin_b_p6': 64}
+DEFAULTS = dict(
+    window_size=7,
+    in_channels=3,
+    out_indices=[0, 1, 2, 3],
+    frozen_stages=-1,
+    with_cp=False,
+)
+every_recipe = pytest.mark.parametrize('name', RECIPES)
+
+
+def theirs(name):
+    """Their config. That label 0 is no class stands with the loading there, with the data here."""
+    cfg = Config.fromfile(configs(RECIPES[name]))
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        for step in loader.dataset.pipeline:
+            if step.pop('reduce_zero_label', False):
+                loader.dataset.reduce_zero_label = True
+    return cfg
+
+
+@every_recipe
+def test_their_files_fit_strictly_with_the_same_rates_and_decays(name, monkeypatch):
+    linspace = torch.linspace  # theirs reads its numbers
+    on_cpu = lambda *args, device='cpu': linspace(*args, device=device)  # noqa: E731
+    monkeypatch.setattr(torch, 'linspace', on_cpu)
+    cfg, ours = theirs(name), model(name)
+    cfg.model.backbone.pop('init_cfg')
+    import_modules_from_strings(f'{cfg.default_scope}.models')
+    with DefaultScope.overwrite_default_scope(cfg.default_scope), torch.device('meta'):
+        old = ROOT_MODELS.build(cfg.model)
+    before, after = settings(old, cfg), settings(ours, config(name))
+    assert {our_name(tensor): value for tensor, value in before.items()} == after
+    ours.load_state_dict(old.state_dict(), strict=True)
+
+
+@every_recipe
+def test_settings_are_theirs(name):
+    ours, wanted = plain(config(name).to_dict()), plain(convert_config(theirs(name)).to_dict())
+    weights = [
+        Path(cfg['model']['backbone'].pop('init_cfg')['checkpoint']) for cfg in (ours, wanted)
+    ]
+    assert weights[1].stem.startswith(weights[0].stem)  # mmseg's copy has a date behind it
+    for cfg in (ours, wanted):
+        cfg['model']['backbone'] = DEFAULTS | cfg['model']['backbone']
+        del cfg['optim_wrapper']['paramwise_cfg']
+    assert {key: ours.get(key) for key in SAME} == {key: wanted.get(key) for key in SAME}
+    batch = BATCHES.get(name, wanted['auto_scale_lr']['base_batch_size'])
+    assert ours['auto_scale_lr']['base_batch_size'] == batch
