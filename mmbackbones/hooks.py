@@ -72,6 +72,45 @@ class BatchNormMomentumHook(Hook):
 
 
 @HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """Stops a training whose loss stays NaN or infinite, before such weights are saved.
+
+    A single one is no harm in float16, where the optimizer leaves out such a step.
+
+    Args:
+        patience: After how many steps in a row.
+    """
+
+    def __init__(self, patience=10):
+        self.patience, self.count = patience, 0
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        """Count."""
+        loss = outputs.get('loss') if isinstance(outputs, dict) else None
+        self.count = 0 if loss is None or all_finite(loss) else self.count + 1
+        if self.count == self.patience:
+            self.stop(runner)
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        """Keep the checkpoints before it."""
+        if self.count:
+            self.stop(runner)
+
+    def after_train(self, runner):
+        """Say so at the end, too."""
+        if self.count:
+            self.stop(runner)
+
+    def stop(self, runner):
+        rates = {name: f'{values[0]:.3g}' for name, values in runner.optim_wrapper.get_lr().items()}
+        raise FloatingPointError(
+            f'the loss is NaN or infinite in {self.count} steps up to {runner.iter + 1} (learning '
+            f'rate {rates.get("base_lr") or next(iter(rates.values()))}); go on from an earlier '
+            f'checkpoint with a lower rate, or find the image with --detect-nan'
+        )
+
+
+@HOOKS.register_module()
 class DetectNanHook(Hook):
     """Stops a training at the first NaN or infinity in its images or losses, and names them.
 

@@ -89,9 +89,19 @@ def test_second_call_does_nothing(tmp_path):
     assert times(tmp_path) == before
 
 
-def test_other_parameters_rebuild(tmp_path):
-    for settings in ({'train': 3, 'val': 1, 'size': 32}, {'train': 1, 'val': 1, 'size': 40}):
-        demo_set.make_demo_set(tmp_path / 'set', **settings)
+def test_a_set_of_other_settings_is_kept(tmp_path):
+    demo_set.make_demo_set(tmp_path / 'set', train=3, val=1, size=32)
+    before = contents(tmp_path)
+    with pytest.raises(FileExistsError, match=r'a demo set of 3 \+ 1 images of 32 pixels'):
+        demo_set.make_demo_set(tmp_path / 'set', train=1, val=1, size=40)
+    assert contents(tmp_path) == before
+
+
+def test_an_older_version_is_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo_set, 'VERSION', 0)
+    demo_set.make_demo_set(tmp_path / 'set', train=3, val=1, size=32)
+    monkeypatch.undo()
+    demo_set.make_demo_set(tmp_path / 'set', train=1, val=1, size=40)
     images = list((tmp_path / 'set' / 'coco' / 'train2017').iterdir())
     assert [cv2.imread(str(path)).shape for path in images] == [(40, 40, 3)]
     assert [path.name for path in tmp_path.iterdir()] == ['set']
@@ -107,7 +117,9 @@ def test_incomplete_set_is_made_anew(tmp_path):
 
 
 def test_failure_leaves_the_old_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo_set, 'VERSION', 0)
     demo_set.make_demo_set(tmp_path / 'set', train=1, val=1, size=32)
+    monkeypatch.setattr(demo_set, 'VERSION', 1)
     before = contents(tmp_path)
     monkeypatch.setattr(demo_set, 'overview', lambda scenes: 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -180,4 +180,84 @@ def test_parts_that_may_be_new_go_to_the_hook(configure):
     assert hook['new'] == ['roi_head.bbox_head', 'neck']
     one = configure('--cfg-options', 'allow_new=neck')
     assert 'allow_new' not in one
-    assert HOOKS.build(one.custom_hooks[-1]).new == ['neck']
+    (hook,) = [each for each in one.custom_hooks if each['type'] == hook['type']]
+    assert HOOKS.build(hook).new == ['neck']
+
+
+@pytest.mark.parametrize(
+    ('option', 'words'),
+    [
+        ('train_dataloder.batch_size=2', 'no train_dataloder; did you mean train_dataloader?'),
+        ('demo.epoch=2', '--cfg-options demo.epoch: there is no epoch; did you mean epochs?'),
+        ('demo.colour=2', 'there is no colour; known are batch_size, epochs'),
+        ('model.backbon.with_cp=True', 'there is no backbon; did you mean backbone?'),
+        ('train_dataloader.batchsize=2', 'there is no batchsize; did you mean batch_size?'),
+        ('anything=1', 'there is no anything; known are allow_new, auto_scale_lr'),
+    ],
+)
+def test_unknown_keys_are_refused_with_the_nearest_known(configure, option, words, capsys):
+    with pytest.raises(SystemExit):
+        configure('--cfg-options', option)
+    assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_new_keys_of_parts_are_welcome(configure):
+    options = ('model.backbone.with_cp=True', 'optim_wrapper.accumulative_counts=2')
+    more = ('randomness.seed=3', 'sync_bn=torch', 'model.test_cfg.rcnn.nms.class_agnostic=True')
+    cfg = configure('--cfg-options', *options, *more)
+    assert cfg.model.backbone.with_cp
+    assert cfg.optim_wrapper.accumulative_counts == 2
+
+
+def test_a_resumed_training_says_what_is_left_and_what_changed(configure, tmp_path, capsys):
+    names = ('backbone.stem.proj.weight', 'backbone.stages.0.blocks.0.norm1.weight')
+    tensors = {name: torch.ones(1) for name in names}
+
+    def resume(epoch, *options, text='train_dataloader = dict(batch_size=2)'):
+        meta = dict(epoch=epoch, iter=2 * epoch, cfg=text)
+        content = dict(meta=meta, state_dict=tensors, optimizer={}, message_hub={})
+        torch.save(content, tmp_path / 'file.pth')
+        return configure('--resume', 'file.pth', '--cfg-options', 'demo.epochs=3', *options)
+
+    assert resume(2).resume
+    assert 'note' not in capsys.readouterr().err
+    assert resume(2, 'demo.batch_size=4').resume
+    assert 'was trained with batches of 2, and goes on with 4' in capsys.readouterr().err
+    assert resume(2, text='import os').resume
+    for epoch, status, words in (
+        (3, 0, 'file.pth has all 3 epochs: nothing is left to train'),
+        (4, 2, 'has trained for 4 epochs already, and train_cfg.max_epochs is 3; set a larger'),
+    ):
+        with pytest.raises(SystemExit) as end:
+            resume(epoch)
+        assert end.value.code == status
+        assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_one_step_is_a_demo(configure):
+    cfg = configure('--cfg-options', 'demo.train=2', 'demo.batch_size=2')
+    (rise,) = cfg.param_scheduler
+    assert (rise.begin, rise.end) == (0, 1)
+
+
+def test_demos_of_other_sizes_have_folders_of_their_own(configure, monkeypatch, tmp_path):
+    roots = [
+        configure('--cfg-options', f'demo.train={count}').train_dataloader.dataset.data_root
+        for count in (2, 4)
+    ]
+    assert roots == ['data/demo_2_1_64/coco', 'data/demo_4_1_64/coco']
+    assert all((tmp_path / root).is_dir() for root in roots)
+
+
+def test_a_loss_that_is_nan_ends_the_training(configure, monkeypatch, tmp_path):
+    options = ('demo.lr=1e30', 'demo.train=8', 'demo.epochs=2')
+    monkeypatch.setattr(
+        sys,
+        'argv',
+        ['train.py', 'tiny.py', '--demo', '--work-dir', 'work', '--cfg-options', *options],
+    )
+    with pytest.raises(
+        SystemExit, match=r'stopped: the loss is NaN or infinite in .* with a lower'
+    ):
+        train.main()
+    assert not list((tmp_path / 'work').glob('*.pth'))

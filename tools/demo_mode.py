@@ -20,6 +20,11 @@ def to_demo(cfg):
 def adapt(cfg):
     """Turn a config into one for the demo set, whose settings are returned; writes nothing."""
     demo = ConfigDict(DEMO, **cfg.get('demo', {}))
+    numbers = ('train', 'val', 'size')
+    if 'root' not in cfg.get('demo', {}) and any(demo[key] != DEMO[key] for key in numbers):
+        demo.root += ''.join(f'_{demo[key]}' for key in numbers)  # a set of its own
+    if cfg.train_dataloader.dataset.type == 'CocoPanopticDataset':
+        use_instances(cfg)
     for split in ('train', 'val', 'test'):
         use_data(cfg, split, demo)
     if 'tta_pipeline' in cfg:
@@ -28,12 +33,34 @@ def adapt(cfg):
     shrink_model(cfg.model, demo.size)
     cfg.load_from = None
     cfg.randomness = dict(seed=0)
+    hooks = [hook for hook in cfg.get('custom_hooks', []) if hook.type != 'PipelineSwitchHook']
     cfg.custom_hooks = [
-        *cfg.get('custom_hooks', []),
+        *hooks,
         dict(type='mmbackbones.RepeatableHook'),
         dict(type='mmbackbones.BatchNormMomentumHook', momentum=0.3),
     ]
     return demo
+
+
+def use_instances(cfg):
+    """Turn a panoptic training into one of instances: the demo set has no panoptic annotations."""
+    for split in ('train', 'val', 'test'):
+        dataset = cfg[f'{split}_dataloader'].dataset
+        dataset.type, dataset.data_prefix = 'CocoDataset', {'img': dataset.data_prefix.img}
+        dataset.ann_file = dataset.ann_file.replace('panoptic_', 'instances_')
+        for step in dataset.pipeline:
+            if step.type == 'LoadPanopticAnnotations':
+                step.update(type='LoadAnnotations', with_bbox=True, with_mask=True, with_seg=False)
+        if split != 'train':
+            metrics = cfg[f'{split}_evaluator']
+            cfg[f'{split}_evaluator'] = next(m for m in metrics if m.type == 'CocoMetric')
+    model, things = cfg.model, cfg.model.panoptic_head.num_things_classes
+    model.panoptic_head.num_stuff_classes = model.panoptic_fusion_head.num_stuff_classes = 0
+    model.panoptic_head.loss_cls.class_weight = [1.0] * things + [0.1]
+    model.test_cfg.panoptic_on = False
+    for step in (model.data_preprocessor, *model.data_preprocessor.batch_augments):
+        step.pad_seg = False
+    cfg.default_hooks.checkpoint.save_best = 'coco/segm_mAP'
 
 
 def use_data(cfg, split, demo):
@@ -80,10 +107,11 @@ def use_schedule(cfg, demo):
     """A short schedule: one rise, one fall of the learning rate, evaluation after each epoch."""
     steps = -(-demo.train // demo.batch_size) * demo.epochs
     rise = max(1, min(50, steps // 4))
+    fall = dict(type='CosineAnnealingLR', by_epoch=False, begin=rise, end=steps, eta_min=0)
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=demo.epochs, val_interval=1)
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=rise),
-        dict(type='CosineAnnealingLR', by_epoch=False, begin=rise, end=steps, eta_min=0),
+        *([fall] if steps > rise else []),  # of a single step nothing is left to fall
     ]
     cfg.optim_wrapper.optimizer.lr = demo.lr
     cfg.optim_wrapper.clip_grad = dict(max_norm=10)
@@ -101,6 +129,10 @@ def shrink_model(model, size):
     model.backbone.update({key: free[key] for key in known})
     if 'size' in model.data_preprocessor:
         model.data_preprocessor.size = (size, size)
+    for step in model.data_preprocessor.get('batch_augments') or []:
+        step.size = (size, size)
+    if 'num_queries' in model:  # of DETR and its heirs: no more than there are tokens to start from
+        model.num_queries = min(model.num_queries, (size // 8) ** 2)
     if 'rpn' in (model.get('test_cfg') or {}):
         model.test_cfg.rpn.max_per_img = 100
     rcnn = (model.get('train_cfg') or {}).get('rcnn', [])

@@ -215,7 +215,14 @@ def refuse_foreign(root: Path) -> None:
 def make_demo_set(
     root: str | Path, train: int = 400, val: int = 50, size: int = 160, seed: int = 0
 ) -> None:
-    """Write a demo set of ``size`` x ``size`` pixel images, unless this very set is there."""
+    """Write a demo set of ``size`` x ``size`` pixel images, unless this very set is there.
+
+    A whole set of other settings is kept, since a training may be reading it.
+
+    Raises:
+        ValueError: A number is too small.
+        FileExistsError: The folder holds something else, or another set.
+    """
     settings = {'train': train, 'val': val, 'size': size, 'seed': seed}
     for name, value in settings.items():
         if not isinstance(value, int) or value < LEAST[name]:
@@ -225,6 +232,13 @@ def make_demo_set(
     if is_complete(root, settings):
         return
     refuse_foreign(root)
+    there = settings_of(root)
+    if there and there.get('version') == VERSION and is_complete(root, there):
+        raise FileExistsError(
+            f'{root} holds a demo set of {there["train"]} + {there["val"]} images of '
+            f'{there["size"]} pixels (seed {there["seed"]}), which a training may be reading; '
+            f'take another folder (demo.root), or remove it'
+        )
     root.parent.mkdir(parents=True, exist_ok=True)
     # Made beside its place and moved there whole, so that no run leaves half a set behind.
     with tempfile.TemporaryDirectory(prefix='.demo_set_', dir=root.parent) as work:

@@ -5,7 +5,6 @@ other work on the machine disturbs least; parameters and FLOPs of its model at t
 test pipeline scales images to. It writes results.md and results.png.
 """
 
-import ast
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +14,9 @@ from analyze_logs import LOGS, METRICS, colour, read_scalars, runs_in
 from arguments import check_folder, make_parser, progress
 from get_flops import build, count, parameters, passing
 from matplotlib.lines import Line2D
-from mmengine.config import Config
 from mmengine.registry import count_registered_modules
 from mmengine.utils import import_modules_from_strings
+from plain_config import plain_config
 from run_config import innermost
 
 from mmbackbones.weights.reading import brief
@@ -80,9 +79,8 @@ def read_dumped(path):
         ValueError: It is no list of plain values, or of a model that mm does not know.
     """
     try:
-        lines = ast.parse(path.read_text()).body
-        cfg = Config({line.targets[0].id: plain_value(line.value) for line in lines})
-    except (AttributeError, OSError, SyntaxError, ValueError) as error:
+        cfg = plain_config(path.read_text())
+    except (OSError, ValueError) as error:
         raise ValueError(
             f'{path} is not as mmengine writes configs beside its logs ({brief(error)}); leave '
             f'this work dir out'
@@ -92,18 +90,6 @@ def read_dumped(path):
     import_modules_from_strings([f'{cfg.default_scope}.models'])
     check_types(cfg.model, registered(), path)
     return cfg
-
-
-def plain_value(node):
-    """The value of an expression of literals and calls of dict."""
-    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict' and not node.args:
-        return {each.arg: plain_value(each.value) for each in node.keywords}
-    if isinstance(node, ast.Dict):
-        return dict(zip(map(plain_value, node.keys), map(plain_value, node.values), strict=True))
-    if isinstance(node, ast.List | ast.Tuple):
-        values = map(plain_value, node.elts)
-        return list(values) if isinstance(node, ast.List) else tuple(values)
-    return ast.literal_eval(node)
 
 
 def registered():

@@ -2,18 +2,21 @@
 
 import argparse
 import errno
+import inspect
 import os
 import pickle
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
 from arguments import add_config, check_folder, make_parser
 from data_checks import quick_findings
-from demo_mode import to_demo
+from demo_mode import DEMO, to_demo
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from plain_config import plain_config
 
 from mmbackbones import path_of
 from mmbackbones.registry import MODELS
@@ -28,6 +31,19 @@ SOURCES = {
     'mmseg': 'download ADEChallengeData2016 from https://groups.csail.mit.edu/vision/datasets/ADE20K',
 }
 CONFIGS = ('.py', '.json', '.yaml', '.yml')  # what mmengine reads
+# Keys of a runner and of ours that a config need not have.
+TOP = (
+    *inspect.signature(Runner).parameters,
+    'allow_new',
+    'auto_scale_lr',
+    'compile',
+    'demo',
+    'runner_type',
+    'strategy',
+    'sync_bn',
+    'tta_model',
+    'tta_pipeline',
+)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room left on a disk, or for a user or file
 
 
@@ -49,8 +65,11 @@ def load_config(args, parser):
     cfg.launcher = args.launcher
     check_channels(cfg, parser)
     allow_new = cfg.pop('allow_new', ())
-    hook = dict(type='mmbackbones.WholeCheckpointHook', new=allow_new)
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
+    cfg.custom_hooks = [
+        *(cfg.get('custom_hooks') or []),
+        dict(type='mmbackbones.WholeCheckpointHook', new=allow_new),
+        dict(type='mmbackbones.FiniteLossHook'),
+    ]
     if args.launcher == 'pytorch' and not torch.accelerator.is_available():
         use_cpus(cfg)
     return cfg
@@ -60,12 +79,40 @@ def read_config(args, parser, demo):
     """The config with its options, and what `demo` makes of it if --demo is given."""
     if not Path(args.config).is_file() or not args.config.endswith(CONFIGS):
         parser.error(f'there is no config {args.config}; take one of {path_of("configs")}/*.py')
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
-    if args.demo:
-        demo(cfg)
+    try:
+        cfg = Config.fromfile(args.config)
+        check_options(cfg, args.cfg_options, parser)
         cfg.merge_from_dict(args.cfg_options)
+        if args.demo:
+            demo(cfg)
+            cfg.merge_from_dict(args.cfg_options)
+    except (KeyError, OSError, SyntaxError, TypeError, ValueError) as error:
+        parser.error(f'{args.config}: {brief(error, 500)}')
     return cfg
+
+
+def check_options(cfg, options, parser):
+    """Exit with one sentence at a key that a config lacks and that looks like another's slip.
+
+    New keys within parts are as good as others: most arguments of a class do not stand in a config.
+    """
+    for key in options:
+        top, *names = key.split('.')
+        check_key(key, top, {*cfg, *TOP}, parser, all_known=True)
+        part = DEMO | cfg.get('demo', {}) if top == 'demo' else cfg.get(top)
+        for name in names:
+            if not isinstance(part, dict):
+                break  # new from here on, or in a list
+            check_key(key, name, part.keys(), parser, all_known=top == 'demo')
+            part = part.get(name)
+
+
+def check_key(key, name, known, parser, all_known):
+    """Exit with one sentence if a name in a key is not known, but near to one that is."""
+    near = get_close_matches(name, known, 1, 0.75)
+    if name not in known and (near or all_known):
+        hint = f'did you mean {near[0]}?' if near else f'known are {", ".join(sorted(known))}'
+        parser.error(f'--cfg-options {key}: there is no {name}; {hint}')
 
 
 def check_channels(cfg, parser):
@@ -85,8 +132,8 @@ def check_channels(cfg, parser):
         if not fits and (len(wanted) > 1 or 'in_index' in part):
             parser.error(
                 f'model.{where} takes maps {indices} with in_channels={part.in_channels}, but '
-                f'{backbone.type} returns maps of {given} channels; set in_channels of the {where}, '
-                f'or out_indices of the backbone'
+                f'{backbone.type} returns maps of {given} channels; set in_channels of the '
+                f'{where}, or out_indices of the backbone'
             )
 
 
@@ -167,6 +214,7 @@ def check_resumable(path, cfg, parser):
             f'{path} holds no training to go on with, but weights; start from them with '
             f'--cfg-options load_from={path}'
         )
+    check_progress(path, content['meta'], cfg, parser)
     tensors = content['state_dict']
     found = {name.partition('backbone.')[0] for name in tensors if 'backbone.' in name}
     backbones = [below(tensors, f'{prefix}backbone.')[0] for prefix in found]
@@ -175,6 +223,30 @@ def check_resumable(path, cfg, parser):
             f'{path} cannot be resumed, because its backbone is laid out in another way than ours, '
             f'and with it the state of the optimizer; start from its weights with '
             f'--cfg-options load_from={path}'
+        )
+
+
+def check_progress(path, meta, cfg, parser):
+    """Exit with one sentence if nothing is left to train; say where batches have another size."""
+    for unit, limit in (('epoch', 'max_epochs'), ('iter', 'max_iters')):
+        done, wanted = meta.get(unit, 0), cfg.train_cfg.get(limit)
+        if wanted is not None and done > wanted:
+            parser.error(
+                f'{path} has trained for {done} {unit}s already, and train_cfg.{limit} is '
+                f'{wanted}; set a larger one, or test it with tools/test.py'
+            )
+        if wanted is not None and done == wanted:
+            parser.exit(message=f'{path} has all {done} {unit}s: nothing is left to train\n')
+    try:
+        before = plain_config(meta.get('cfg') or '').get('train_dataloader', {}).get('batch_size')
+    except ValueError:  # of a config with classes and imports
+        return
+    now = cfg.train_dataloader.batch_size
+    if before not in (None, now):
+        print(
+            f'note: {path} was trained with batches of {before}, and goes on with {now}: epochs '
+            f'have another number of steps, and the learning rate falls at other images',
+            file=sys.stderr,
         )
 
 
@@ -210,12 +282,14 @@ def check_work_dir(cfg, parser):
 
 
 def run(cfg, action):
-    """Let a runner `train` or `test`; unfit weights and a full disk are one sentence."""
+    """Let a runner `train` or `test`; unfit weights, NaN and a full disk are one sentence."""
     try:
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         getattr(runner, action)()
     except CheckpointError as error:
         sys.exit(str(error))
+    except FloatingPointError as error:
+        sys.exit(f'stopped: {error}')
     except pickle.UnpicklingError as error:  # from a folder of DeepSpeed
         sys.exit(str(unread(Path(cfg.load_from), error)))
     except OSError as error:
