@@ -1,5 +1,6 @@
 """Configs that follow a file of mmdet or mmseg: its model, its rates, its schedule."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,14 @@ DEFAULTS = dict(
     frozen_stages=-1,
     with_cp=False,
 )
-every_recipe = pytest.mark.parametrize('name', RECIPES)
+QUICK = re.compile('mask2former.*_t|dino.*_l|rtmdet.*_b')
+every_recipe = pytest.mark.parametrize(
+    'name',
+    [
+        pytest.param(name, marks=[] if QUICK.fullmatch(name) else pytest.mark.slow)
+        for name in RECIPES
+    ],
+)
 
 
 def theirs(name):

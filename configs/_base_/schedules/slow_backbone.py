@@ -8,21 +8,18 @@ slow = dict(lr_mult=0.1, decay_mult=1.0)
 slow_without_decay = dict(lr_mult=0.1, decay_mult=0.0)
 without_decay = dict(lr_mult=1.0, decay_mult=0.0)
 
-# Of a backbone with up to 18 blocks in a stage. A bare `norm` would slow the head's norms, too.
-block_norms = [
-    f'backbone.stages.{stage}.blocks.{block}.{norm}'
-    for stage in range(4)
-    for block in range(18)
-    for norm in ('norm', 'pre_norm')
-]
-downsample_norms = [f'backbone.stages.{stage}.downsample.norm' for stage in range(4)]
-position_biases = ['relative_position_bias_table', 'pos_embed', 'bias.cpb_mlp', 'logit_scale']
+# The longest key that a name contains counts, so each must be longer than `backbone`, and a bare
+# `norm` would slow the norms of the head, too. No stage has more than 18 blocks here.
 undecayed = [
     'backbone.stem.norm',
     'backbone.norm',
-    *downsample_norms,
-    *block_norms,
-    *position_biases,
+    'downsample.norm',
+    *[f'blocks.{block}.norm' for block in range(18)],
+    '.pre_norm',
+    'relative_position_bias_table',
+    'pos_embed',
+    'bias.cpb_mlp',
+    'logit_scale',
 ]
 custom_keys = {
     'backbone': slow,
