@@ -126,6 +126,19 @@ def test_boxes_and_masks_of_random_weights_are_drawn_and_called_so(call, tmp_pat
     assert abs(picture('none/a.png')[20:] - before).max() <= 2  # nothing is above this score
 
 
+def test_images_of_odd_sizes_do_not_take_their_folder_with_them(call, tmp_path, capsys):
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    for name, size in (('wide', (5, 2000)), ('dot', (1, 1)), ('good', (90, 120))):
+        photo(folder / f'{name}.png', *size)
+    call(image_demo, 'images {work}/seg.py --demo')
+    out, err = capsys.readouterr()
+    assert 'outputs/good.png' in out.splitlines()
+    assert 'passed over: images/wide.png of 2000 x 5 pixels (' in err
+    for name in ('wide', 'dot'):
+        assert (f'outputs/{name}.png' in out) != (f'passed over: images/{name}.png' in err)
+
+
 def test_a_checkpoint_gives_the_same_picture_without_a_strip(call, work, tmp_path, said):
     photo(tmp_path / 'a.png')
     weights(work / 'det.py', tmp_path / 'w.pth')

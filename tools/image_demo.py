@@ -18,6 +18,7 @@ from run_config import check_checkpoint
 
 from mmbackbones import CheckpointError, load_checkpoint
 from mmbackbones.weights.published_dense import published_dense
+from mmbackbones.weights.reading import brief
 
 APIS = {
     'mmdet': ('init_detector', 'inference_detector'),
@@ -131,7 +132,13 @@ def paint_images(paths, out_dir, paint):
             print(f'passed over: {path} is damaged', file=sys.stderr)
             continue
         name = path.name if cv2.haveImageWriter(path.name) else f'{path.name}.png'
-        mmcv.imwrite(paint(image), str(Path(out_dir, name)))
+        try:
+            picture = paint(image)
+        except (RuntimeError, ValueError, ArithmeticError, cv2.error) as error:  # of odd sizes
+            size = f'{image.shape[1]} x {image.shape[0]}'
+            print(f'passed over: {path} of {size} pixels ({brief(error)})', file=sys.stderr)
+            continue
+        mmcv.imwrite(picture, str(Path(out_dir, name)))
         yield Path(out_dir, name)
 
 
