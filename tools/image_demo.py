@@ -134,7 +134,7 @@ def paint_images(paths, out_dir, paint):
         name = path.name if cv2.haveImageWriter(path.name) else f'{path.name}.png'
         try:
             picture = paint(image)
-        except (RuntimeError, ValueError, ArithmeticError, cv2.error) as error:  # of odd sizes
+        except (RuntimeError, ValueError, LookupError, ArithmeticError, cv2.error) as error:
             size = f'{image.shape[1]} x {image.shape[0]}'
             print(f'passed over: {path} of {size} pixels ({brief(error)})', file=sys.stderr)
             continue
