@@ -88,7 +88,7 @@ def test_a_package_without_a_checkout_builds_what_its_configs_say(site, alone):
     assert path == f'{site}/mmbackbones/.mim/configs/mask_rcnn_swin_t.py\n'
     said = run(sys.executable, '-c', BUILD, path.strip(), **alone).stdout.splitlines()
     assert said[0] == f'{site}/mmbackbones/__init__.py {__version__} (96, 192, 384, 768)'
-    assert said[-2].split()[:2] == ['light', 'detr_container_light'], said
+    assert any(line.split()[:2] == ['light', 'detr_container_light'] for line in said), said
 
 
 def test_a_tool_without_a_checkout_looks_for_data_where_it_was_called(site, alone):
