@@ -130,10 +130,11 @@ def shrink_model(model, size):
     if 'size' in model.data_preprocessor:
         model.data_preprocessor.size = (size, size)
     for step in model.data_preprocessor.get('batch_augments') or []:
-        step.size = (size, size)
+        if 'size' in step:
+            step.size = (size, size)
     if 'num_queries' in model:  # of DETR and its heirs: no more than there are tokens to start from
         model.num_queries = min(model.num_queries, (size // 8) ** 2)
-    if 'rpn' in (model.get('test_cfg') or {}):
+    if (model.get('test_cfg') or {}).get('rpn'):
         model.test_cfg.rpn.max_per_img = 100
     rcnn = (model.get('train_cfg') or {}).get('rcnn', [])
     for stage in rcnn if isinstance(rcnn, list) else [rcnn]:
