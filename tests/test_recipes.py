@@ -1,5 +1,7 @@
 """Configs that follow a file of mmdet or mmseg: its model, its rates, its schedule."""
 
+import copy
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import torch
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
+from data_checks import quick_findings
+from demo_mode import adapt
 from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
@@ -110,3 +114,31 @@ def test_settings_are_theirs(name):
     assert {key: ours.get(key) for key in SAME} == {key: wanted.get(key) for key in SAME}
     batch = BATCHES.get(name, wanted['auto_scale_lr']['base_batch_size'])
     assert ours['auto_scale_lr']['base_batch_size'] == batch
+
+
+def test_panoptic_files_are_not_taken_for_those_of_instances(tmp_path):
+    cfg = copy.deepcopy(config('mask2former_panoptic_swin_t'))
+    folder = tmp_path / 'annotations'
+    folder.mkdir()
+    for split in ('train', 'val'):
+        (tmp_path / f'{split}2017').mkdir()
+        segments = [dict(id=7, category_id=1, iscrowd=0, bbox=[0, 0, 4, 4], area=16)]
+        annotations = [dict(image_id=1, file_name='1.png', segments_info=segments)]
+        content = dict(images=[dict(id=1, file_name='1.jpg')], annotations=annotations)
+        (folder / f'panoptic_{split}2017.json').write_text(json.dumps(content))
+        cfg[f'{split}_dataloader'].dataset.data_root = str(tmp_path)
+    assert not [*quick_findings(cfg, ('train_dataloader', 'val_dataloader'))]
+
+
+@pytest.mark.parametrize('panoptic', [False, True])
+def test_a_demo_of_either_is_evaluated_by_its_instances(panoptic):
+    name = 'mask2former_panoptic_swin_t' if panoptic else 'mask2former_swin_t'
+    cfg = copy.deepcopy(config(name))
+    demo = adapt(cfg)
+    assert cfg.val_evaluator.ann_file == f'{demo.root}/coco/annotations/instances_val2017.json'
+    assert cfg.val_dataloader.dataset.ann_file == 'annotations/instances_val2017.json'
+    assert cfg.default_hooks.checkpoint.save_best == 'coco/segm_mAP'
+    head = cfg.model.panoptic_head
+    assert (head.num_things_classes, head.num_stuff_classes) == (80, 0)
+    assert len(head.loss_cls.class_weight) == 81
+    assert cfg.model.data_preprocessor.batch_augments[0].size == (160, 160)

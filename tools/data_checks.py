@@ -82,6 +82,8 @@ def lazily_built(settings, scope):
 def layout(dataset):
     """The class that knows how a dataset lies on disk, or None for one that is not known here."""
     kinds = {kind.__name__ for kind in type(dataset).__mro__}
+    if 'CocoPanopticDataset' in kinds:  # whose files are laid out otherwise
+        return None
     if 'CocoDataset' in kinds:
         return Coco
     return Maps if 'BaseSegDataset' in kinds else None
@@ -358,6 +360,8 @@ def evaluator_findings(cfg, split):
     """An evaluator that reads another annotation file than its loader, or none."""
     evaluators = cfg.get(f'{split}_evaluator') or []
     datasets = inner_datasets(cfg[f'{split}_dataloader'].dataset)
+    if any('Panoptic' in str(each.type) for each in datasets):
+        return  # things are evaluated with a file of their own
     files = {
         str(Path(each.get('data_root') or '', each.ann_file))
         for each in datasets

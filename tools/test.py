@@ -75,7 +75,9 @@ def keep_predictions(cfg, out, parser):
     if cfg.default_scope == 'mmseg':
         cfg.test_evaluator.update(output_dir=out, keep_results=True)
     elif out.endswith(('.pkl', '.pickle')):
-        cfg.test_evaluator = [cfg.test_evaluator, dict(type='DumpDetResults', out_file_path=out)]
+        known = cfg.test_evaluator
+        known = known if isinstance(known, list) else [known]
+        cfg.test_evaluator = [*known, dict(type='DumpDetResults', out_file_path=out)]
     else:
         parser.error(f'--out {out}: detections go into a file that ends in .pkl')
 
