@@ -389,7 +389,7 @@ def test_the_example_works_as_it_is_pasted(tool, call, tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_every_config_draws(path, call, tmp_path):
-    from test_training import shorten
+    from test_config_steps import shorten
 
     cfg = Config.fromfile(path)
     shorten(cfg.model.backbone)

@@ -142,3 +142,13 @@ def test_a_demo_of_either_is_evaluated_by_its_instances(panoptic):
     assert (head.num_things_classes, head.num_stuff_classes) == (80, 0)
     assert len(head.loss_cls.class_weight) == 81
     assert cfg.model.data_preprocessor.batch_augments[0].size == (160, 160)
+
+
+def test_what_pipelines_pad_the_model_pads_in_a_demo():
+    divisors = []
+    for name in ('rtmdet_swin_b_p6', 'dino_4scale_swin_t'):
+        cfg = copy.deepcopy(config(name))
+        adapt(cfg)
+        divisors.append(cfg.model.data_preprocessor.pad_size_divisor)
+        assert 'Pad' not in str([cfg.test_dataloader.dataset.pipeline, cfg.get('tta_pipeline')])
+    assert divisors == [64, 1]

@@ -23,6 +23,8 @@ def adapt(cfg):
     numbers = ('train', 'val', 'size')
     if 'root' not in cfg.get('demo', {}) and any(demo[key] != DEMO[key] for key in numbers):
         demo.root += ''.join(f'_{demo[key]}' for key in numbers)  # a set of its own
+    if any(step.type == 'Pad' for step in cfg.test_dataloader.dataset.pipeline):
+        cfg.model.data_preprocessor.pad_size_divisor = 64  # in its place, for strides up to that
     if cfg.train_dataloader.dataset.type == 'CocoPanopticDataset':
         use_instances(cfg)
     for split in ('train', 'val', 'test'):
@@ -94,6 +96,7 @@ def small_tta(pipeline, size):
             step.transforms = [
                 [resize_to(size)] if group[0].type == 'Resize' else group
                 for group in step.transforms
+                if group[0].type != 'Pad'
             ]
     return pipeline
 
