@@ -169,7 +169,7 @@ class Backbone(BaseModule):
         if len(cfgs) > 1:
             raise ValueError('init_cfg has Pretrained in a list; give it alone, as a dict')
         if not self.is_init:
-            load_checkpoint(self, **source_of(pretrained[0]))
+            load_checkpoint(self, **loading_arguments(pretrained[0]))
             self._is_init = True
 
     def _refuse(self, unknown):
@@ -185,7 +185,7 @@ class Backbone(BaseModule):
             )
 
 
-def source_of(init_cfg):
+def loading_arguments(init_cfg):
     """The arguments of `load_checkpoint` that a dict of type Pretrained has."""
     options = {key: value for key, value in init_cfg.items() if key != 'type'}
     known = ('checkpoint', 'prefix', 'map_location')

@@ -37,7 +37,7 @@ class WholeCheckpointHook(Hook):
         self.new = [new] if isinstance(new, str) else new
 
     def after_load_checkpoint(self, runner, checkpoint):
-        """Load it, and leave to mmengine what is then in the model."""
+        """Load all of it or raise; mmengine then loads the same tensors under our names."""
         source = runner._load_from or 'the checkpoint'
         tensors = checkpoint.get('state_dict', checkpoint)
         tensors = {name.removeprefix('module.'): tensor for name, tensor in tensors.items()}
@@ -75,7 +75,8 @@ class BatchNormMomentumHook(Hook):
 class FiniteLossHook(Hook):
     """Stops a training whose loss stays NaN or infinite, before such weights are saved.
 
-    A single one is no harm in float16, where the optimizer leaves out such a step.
+    A single one does no harm in float16, where the optimizer skips such a step. To look costs no
+    wait for the device: mmengine's log has read the same loss before.
 
     Args:
         patience: After how many steps in a row.
@@ -85,23 +86,24 @@ class FiniteLossHook(Hook):
         self.patience, self.count = patience, 0
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        """Count."""
+        """Count the steps in a row whose loss is not finite."""
         loss = outputs.get('loss') if isinstance(outputs, dict) else None
         self.count = 0 if loss is None or all_finite(loss) else self.count + 1
         if self.count == self.patience:
             self.stop(runner)
 
     def before_save_checkpoint(self, runner, checkpoint):
-        """Keep the checkpoints before it."""
+        """Write no checkpoint whose last loss was not finite."""
         if self.count:
             self.stop(runner)
 
     def after_train(self, runner):
-        """Say so at the end, too."""
+        """Let no training end well whose last loss was not finite."""
         if self.count:
             self.stop(runner)
 
     def stop(self, runner):
+        """Raise with the step and the learning rate."""
         rates = {name: f'{values[0]:.3g}' for name, values in runner.optim_wrapper.get_lr().items()}
         raise FloatingPointError(
             f'the loss is NaN or infinite in {self.count} steps up to {runner.iter + 1} (learning '

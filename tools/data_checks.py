@@ -6,15 +6,13 @@ in silence, which may be meant.
 
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.utils import import_modules_from_strings
 from PIL import Image
@@ -22,6 +20,8 @@ from PIL import Image
 from mmbackbones.weights.reading import brief, some
 
 LISTS = ('images', 'annotations', 'categories')  # of a COCO file
+EMPTY, OUTSIDE = 'empty: smaller than a pixel', 'outside of their image'
+LEFT_OUT = (EMPTY, OUTSIDE)  # by mmdet, in silence
 
 
 class Finding(NamedTuple):
@@ -31,8 +31,8 @@ class Finding(NamedTuple):
     is_fault: bool = True
 
 
-class Unreadable(Exception):
-    """A file of which nothing else can be said."""
+class Unreadable(ValueError):
+    """What is so wrong with data that no other check makes sense."""
 
 
 def quick_findings(cfg, loaders):
@@ -60,8 +60,12 @@ def image_findings(cfg, loader, progress):
     for settings in inner_datasets(cfg[loader].dataset):
         dataset = lazily_built(settings, cfg.default_scope)
         kind = layout(dataset)
-        if kind:
+        if kind is None:
+            continue
+        try:
             yield from kind.image_findings(dataset, loader, progress)
+        except Unreadable:
+            continue  # which the quick look says
 
 
 def inner_datasets(settings):
@@ -74,9 +78,13 @@ def inner_datasets(settings):
 def lazily_built(settings, scope):
     """A dataset that has read nothing yet, which knows its files and classes."""
     import_modules_from_strings([f'{scope}.datasets'])
-    settings = dict(settings, lazy_init=True, pipeline=[])
     with DefaultScope.overwrite_default_scope(scope):
-        return DATASETS.build(Config(settings)._cfg_dict)
+        return DATASETS.build(dict(settings, lazy_init=True, pipeline=[]))
+
+
+def as_list(value):
+    """A value, or several, as a list."""
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def layout(dataset):
@@ -149,34 +157,19 @@ class Coco:
     @staticmethod
     def annotation_findings(content, path, masks):
         """Boxes that are none, belong to nothing, or lie outside; annotations without a mask."""
-        sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
-        names = {image['id']: image['file_name'] for image in content['images']}
+        images = {image['id']: image for image in content['images']}
         categories = {category.get('id') for category in content['categories']}
-        found = {}
-
-        def note(what, each):
-            where = names.get(each.get('image_id'), f'image_id {each.get("image_id")}')
-            found.setdefault(what, []).append(f'annotation {each.get("id")} of {where}')
-
+        found = defaultdict(list)
         for each in content['annotations']:
-            box = each.get('bbox')
-            if each.get('image_id') not in sizes:
-                note('of no image in the file', each)
-            elif each.get('category_id') not in categories:
-                note('of no category in the file', each)
-            elif not is_box(box) or 'area' not in each:
-                note('without a bbox of four numbers or without area', each)
-            elif min(box[2:]) < 1 or each['area'] <= 0:
-                note('empty: smaller than a pixel', each)
-            elif not overlaps(box, *sizes[each['image_id']]):
-                note('outside of their image', each)
-            elif masks and not each.get('segmentation') and not each.get('iscrowd'):
-                note('without the segmentation that with_mask=True reads', each)
-        silent = ('empty: smaller than a pixel', 'outside of their image')  # mmdet leaves them out
-        for what, those in found.items():
-            text = f'{path}: {len(those)} annotations are {what} ({some(those, 2)})'
-            end = '; mmdet leaves them out' if what in silent else '; mend or remove them'
-            yield Finding(text + end, is_fault=what not in silent)
+            image = images.get(each.get('image_id'))
+            where = image['file_name'] if image else f'image_id {each.get("image_id")}'
+            flaw = annotation_flaw(each, image, categories, masks)
+            found[flaw].append(f'annotation {each.get("id")} of {where}')
+        found.pop(None, None)  # the sound ones
+        for flaw, those in found.items():
+            text = f'{path}: {len(those)} annotations are {flaw} ({some(those, 2)})'
+            end = '; mmdet leaves them out' if flaw in LEFT_OUT else '; mend or remove them'
+            yield Finding(text + end, is_fault=flaw not in LEFT_OUT)
 
     @staticmethod
     def filter_findings(content, path, dataset, loader):
@@ -201,10 +194,7 @@ class Coco:
     @staticmethod
     def image_findings(dataset, loader, progress):
         """Images that are missing, empty, unreadable, or of another size than the file says."""
-        try:
-            content = read_coco(Path(dataset.ann_file))
-        except Unreadable:
-            return
+        content = read_coco(Path(dataset.ann_file))
         folder = Path(dataset.data_prefix.get('img') or '.')
         entries = [image for image in content['images'] if 'file_name' in image]
 
@@ -227,11 +217,9 @@ class Maps:
     @classmethod
     def quick_findings(cls, dataset, settings, loader):
         """Folders, suffixes and names: no image, or an image without its map."""
-        images, missing = cls.pairs(dataset, loader)
-        lacking = [str(each) for _, each in images if not each.is_file()] if not missing else []
-        if missing:
-            yield Finding(missing)
-        elif lacking and dataset.data_prefix.get('seg_map_path'):
+        images = cls.pairs(dataset, loader)
+        lacking = [str(each) for _, each in images if not each.is_file()]
+        if lacking and dataset.data_prefix.get('seg_map_path'):
             yield Finding(
                 f'{loader}: {len(lacking)} of {len(images)} images have no map '
                 f'({some(lacking, 2)}); expected one of the same name, ending in '
@@ -240,14 +228,16 @@ class Maps:
 
     @staticmethod
     def pairs(dataset, loader):
-        """[(image, its map)], and a sentence if there are none."""
+        """[(image, its map)]; `Unreadable` if there are none."""
         prefix, suffix = dataset.data_prefix, dataset.img_suffix
         folder = Path(prefix.get('img_path') or '.')
         if not folder.is_dir():
-            return [], f'{loader}: there is no folder of images {folder}; set data_prefix.img_path'
+            raise Unreadable(
+                f'{loader}: there is no folder of images {folder}; set data_prefix.img_path'
+            )
         listed = dataset.ann_file and Path(dataset.ann_file)
         if listed and not listed.is_file():
-            return [], f'{loader}: there is no list of images {listed}; set ann_file'
+            raise Unreadable(f'{loader}: there is no list of images {listed}; set ann_file')
         if listed:
             names = [f'{line.strip()}{suffix}' for line in listed.read_text().splitlines()]
         else:
@@ -255,7 +245,7 @@ class Maps:
         if not names:
             others = Counter(path.suffix for path in folder.rglob('*') if path.is_file())
             kinds = some(f'{count} {kind}' for kind, count in others.most_common())
-            return [], (
+            raise Unreadable(
                 f'{loader}: {folder} has no image that ends in {suffix}, but {kinds or "nothing"}; '
                 f'set img_suffix, or data_prefix.img_path to their folder'
             )
@@ -264,12 +254,12 @@ class Maps:
         return [
             (folder / name, maps / f'{name[:-ends]}{dataset.seg_map_suffix}')
             for name in sorted(names)
-        ], None
+        ]
 
     @classmethod
     def image_findings(cls, dataset, loader, progress):
         """Images and maps that are missing, unreadable, of two sizes, or with unknown numbers."""
-        images, missing = cls.pairs(dataset, loader)
+        images = cls.pairs(dataset, loader)
         # With a choice of the dataset's classes, the maps still have the numbers of all.
         known = dataset.METAINFO if dataset.metainfo.get('label_map') else dataset.metainfo
         count = len(known.get('classes') or ())
@@ -278,19 +268,13 @@ class Maps:
             fault, size = image_fault(pair[0])
             return fault or map_fault(pair[1], pair[0], size, count, dataset)
 
-        yield from map(Finding, faults(look, images if not missing else [], loader, progress))
+        yield from map(Finding, faults(look, images, loader, progress))
 
 
 def read_coco(path):
     """The content of a COCO file; `Unreadable` if it is missing, broken or another file."""
     if not path.is_file():
         raise Unreadable(f'there is no annotation file {path}; set ann_file and data_root')
-    return parse_coco(path, path.stat().st_mtime_ns, Path.cwd())
-
-
-@cache
-def parse_coco(path, *state):
-    """The same of a file that is there; it is read again when its state is another."""
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:
@@ -309,6 +293,24 @@ def parse_coco(path, *state):
     return content
 
 
+def annotation_flaw(annotation, image, categories, masks):
+    """What an annotation is if it is not sound, or None; `masks` are wanted or not."""
+    box = annotation.get('bbox')
+    if image is None:
+        return 'of no image in the file'
+    if annotation.get('category_id') not in categories:
+        return 'of no category in the file'
+    if not is_box(box) or 'area' not in annotation:
+        return 'without a bbox of four numbers or without area'
+    if min(box[2:]) < 1 or annotation['area'] <= 0:
+        return EMPTY
+    if not overlaps(box, image['width'], image['height']):
+        return OUTSIDE
+    if masks and not annotation.get('segmentation') and not annotation.get('iscrowd'):
+        return 'without the segmentation that with_mask=True reads'
+    return None
+
+
 def is_box(box):
     """Whether it is four finite numbers, of which the last two are not negative."""
     numbers = isinstance(box, list) and len(box) == 4
@@ -324,15 +326,16 @@ def overlaps(box, width, height):
 
 def class_findings(model, known):
     """Loaders with other classes than the first, and heads for another number of them."""
-    for loader, classes in known.items():
-        first = next(iter(known))
-        if classes != known[first]:
+    if not known:
+        return
+    (loader, classes), *others = known.items()
+    for other, its in others:
+        if its != classes:
             yield Finding(
-                f'{loader} has {len(classes)} classes ({some(classes)}), but {first} has '
-                f'{len(known[first])} ({some(known[first])}); give both the same metainfo'
+                f'{other} has {len(its)} classes ({some(its)}), but {loader} has '
+                f'{len(classes)} ({some(classes)}); give both the same metainfo'
             )
-    for where, head in heads(model, 'model') if known else ():
-        loader, classes = next(iter(known.items()))
+    for where, head in heads(model, 'model'):
         things = head.get('num_things_classes'), head.get('num_stuff_classes')
         panoptic = None not in things
         count = sum(things) if panoptic else head.get('num_classes')
@@ -358,7 +361,7 @@ def heads(part, where):
 
 def evaluator_findings(cfg, split):
     """An evaluator that reads another annotation file than its loader, or none."""
-    evaluators = cfg.get(f'{split}_evaluator') or []
+    evaluators = as_list(cfg.get(f'{split}_evaluator') or [])
     datasets = inner_datasets(cfg[f'{split}_dataloader'].dataset)
     if any('Panoptic' in str(each.type) for each in datasets):
         return  # things are evaluated with a file of their own
@@ -367,7 +370,7 @@ def evaluator_findings(cfg, split):
         for each in datasets
         if each.get('ann_file')
     }
-    for each in evaluators if isinstance(evaluators, list) else [evaluators]:
+    for each in evaluators:
         path = each.get('ann_file')
         if not path or not files:
             continue

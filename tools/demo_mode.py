@@ -24,7 +24,7 @@ def adapt(cfg):
     if 'root' not in cfg.get('demo', {}) and any(demo[key] != DEMO[key] for key in numbers):
         demo.root += ''.join(f'_{demo[key]}' for key in numbers)  # a set of its own
     if any(step.type == 'Pad' for step in cfg.test_dataloader.dataset.pipeline):
-        cfg.model.data_preprocessor.pad_size_divisor = 64  # in its place, for strides up to that
+        cfg.model.data_preprocessor.pad_size_divisor = 64  # up to stride 64: no pipeline pads here
     if cfg.train_dataloader.dataset.type == 'CocoPanopticDataset':
         use_instances(cfg)
     for split in ('train', 'val', 'test'):
@@ -114,7 +114,7 @@ def use_schedule(cfg, demo):
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=demo.epochs, val_interval=1)
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=rise),
-        *([fall] if steps > rise else []),  # of a single step nothing is left to fall
+        *([fall] if steps > rise else []),  # one step has no room for it
     ]
     cfg.optim_wrapper.optimizer.lr = demo.lr
     cfg.optim_wrapper.clip_grad = dict(max_norm=10)
@@ -135,7 +135,7 @@ def shrink_model(model, size):
     for step in model.data_preprocessor.get('batch_augments') or []:
         if 'size' in step:
             step.size = (size, size)
-    if 'num_queries' in model:  # of DETR and its heirs: no more than there are tokens to start from
+    if 'num_queries' in model:  # DETRs choose queries among tokens
         model.num_queries = min(model.num_queries, (size // 8) ** 2)
     if (model.get('test_cfg') or {}).get('rpn'):
         model.test_cfg.rpn.max_per_img = 100

@@ -24,7 +24,8 @@ APIS = {
     'mmdet': ('init_detector', 'inference_detector'),
     'mmseg': ('init_model', 'inference_model'),
 }
-RANDOM, NONE = 'random weights', 'random'  # the text on pictures, and what asks for it
+RANDOM = 'random'  # instead of a checkpoint
+LABEL = 'random weights'  # on pictures without one
 CODECS = {'.avi': 'MJPG', '.mkv': 'mp4v', '.mov': 'mp4v', '.mp4': 'mp4v', '.webm': 'VP80'}
 
 
@@ -49,11 +50,11 @@ def parse():
         '--score-thr', type=float, default=0.3, help='draw detections above this score [0.3]'
     )
     args = parser.parse_args()
-    if args.weights is None and not args.demo:  # whose pictures are small
+    if args.weights is None and not args.demo:  # no published model expects the demo's scale
         args.weights = published_dense(args.config)
         if args.weights:
-            print(f'weights: {args.weights} (or none: --weights {NONE})', file=sys.stderr)
-    elif args.weights == NONE:
+            print(f'weights: {args.weights} (or none: --weights {RANDOM})', file=sys.stderr)
+    elif args.weights == RANDOM:
         args.weights = None
     return args, parser
 
@@ -107,7 +108,7 @@ def painter(cfg, args, parser):
         sample = infer(model, image)
         visualizer.add_datasample('', mmcv.bgr2rgb(image), sample, draw_gt=False, **options)
         drawn = mmcv.rgb2bgr(visualizer.get_image())
-        return drawn if args.weights else with_strip(drawn, RANDOM)
+        return drawn if args.weights else with_strip(drawn, LABEL)
 
     return paint
 
@@ -170,7 +171,7 @@ def main():
     check_out_dir(args.out_dir, [paths[0].parent], parser)
     paint = painter(cfg, args, parser)
     if not args.weights:
-        print(f'{RANDOM}: nothing was trained; give a checkpoint with --weights', file=sys.stderr)
+        print(f'{LABEL}: nothing was trained; give a checkpoint with --weights', file=sys.stderr)
     if is_video:
         done = [paint_video(paths[0], args.out_dir, paint, parser)]
     else:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from arguments import add_config, check_folder, make_parser
-from data_checks import quick_findings
+from data_checks import as_list, inner_datasets, quick_findings
 from demo_mode import DEMO, to_demo
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
@@ -23,7 +23,7 @@ from mmbackbones.registry import MODELS
 from mmbackbones.weights.downloading import local_file
 from mmbackbones.weights.loading import OWN
 from mmbackbones.weights.published_dense import DENSE, published_dense
-from mmbackbones.weights.reading import CheckpointError, below, brief, unread
+from mmbackbones.weights.reading import CheckpointError, below, brief, refused
 from mmbackbones.weights.resuming import load_from_checked_file
 
 SOURCES = {
@@ -32,7 +32,7 @@ SOURCES = {
 }
 CONFIGS = ('.py', '.json', '.yaml', '.yml')  # what mmengine reads
 # Keys of a runner and of ours that a config need not have.
-TOP = (
+OPTIONAL_KEYS = (
     *inspect.signature(Runner).parameters,
     'allow_new',
     'auto_scale_lr',
@@ -98,7 +98,7 @@ def check_options(cfg, options, parser):
     """
     for key in options:
         top, *names = key.split('.')
-        check_key(key, top, {*cfg, *TOP}, parser, all_known=True)
+        check_key(key, top, {*cfg, *OPTIONAL_KEYS}, parser, all_known=True)
         part = DEMO | cfg.get('demo', {}) if top == 'demo' else cfg.get(top)
         for name in names:
             if not isinstance(part, dict):
@@ -125,10 +125,11 @@ def check_channels(cfg, parser):
             given = list(MODELS.build(dict(backbone, init_cfg=None)).out_channels)
     except (TypeError, ValueError) as error:
         parser.error(f'model.backbone: {brief(error, 500)}')
-    for where, part in takers(cfg.model):
+    for where, part in map_readers(cfg.model):
         wanted = as_list(part.in_channels)
         indices = as_list(part.get('in_index', list(range(len(given)))))
         fits = max(indices) < len(given) and wanted == [given[index] for index in indices]
+        # Which one is read by what has one number of channels and no index is its own affair.
         if not fits and (len(wanted) > 1 or 'in_index' in part):
             parser.error(
                 f'model.{where} takes maps {indices} with in_channels={part.in_channels}, but '
@@ -137,17 +138,12 @@ def check_channels(cfg, parser):
             )
 
 
-def takers(model):
-    """(name, settings) of what takes the maps of the backbone: a neck, or else the heads."""
+def map_readers(model):
+    """(name, settings) of what reads the maps of the backbone: a neck, or else the heads."""
     for where in ('neck',) if model.get('neck') else ('decode_head', 'auxiliary_head'):
         parts = as_list(model.get(where) or [])
         parts = parts[:1] if where == 'neck' else parts  # of several, the first
         yield from ((where, part) for part in parts if 'in_channels' in part)
-
-
-def as_list(value):
-    """A value, or several, as a list."""
-    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def use_cpus(cfg):
@@ -291,7 +287,7 @@ def run(cfg, action):
     except FloatingPointError as error:
         sys.exit(f'stopped: {error}')
     except pickle.UnpicklingError as error:  # from a folder of DeepSpeed
-        sys.exit(str(unread(Path(cfg.load_from), error)))
+        sys.exit(str(refused(Path(cfg.load_from), error)))
     except OSError as error:
         if isinstance(error, FileNotFoundError) and error.errno is None:  # of a download
             sys.exit(str(error))
@@ -304,8 +300,8 @@ def run(cfg, action):
 
 
 def innermost(dataset):
-    """A dataset without its wrappers."""
-    return innermost(dataset.dataset) if 'dataset' in dataset else dataset
+    """A dataset without its wrappers; of several in one, the first."""
+    return inner_datasets(dataset)[0]
 
 
 def data_paths(dataset):

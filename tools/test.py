@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from data_checks import as_list
 from memory import keep_pages
 from mmengine.config import ConfigDict
 from run_config import (
@@ -36,8 +37,8 @@ def parse():
 def configure(args, parser):
     """The config to test with."""
     cfg = load_config(args, parser)
-    known = args.checkpoint == PUBLISHED
-    source = published(args.config, parser) if known else args.checkpoint
+    by_makers = args.checkpoint == PUBLISHED
+    source = published(args.config, parser) if by_makers else args.checkpoint
     cfg.update(resume=False, load_from=check_checkpoint(source, parser))
     if args.show or args.show_dir:
         draw(cfg, args)
@@ -75,9 +76,8 @@ def keep_predictions(cfg, out, parser):
     if cfg.default_scope == 'mmseg':
         cfg.test_evaluator.update(output_dir=out, keep_results=True)
     elif out.endswith(('.pkl', '.pickle')):
-        known = cfg.test_evaluator
-        known = known if isinstance(known, list) else [known]
-        cfg.test_evaluator = [*known, dict(type='DumpDetResults', out_file_path=out)]
+        dump = dict(type='DumpDetResults', out_file_path=out)
+        cfg.test_evaluator = [*as_list(cfg.test_evaluator), dump]
     else:
         parser.error(f'--out {out}: detections go into a file that ends in .pkl')
 

@@ -56,12 +56,22 @@ def read_checkpoint(source, map_location='cpu'):
         FileNotFoundError: There is no such file, or it cannot be downloaded.
         CheckpointError: It is damaged, holds no tensors, or would run code.
     """
+    return unwrap(*read_file(source, map_location))
+
+
+def read_file(source, map_location='cpu', trusted=()):
+    """What the file of a path or address holds, and its path; see `read_pickle`.
+
+    Raises:
+        FileNotFoundError: There is no such file, or it cannot be downloaded.
+        CheckpointError: It is damaged, would run code, or outgrow itself.
+    """
     path = local_file(source)
     if not path.is_file():
         raise FileNotFoundError(f'there is no checkpoint at {source}; give a file or a URL')
     if path.suffix == '.safetensors':
-        return unwrap(read_safetensors(path), path)
-    return unwrap(read_pickle(path, map_location=map_location), path)
+        return read_safetensors(path), path
+    return read_pickle(path, map_location, trusted), path
 
 
 def read_pickle(path, map_location='cpu', trusted=()):
@@ -83,7 +93,7 @@ def read_pickle(path, map_location='cpu', trusted=()):
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
-        raise unread(path, error) from error
+        raise refused(path, error) from error
     except Exception as error:  # whatever a parser runs into in foreign bytes is the finding
         raise damaged(path, error) from error
 
@@ -124,7 +134,7 @@ def read_safetensors(path):
         raise damaged(path, error) from error
 
 
-def unread(path, error):
+def refused(path, error):
     """The error for a file that PyTorch does not read with its safety on."""
     foreign = re.search(r'(?:GLOBAL|class|function) (\S+)', str(error))
     if not foreign:

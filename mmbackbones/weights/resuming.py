@@ -4,17 +4,16 @@ They hold histories of losses, which PyTorch refuses with its safety on, so that
 be resumed or tested; the loaders of mmengine's forks then read them with the safety off.
 """
 
+import os
 import pickle
-from pathlib import Path
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
-from .downloading import local_file
 from .errors import CheckpointError
-from .reading import read_pickle, read_safetensors
+from .reading import read_file
 
 array, number = (value.__reduce__()[0] for value in (np.zeros(0), np.float64(0)))
 DTYPES = ('float16', 'float32', 'float64', 'int32', 'int64', 'uint8', 'bool')
@@ -72,12 +71,7 @@ def load_from_checked_file(source, map_location=None):
         FileNotFoundError: There is no such file, or it cannot be downloaded.
         CheckpointError: It is damaged, has no names, would run code, or outgrow itself.
     """
-    path = local_file(Path(source).expanduser() if '://' not in str(source) else source)
-    if not path.is_file():
-        raise FileNotFoundError(f'there is no checkpoint at {source}; give a file or a URL')
-    if path.suffix == '.safetensors':
-        return read_safetensors(path)
-    content = read_pickle(path, map_location, trusted=PARTS)
+    content, path = read_file(os.path.expanduser(source), map_location, trusted=PARTS)
     if not isinstance(content, dict):
         raise CheckpointError(
             f'{path} holds no tensors by name, but {type(content).__name__}; give a file of weights'
