@@ -1,6 +1,10 @@
 """Tools are scripts, so tests find them on the path; one thread keeps small tests quick."""
 
 import sys
+import threading
+from contextlib import ExitStack
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -22,6 +26,30 @@ settings.load_profile('quick')
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def serve():
+    """A function that serves a folder over HTTP until the test ends, and returns its address."""
+    with ExitStack() as ends:
+
+        def function(folder):
+            handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+            server = ThreadingHTTPServer(('127.0.0.1', 0), handler)
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            ends.callback(server.server_close)
+            ends.callback(server.shutdown)
+            return f'http://127.0.0.1:{server.server_port}'
+
+        yield function
+
+
+@pytest.fixture
+def linspace_on_cpu(monkeypatch):
+    """Models of mm that read `torch.linspace` while they are built can be built on meta."""
+    linspace = torch.linspace
+    on_cpu = lambda *args, device='cpu': linspace(*args, device=device)  # noqa: E731
+    monkeypatch.setattr(torch, 'linspace', on_cpu)
 
 
 @pytest.fixture(autouse=True)

@@ -204,13 +204,10 @@ THEIR_CONFIGS = [
 
 
 @pytest.mark.parametrize('name', THEIR_CONFIGS)
-def test_whole_models_of_theirs_fit_ours(name, monkeypatch):
+def test_whole_models_of_theirs_fit_ours(name, linspace_on_cpu):
     """Strictly, tensor by tensor, with the same rates and decays; without memory for weights."""
     scope, file = name.split('::')
     package = pytest.importorskip(f'{scope}.models')
-    linspace = torch.linspace  # theirs reads its numbers
-    on_cpu = lambda *args, device='cpu': linspace(*args, device=device)  # noqa: E731
-    monkeypatch.setattr(torch, 'linspace', on_cpu)
     root = Path(package.__file__).parent.parent
     cfg = Config.fromfile(root / '.mim/configs' / file)
     new = convert_config(cfg)

@@ -4,9 +4,6 @@ import contextlib
 import pickle
 import shlex
 import sys
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
@@ -114,23 +111,20 @@ DOORS = {
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch):
+def call(tmp_path, monkeypatch, serve):
     """Run a tool in a folder with a small config and a picture, whose files a server has too."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'cache'))
     (tmp_path / 'tiny.py').write_text(TINY.format(config=CONFIGS / 'mask_rcnn_swin_t.py'))
     image_demo.cv2.imwrite('a.jpg', image_demo.np.zeros((64, 64, 3), 'uint8'))
-    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
-    server = ThreadingHTTPServer(('127.0.0.1', 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = serve(tmp_path)
 
     def function(tool, words):
-        words = words.format(url=f'http://127.0.0.1:{server.server_port}')
-        monkeypatch.setattr(sys, 'argv', [tool.__name__, *shlex.split(words)])
+        words = shlex.split(words.format(url=address))
+        monkeypatch.setattr(sys, 'argv', [tool.__name__, *words])
         tool.main()
 
-    yield function
-    server.shutdown()
+    return function
 
 
 @pytest.mark.parametrize('kind', KINDS)

@@ -87,10 +87,7 @@ def theirs(name):
 
 
 @every_recipe
-def test_their_files_fit_strictly_with_the_same_rates_and_decays(name, monkeypatch):
-    linspace = torch.linspace  # theirs reads its numbers
-    on_cpu = lambda *args, device='cpu': linspace(*args, device=device)  # noqa: E731
-    monkeypatch.setattr(torch, 'linspace', on_cpu)
+def test_their_files_fit_strictly_with_the_same_rates_and_decays(name, linspace_on_cpu):
     cfg, ours = theirs(name), model(name)
     cfg.model.backbone.pop('init_cfg')
     import_modules_from_strings(f'{cfg.default_scope}.models')

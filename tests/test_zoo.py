@@ -2,9 +2,6 @@
 
 import re
 import sys
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -93,7 +90,7 @@ def test_names_and_shapes_of_the_authors_files_fit_strictly(name, monkeypatch):
 
 
 @pytest.fixture
-def small(tmp_path, monkeypatch):
+def small(tmp_path, monkeypatch, serve):
     """A small config of a published name, whose published file a server has; its folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'cache'))
@@ -105,13 +102,9 @@ def small(tmp_path, monkeypatch):
     torch.save(
         dict(state_dict=build(Config.fromfile(path)).state_dict()), served / url.split('/')[-1]
     )
-    handler = partial(SimpleHTTPRequestHandler, directory=str(served))
-    server = ThreadingHTTPServer(('127.0.0.1', 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    local = f'http://127.0.0.1:{server.server_port}/{url.split("/")[-1]}'
+    local = f'{serve(served)}/{url.split("/")[-1]}'
     monkeypatch.setitem(DENSE[AUTHORS], 'mask_rcnn_swin_t', (results, local))
-    yield tmp_path
-    server.shutdown()
+    return tmp_path
 
 
 def call(monkeypatch, words):
