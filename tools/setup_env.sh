@@ -26,19 +26,45 @@ find_python() { # the first Python that the stack supports
   return 1
 }
 
+count_compiled() { # of ninja's lines ("[12/80] c++ ..."), on one line of a terminal
+  local end='\n'
+  if [ -t 1 ]; then end='\r'; fi
+  sed -un 's/^ *\[\([0-9]*\)\/\([0-9]*\)\] .*/\1 \2/p' | while read -r done all; do
+    if [ -t 1 ] || [ $((done % 10)) = 0 ] || [ "$done" = "$all" ]; then
+      printf "  compiled $done of $all files$end"
+    fi
+  done
+  if [ -t 1 ]; then echo; fi
+}
+
 build_mmcv() { # $1: what to build, $2: the folder to put the wheel in
-  if ! command -v "${CXX:-c++}" >/dev/null; then
-    echo "mmcv needs a C++ compiler and ${CXX:-c++} was not found; install one (Debian: g++)." >&2
+  local cxx=${CXX:-c++} flags partial
+  if ! command -v "$cxx" >/dev/null; then
+    echo "mmcv needs a C++ compiler and $cxx was not found; install one (Debian: g++)." >&2
     return 1
   fi
-  echo 'Building mmcv with its operators: about 11 minutes on 2 cores, once ...'
-  local partial
+  echo 'Building mmcv with its operators: about 3 minutes on 2 cores, once ...'
   mkdir -p "$2"
   partial=$(mktemp -d "$2/build.XXXX")
+  flags="${CFLAGS-$(python -c 'import sysconfig; print(sysconfig.get_config_var("CFLAGS"))')} -g0"
+  if "$cxx" --version | grep -q 'Free Software Foundation'; then
+    # Every file begins with PyTorch's headers: g++ reads them once, beforehand, with the same flags
+    # (with others it ignores what it has read). That and no debug symbols: 2 minutes, not 11.
+    echo '#include <torch/types.h>' >"$partial/types.h"
+    python -c 'import sysconfig; from torch.utils.cpp_extension import include_paths
+print(*[f"-I{path}" for path in include_paths() + [sysconfig.get_path("include")]])' |
+      xargs "$cxx" $flags -w -fPIC -std=c++17 -x c++-header "$partial/types.h"
+    flags+=" -include $partial/types.h"
+  fi
   # Without isolation: an isolated build has no torch and silently leaves the operators out.
-  pip wheel --quiet --no-cache-dir --no-build-isolation --no-deps --wheel-dir "$partial" "$1"
+  if ! CFLAGS=$flags pip wheel --verbose --no-cache-dir --no-build-isolation --no-deps \
+    --wheel-dir "$partial" "$1" 2>&1 | tee "$partial/log" | count_compiled; then
+    tail -n 50 "$partial/log" >&2
+    echo "mmcv could not be built; the whole output is in $partial/log." >&2
+    return 1
+  fi
   mv "$partial"/*.whl "$2"
-  rmdir "$partial"
+  rm -r "$partial"
 }
 
 install_stack() { # $1: the family
