@@ -14,7 +14,7 @@ from .doctor import examine
 from .paths import configs_of, path_of
 from .registry import MODELS
 from .weights.published import PUBLISHED
-from .weights.published_dense import DENSE
+from .weights.published_dense import DENSE, SAME_MODEL
 
 STYLES = {'ok': 'green', 'note': 'yellow', 'BAD': 'bold red'}
 
@@ -83,10 +83,13 @@ def show_list(detectors=False):
 def show_detectors():
     """The whole detectors and segmenters that others published: config, results, URL."""
     say(DETECTORS)
+    ours = {theirs: name for name, theirs in SAME_MODEL.items()}
     for whose, files in DENSE.items():
         say(f'\n{whose}', style='bold')
         for config, (results, url) in files.items():
             say(f'{config}: {", ".join(f"{name} {value}" for name, value in results.items())}')
+            if config in ours:
+                say(f'    here: {ours[config]}')
             say(f'    {url}')
 
 

@@ -22,30 +22,8 @@ from test_convert_config import our_name, settings
 from test_published_models import configs
 
 from mmbackbones import convert_config
+from mmbackbones.weights.published_dense import SAME_MODEL
 
-DET, SEG = 'mmdet::mask2former/mask2former_', 'mmseg::mask2former/mask2former_'
-RECIPES = {
-    'mask2former_swin_t': f'{DET}swin-t-p4-w7-224_8xb2-lsj-50e_coco.py',
-    'mask2former_swin_s': f'{DET}swin-s-p4-w7-224_8xb2-lsj-50e_coco.py',
-    'mask2former_panoptic_swin_t': f'{DET}swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py',
-    'mask2former_panoptic_swin_s': f'{DET}swin-s-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py',
-    'mask2former_panoptic_swin_b': f'{DET}swin-b-p4-w12-384_8xb2-lsj-50e_coco-panoptic.py',
-    'mask2former_panoptic_swin_b_22k': (
-        f'{DET}swin-b-p4-w12-384-in21k_8xb2-lsj-50e_coco-panoptic.py'
-    ),
-    'mask2former_panoptic_swin_l': f'{DET}swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic.py',
-    'mask2former_semantic_swin_t': f'{SEG}swin-t_8xb2-160k_ade20k-512x512.py',
-    'mask2former_semantic_swin_s': f'{SEG}swin-s_8xb2-160k_ade20k-512x512.py',
-    'mask2former_semantic_swin_b': f'{SEG}swin-b-in1k-384x384-pre_8xb2-160k_ade20k-640x640.py',
-    'mask2former_semantic_swin_b_22k': (
-        f'{SEG}swin-b-in22k-384x384-pre_8xb2-160k_ade20k-640x640.py'
-    ),
-    'mask2former_semantic_swin_l': f'{SEG}swin-l-in22k-384x384-pre_8xb2-160k_ade20k-640x640.py',
-    'dino_5scale_swin_l': 'mmdet::dino/dino-5scale_swin-l_8xb2-12e_coco.py',
-    'dino_5scale_swin_l_3x': 'mmdet::dino/dino-5scale_swin-l_8xb2-36e_coco.py',
-    'rtmdet_swin_b': 'mmdet::rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py',
-    'rtmdet_swin_b_p6': 'mmdet::rtmdet/rtmdet_l_swin_b_p6_4xb16-100e_coco.py',
-}
 # What a training is, but for names of tensors and for the checkpoints that are kept.
 SAME = (
     'model',
@@ -71,14 +49,14 @@ every_recipe = pytest.mark.parametrize(
     'name',
     [
         pytest.param(name, marks=[] if QUICK.fullmatch(name) else pytest.mark.slow)
-        for name in RECIPES
+        for name in SAME_MODEL
     ],
 )
 
 
 def theirs(name):
     """Their config. That label 0 is no class stands with the loading there, with the data here."""
-    cfg = Config.fromfile(configs(RECIPES[name]))
+    cfg = Config.fromfile(configs(SAME_MODEL[name]))
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         for step in loader.dataset.pipeline:
             if step.pop('reduce_zero_label', False):

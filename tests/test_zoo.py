@@ -25,7 +25,12 @@ from test_train_options import TINY
 
 from mmbackbones import CheckpointError, __main__, load_checkpoint
 from mmbackbones.weights import loading, published_dense
-from mmbackbones.weights.published_dense import DENSE
+from mmbackbones.weights.published_dense import (
+    DENSE,
+    SAME_MODEL,
+    find_published,
+    with_published_weights,
+)
 
 AUTHORS = 'the authors of Swin Transformer'
 
@@ -51,6 +56,18 @@ def test_configs_say_the_same_of_their_authors_results():
         assert 'reported by the authors, not reproduced here' in line
 
 
+def test_our_configs_take_the_files_of_the_same_models():
+    assert with_published_weights() == [*DENSE[AUTHORS], *SAME_MODEL]
+    for ours, theirs in SAME_MODEL.items():
+        whose, results, url = find_published(f'configs/{ours}.py')
+        assert (results, url) == DENSE[whose][theirs]
+        text = (FOLDER / f'{ours}.py').read_text()
+        (line,) = re.findall('^Result: .*', text, re.M)
+        assert f'reported by {whose}, not reproduced here' in line
+        shown = ', '.join(f'{name} {value}' for name, value in results.items())
+        assert line.startswith(f'Result: {shown}')
+
+
 def test_the_list_shows_all(capsys):
     __main__.main(['list', '--detectors'])
     shown = capsys.readouterr().out
@@ -59,6 +76,8 @@ def test_the_list_shows_all(capsys):
             name, value = next(iter(results.items()))
             assert f'{config}: {name} {value}' in shown
             assert f'    {url}\n' in shown
+    for ours in SAME_MODEL:
+        assert f'    here: {ours}\n' in shown
     assert 'not\nreproduced here' in shown
 
 

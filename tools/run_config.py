@@ -22,7 +22,7 @@ from mmbackbones import path_of
 from mmbackbones.registry import MODELS
 from mmbackbones.weights.downloading import local_file
 from mmbackbones.weights.loading import OWN
-from mmbackbones.weights.published_dense import DENSE, published_dense
+from mmbackbones.weights.published_dense import published_dense, with_published_weights
 from mmbackbones.weights.reading import CheckpointError, below, brief, refused
 from mmbackbones.weights.resuming import load_from_checked_file
 
@@ -156,10 +156,9 @@ def use_cpus(cfg):
 
 def published(config, parser):
     """The URL of the published weights for a config, or an exit with one sentence."""
-    names = [name for files in DENSE.values() for name in files if '::' not in name]
     return published_dense(config) or parser.error(
         f'nobody published weights for {config}; there are some for '
-        f'{", ".join(dict.fromkeys(names))}'
+        f'{", ".join(with_published_weights())}'
     )
 
 

@@ -325,8 +325,46 @@ DENSE = {
     },
 }
 
+DET, SEG = 'mmdet::mask2former/mask2former_', 'mmseg::mask2former/mask2former_'
+# Of ours: the config of mmdet or mmseg that is the same model, so that its file fits.
+SAME_MODEL = {
+    'mask2former_swin_t': f'{DET}swin-t-p4-w7-224_8xb2-lsj-50e_coco.py',
+    'mask2former_swin_s': f'{DET}swin-s-p4-w7-224_8xb2-lsj-50e_coco.py',
+    'mask2former_panoptic_swin_t': f'{DET}swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py',
+    'mask2former_panoptic_swin_s': f'{DET}swin-s-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py',
+    'mask2former_panoptic_swin_b': f'{DET}swin-b-p4-w12-384_8xb2-lsj-50e_coco-panoptic.py',
+    'mask2former_panoptic_swin_b_22k': (
+        f'{DET}swin-b-p4-w12-384-in21k_8xb2-lsj-50e_coco-panoptic.py'
+    ),
+    'mask2former_panoptic_swin_l': f'{DET}swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic.py',
+    'mask2former_semantic_swin_t': f'{SEG}swin-t_8xb2-160k_ade20k-512x512.py',
+    'mask2former_semantic_swin_s': f'{SEG}swin-s_8xb2-160k_ade20k-512x512.py',
+    'mask2former_semantic_swin_b': f'{SEG}swin-b-in1k-384x384-pre_8xb2-160k_ade20k-640x640.py',
+    'mask2former_semantic_swin_b_22k': (
+        f'{SEG}swin-b-in22k-384x384-pre_8xb2-160k_ade20k-640x640.py'
+    ),
+    'mask2former_semantic_swin_l': f'{SEG}swin-l-in22k-384x384-pre_8xb2-160k_ade20k-640x640.py',
+    'dino_5scale_swin_l': 'mmdet::dino/dino-5scale_swin-l_8xb2-12e_coco.py',
+    'dino_5scale_swin_l_3x': 'mmdet::dino/dino-5scale_swin-l_8xb2-36e_coco.py',
+    'rtmdet_swin_b': 'mmdet::rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py',
+    'rtmdet_swin_b_p6': 'mmdet::rtmdet/rtmdet_l_swin_b_p6_4xb16-100e_coco.py',
+}
+
+
+def find_published(config):
+    """(whose, metrics, URL) of the weights published for a config, by its name or path, or None."""
+    name = config if '::' in config else Path(config).stem
+    name = SAME_MODEL.get(name, name)
+    return next(((whose, *files[name]) for whose, files in DENSE.items() if name in files), None)
+
 
 def published_dense(config):
-    """The URL of the published weights for a config, by its name or path, or None."""
-    name = config if '::' in config else Path(config).stem
-    return next((files[name][1] for files in DENSE.values() if name in files), None)
+    """The URL of the weights published for a config, by its name or path, or None."""
+    found = find_published(config)
+    return found and found[-1]
+
+
+def with_published_weights():
+    """The names of those of our configs for which there are published weights."""
+    ours = [name for files in DENSE.values() for name in files if '::' not in name]
+    return [*dict.fromkeys(ours), *SAME_MODEL]

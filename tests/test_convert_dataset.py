@@ -1,0 +1,137 @@
+"""Public sets of real pictures become what their configs read, from a few files in their layouts."""
+
+import hashlib
+import json
+import sys
+
+import convert_dataset
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from pycocotools.coco import COCO
+from test_train_options import CONFIGS as FOLDER
+
+
+@pytest.fixture
+def convert(tmp_path, monkeypatch, capsys):
+    """Run the tool in an empty folder; the last line that it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, 'argv', ['tool', *words])
+        convert_dataset.main()
+        return capsys.readouterr().out.splitlines()[-1]
+
+    return run
+
+
+def refused(convert, capsys, *words):
+    """The sentence with which the tool ends."""
+    with pytest.raises(SystemExit):
+        convert(*words)
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def names(validation, count):
+    """Names of images that go to one of the splits."""
+    every = (f'image{number}' for number in range(1000))
+    chosen = [
+        name
+        for name in every
+        if (int(hashlib.md5(name.encode()).hexdigest(), 16) % 5 == 0) == validation
+    ]
+    return chosen[:count]
+
+
+@pytest.fixture
+def nuclei(tmp_path):
+    """Three images with two nuclei each, one of a size that is left out; their names by split."""
+    found = dict(train=names(False, 2), val=names(True, 1))
+    for number, name in enumerate([*found['train'], *found['val']]):
+        folder = tmp_path / 'source/stage1_train' / name
+        for part in ('images', 'masks'):
+            (folder / part).mkdir(parents=True)
+        height, width = (256, 320) if number != 1 else (360, 360)
+        image = np.full((height, width, 4), 40 * number, np.uint8)
+        cv2.imwrite(str(folder / f'images/{name}.png'), image)
+        for nucleus in range(3):  # the last is empty, as some are
+            mask = np.zeros((height, width), np.uint8)
+            mask[10 : 10 + 7 * (nucleus < 2), 20 * nucleus : 20 * nucleus + 5] = 255
+            cv2.imwrite(str(folder / f'masks/{nucleus}.png'), mask)
+    return found
+
+
+def test_nuclei_become_coco(nuclei, convert, tmp_path):
+    assert convert('nuclei', 'source') == 'written: data/nuclei'
+    for split, count in (('train', 1), ('val', 1)):  # of the two for training one is too large
+        coco = COCO(f'data/nuclei/annotations/instances_{split}2017.json')
+        assert [image['file_name'] for image in coco.dataset['images']] == [
+            f'{nuclei[split][0]}.jpg'
+        ]
+        image = cv2.imread(f'data/nuclei/{split}2017/{nuclei[split][0]}.jpg')
+        assert image.shape == (256, 320, 3)
+        assert len(coco.anns) == 2 * count
+        for nucleus, found in enumerate(coco.anns.values()):
+            assert found['bbox'] == [20 * nucleus, 10, 5, 7]
+            assert found['area'] == coco.annToMask(found).sum() == 35
+    assert not list(tmp_path.glob('data/nuclei.*'))
+
+
+@pytest.fixture
+def aerial(tmp_path):
+    """A tile of two areas, one larger than a crop; the classes are in stripes."""
+    for area, (height, width) in ((1, (600, 1100)), (4, (300, 512))):
+        for part in ('images', 'masks'):
+            (tmp_path / f'source/Tile {area}/{part}').mkdir(parents=True)
+        painted = np.zeros((height, width, 3), np.uint8)
+        for number, colour in enumerate(convert_dataset.COLOURS.values()):
+            rgb = [colour >> 16, colour >> 8 & 255, colour & 255]
+            painted[:, 20 * number : 20 * number + 20] = rgb[::-1]
+        image = np.random.default_rng(0).integers(0, 255, painted.shape, np.uint8)
+        cv2.imwrite(str(tmp_path / f'source/Tile {area}/images/image_part_001.jpg'), image)
+        cv2.imwrite(str(tmp_path / f'source/Tile {area}/masks/image_part_001.png'), painted)
+
+
+def test_aerial_tiles_become_crops_with_labels(aerial, convert, tmp_path):
+    assert convert('aerial', 'source', '--out', 'fields') == 'written: fields'
+    found = {path.stem for path in (tmp_path / 'fields/img_dir/train').iterdir()}
+    assert found == {f'area1_image_part_001_0_{x}' for x in (0, 512)}  # 76 and 88 are no half
+    assert found == {path.stem for path in (tmp_path / 'fields/ann_dir/train').iterdir()}
+    (path,) = (tmp_path / 'fields/ann_dir/val').iterdir()
+    labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert labels.shape == cv2.imread(str(tmp_path / f'fields/img_dir/val/{path.stem}.jpg')).shape[:2]
+    wanted = np.r_[np.repeat(np.arange(5), 20), np.full(412, 255)]
+    assert (labels == wanted).all()
+
+
+@pytest.mark.parametrize(
+    ('length', 'expected'),
+    [(100, [0]), (512, [0]), (767, [0]), (768, [0, 256]), (1100, [0, 512]), (1536, [0, 512, 1024])],
+)
+def test_crops_cover_a_side(length, expected):
+    assert convert_dataset.starts(length) == expected
+
+
+def test_what_is_missing_is_one_sentence_and_leaves_nothing(nuclei, convert, tmp_path, capsys):
+    assert 'there is no folder nothing; clone' in refused(convert, capsys, 'nuclei', 'nothing')
+    assert 'holds no folders Tile 1 to Tile 8' in refused(convert, capsys, 'aerial', 'source')
+    image = tmp_path / f'source/stage1_train/{nuclei["val"][0]}/images/{nuclei["val"][0]}.png'
+    image.write_bytes(b'no image')
+    assert f'{image.name} is missing or no image' in refused(convert, capsys, 'nuclei', 'source')
+    mask = next(tmp_path.glob(f'source/stage1_train/{nuclei["train"][0]}/masks/*.png'))
+    cv2.imwrite(str(mask), np.zeros((9, 9), np.uint8))
+    assert f'{mask.name} is (9, 9), its image' in refused(convert, capsys, 'nuclei', 'source')
+    assert not list((tmp_path / 'data').iterdir())
+    (tmp_path / 'data/nuclei').mkdir()
+    assert 'data/nuclei exists; remove it' in refused(convert, capsys, 'nuclei', 'source')
+
+
+@pytest.mark.parametrize('name', ['mask_rcnn_swin_t_nuclei', 'upernet_swin_t_aerial'])
+def test_configs_name_the_classes_of_the_sets(name):
+    cfg = Config.fromfile(FOLDER / f'{name}.py')
+    classes = cfg.train_dataloader.dataset.metainfo.classes
+    assert list(classes) == (
+        ['nucleus'] if name.endswith('nuclei') else list(convert_dataset.COLOURS)
+    )
+    assert json.dumps(cfg.to_dict()).count(f'data/{name.rsplit("_", 1)[1]}') >= 3
