@@ -35,14 +35,19 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file='data/nuclei/annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 
+# With FPN's usual 256 channels the neck and the heads cost twice what the backbone does.
+channels = 128
 model = dict(
     backbone=dict(init_cfg=None, drop_path_rate=0.0),
-    rpn_head=dict(anchor_generator=dict(scales=[4])),
+    neck=dict(out_channels=channels),
+    rpn_head=dict(in_channels=channels, feat_channels=channels, anchor_generator=dict(scales=[4])),
     roi_head=dict(
-        bbox_head=dict(num_classes=len(classes)),
-        mask_head=dict(num_classes=len(classes)),
+        bbox_roi_extractor=dict(out_channels=channels),
+        bbox_head=dict(in_channels=channels, fc_out_channels=512, num_classes=len(classes)),
+        mask_roi_extractor=dict(out_channels=channels),
+        mask_head=dict(in_channels=channels, conv_out_channels=channels, num_classes=len(classes)),
     ),
-    # A region costs more than the backbone in images this small.
+    # Few regions for many steps: each costs a head.
     train_cfg=dict(
         rpn_proposal=dict(max_per_img=300),
         rcnn=dict(sampler=dict(num=64)),
@@ -50,10 +55,11 @@ model = dict(
     test_cfg=dict(rcnn=dict(max_per_img=300)),
 )
 
-train_cfg = dict(max_epochs=8, val_interval=8)
+train_cfg = dict(max_epochs=6, val_interval=2)
 optim_wrapper = dict(optimizer=dict(lr=4e-4), clip_grad=dict(max_norm=10))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', begin=0, end=8, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', begin=0, end=6, convert_to_iter_based=True),
 ]
+default_hooks = dict(logger=dict(interval=20))
 auto_scale_lr = dict(base_batch_size=4)

@@ -1,5 +1,6 @@
 """Tools are scripts, so tests find them on the path; one thread keeps small tests quick."""
 
+import importlib
 import sys
 import threading
 from contextlib import ExitStack
@@ -15,6 +16,13 @@ from mmengine.runner import CheckpointLoader
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
+
+# For COCO and ADE20K. Those for small sets of real pictures are in test_convert_dataset.py.
+CONFIGS = [
+    path
+    for path in sorted((ROOT / 'configs').glob('*.py'))
+    if not path.stem.endswith(('_nuclei', '_aerial'))
+]
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 common = settings(deadline=None, database=None, print_blob=False, suppress_health_check=SLOW)
@@ -42,6 +50,26 @@ def serve():
             return f'http://127.0.0.1:{server.server_port}'
 
         yield function
+
+
+@pytest.fixture
+def call_tool(monkeypatch, capsys):
+    """A function that runs a tool in this process; its exit status, its output and its errors.
+
+    For what ends before a model is trained: a process of its own takes seconds to import mm.
+    """
+
+    def function(name, *arguments):
+        monkeypatch.setattr(sys, 'argv', [f'tools/{name}.py', *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            importlib.import_module(name).main()
+        except SystemExit as done:
+            code = done.code
+        return code, *capsys.readouterr()
+
+    return function
 
 
 @pytest.fixture

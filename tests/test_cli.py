@@ -307,17 +307,35 @@ def test_doctor_finds_room_for_weights(monkeypatch, tmp_path):
     assert 'TORCH_HOME' in found.cure
 
 
+def build_mmcv(pip, folder):
+    """What the set-up's function prints and returns, with another pip and no compiler."""
+    names = ('count_compiled', 'build_mmcv')
+    parts = ';'.join(f'/^{name}()/,/^}}/p' for name in names)
+    script = (
+        f'set -euo pipefail; source <(sed -n "{parts}" tools/setup_env.sh);'
+        f'pip() {{ {pip} }}; CXX=true build_mmcv onedl-mmcv {folder}'
+    )
+    return subprocess.run(['bash', '-c', script], cwd=ROOT, capture_output=True, text=True)
+
+
 def test_built_wheels_are_kept_where_there_was_no_folder(tmp_path):
     """With a pip that writes a wheel without building it."""
-    script = (
-        'set -euo pipefail; source <(sed -n "/^build_mmcv()/,/^}/p" tools/setup_env.sh);'
-        'pip() { while [ "$1" != --wheel-dir ]; do shift; done; touch "$2/onedl_mmcv.whl"; };'
-        f'CXX=true build_mmcv onedl-mmcv {tmp_path}/new/cache'
-    )
-    done = subprocess.run(['bash', '-c', script], cwd=ROOT, capture_output=True, text=True)
+    ninja = 'for n in {1..12}; do echo "  [$n/12] c++ file.cpp"; done;'
+    wheel = 'while [ "$1" != --wheel-dir ]; do shift; done; touch "$2/onedl_mmcv.whl";'
+    done = build_mmcv(ninja + wheel, f'{tmp_path}/new/cache')
     assert done.returncode == 0, done.stderr
+    counted = [line.strip() for line in done.stdout.splitlines() if 'compiled' in line]
+    assert counted == ['compiled 10 of 12 files', 'compiled 12 of 12 files']
     found = [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob('*'))]
     assert found == ['new', 'new/cache', 'new/cache/onedl_mmcv.whl']
+
+
+def test_a_failed_build_shows_why_and_where_the_whole_output_is(tmp_path):
+    done = build_mmcv('echo "file.cpp: error: no"; return 1;', tmp_path)
+    assert done.returncode == 1
+    assert 'file.cpp: error: no\nmmcv could not be built; the whole output is in' in done.stderr
+    (log,) = tmp_path.glob('build.*/log')
+    assert log.read_text() == 'file.cpp: error: no\n'
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """Every shipped config takes a training step on the demo set."""
 
 import re
-from pathlib import Path
 
 import pytest
+from conftest import CONFIGS
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
@@ -15,11 +15,11 @@ from mmengine.runner import Runner
 
 from mmbackbones.registry import MODELS
 
-CONFIGS = sorted((Path(__file__).parent.parent / 'configs').glob('*.py'))
 SMALL = dict(train=8, val=2, size=64, batch_size=2, epochs=2)
-# Steps of the methods that mmdet and mmseg have recipes for take long: one of each.
+# Every family with Mask R-CNN and UPerNet, every other method once.
 QUICK = re.compile(
-    r'(?!mask2former|dino|rtmdet).*_(t|d1|light)|(mask2former_panoptic|dino.*|rtmdet)_swin_t'
+    r'(mask_rcnn|upernet)_.*_(t|d1|light)|detr_container_light'
+    r'|(retinanet|cascade_mask_rcnn|mask2former_panoptic|dino.*|rtmdet)_swin_t'
 )
 STEPS = [
     pytest.param(path, id=path.stem, marks=[] if QUICK.fullmatch(path.stem) else pytest.mark.slow)

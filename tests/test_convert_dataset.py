@@ -1,8 +1,8 @@
-"""Public sets of real pictures become what their configs read, from a few files in their layouts."""
+"""Public sets of real pictures become what their configs read; here of a few drawn files."""
 
 import hashlib
-import json
 import sys
+from argparse import ArgumentParser
 
 import convert_dataset
 import cv2
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 from pycocotools.coco import COCO
+from run_config import check_channels
 from test_train_options import CONFIGS as FOLDER
 
 
@@ -100,7 +101,8 @@ def test_aerial_tiles_become_crops_with_labels(aerial, convert, tmp_path):
     assert found == {path.stem for path in (tmp_path / 'fields/ann_dir/train').iterdir()}
     (path,) = (tmp_path / 'fields/ann_dir/val').iterdir()
     labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    assert labels.shape == cv2.imread(str(tmp_path / f'fields/img_dir/val/{path.stem}.jpg')).shape[:2]
+    crop = cv2.imread(str(tmp_path / f'fields/img_dir/val/{path.stem}.jpg'))
+    assert labels.shape == crop.shape[:2]
     wanted = np.r_[np.repeat(np.arange(5), 20), np.full(412, 255)]
     assert (labels == wanted).all()
 
@@ -127,11 +129,67 @@ def test_what_is_missing_is_one_sentence_and_leaves_nothing(nuclei, convert, tmp
     assert 'data/nuclei exists; remove it' in refused(convert, capsys, 'nuclei', 'source')
 
 
-@pytest.mark.parametrize('name', ['mask_rcnn_swin_t_nuclei', 'upernet_swin_t_aerial'])
-def test_configs_name_the_classes_of_the_sets(name):
-    cfg = Config.fromfile(FOLDER / f'{name}.py')
-    classes = cfg.train_dataloader.dataset.metainfo.classes
-    assert list(classes) == (
-        ['nucleus'] if name.endswith('nuclei') else list(convert_dataset.COLOURS)
+@pytest.fixture
+def configured(monkeypatch):
+    """A function that reads one of the two configs, with another backbone if it is named."""
+
+    def function(name, backbone='swin_t'):
+        monkeypatch.setenv('BACKBONE', backbone)
+        return Config.fromfile(FOLDER / f'{name}.py')
+
+    return function
+
+
+SETS = {'mask_rcnn_swin_t_nuclei': 'nuclei', 'upernet_swin_t_aerial': 'aerial'}
+OTHERS = ('swin_b', 'swin_v2_t', 'davit_t', 'maxvit_t', 'volo_d1', 'container_light')
+
+
+@pytest.mark.parametrize('name', SETS)
+def test_configs_name_the_classes_of_the_sets(name, configured):
+    dataset = configured(name).train_dataloader.dataset
+    colours = convert_dataset.COLOURS
+    if SETS[name] == 'nuclei':
+        assert dataset.metainfo.classes == ('nucleus',)
+        return
+    palette = [red << 16 | green << 8 | blue for red, green, blue in dataset.metainfo.palette]
+    assert dict(zip(dataset.metainfo.classes, palette, strict=True)) == colours
+
+
+@pytest.mark.parametrize('backbone', OTHERS)
+@pytest.mark.parametrize('name', SETS)
+def test_another_backbone_is_one_option(name, backbone, configured):
+    cfg = configured(name, backbone)
+    check_channels(cfg, ArgumentParser())
+    assert cfg.work_dir == f'work_dirs/{name.replace("swin_t", backbone)}'
+    recipe = Config.fromfile(FOLDER / f'{name.split("_swin")[0]}_{backbone}.py')
+    assert cfg.model.backbone.type == recipe.model.backbone.type
+    assert cfg.model.backbone.arch == recipe.model.backbone.arch
+    assert cfg.model.backbone.init_cfg is None
+
+
+@pytest.mark.parametrize('name', SETS)
+def test_they_train_on_what_the_converter_writes(
+    name, nuclei, aerial, convert, call_tool, tmp_path
+):
+    """With one block per stage, for one step or two."""
+    convert(SETS[name], 'source')
+    numbers = dict(dims=(16, 32, 64, 128), depths=(1, 1, 1, 1), heads=(1, 2, 4, 8))
+    heads = dict(
+        nuclei='neck=dict(in_channels=[16, 32, 64, 128])',
+        aerial='decode_head=dict(in_channels=[16, 32, 64, 128]), '
+        'auxiliary_head=dict(in_channels=64)',
     )
-    assert json.dumps(cfg.to_dict()).count(f'data/{name.rsplit("_", 1)[1]}') >= 3
+    length = dict(nuclei='max_epochs', aerial='max_iters')[SETS[name]]
+    (tmp_path / 'small.py').write_text(
+        f"_base_ = '{FOLDER / name}.py'\n"
+        f'arch = dict(_delete_=True, **{numbers})\n'
+        f'model = dict(backbone=dict(arch=arch), {heads[SETS[name]]})\n'
+        f'train_cfg = dict({length}=1, val_interval=1)\n'
+        'train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)\n'
+        'val_dataloader = dict(num_workers=0, persistent_workers=False)\n'
+        'test_dataloader = val_dataloader\n'
+    )
+    assert call_tool('check_data', 'small.py')[0] == 0
+    assert call_tool('train', 'small.py', '--work-dir', 'run')[0] == 0
+    (log,) = tmp_path.glob('run/*/vis_data/scalars.json')
+    assert dict(nuclei='coco/segm_mAP_50', aerial='mIoU')[SETS[name]] in log.read_text()

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import CONFIGS
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
@@ -27,7 +28,6 @@ from mmseg.datasets import ADE20KDataset
 from mmbackbones import CheckpointError, load_checkpoint
 
 ROOT = Path(__file__).parent.parent
-CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
 NAMES = CocoDataset.METAINFO['classes']
 COLOURS = np.array(ADE20KDataset.METAINFO['palette'])[:, ::-1]  # BGR
 NUMBERS = dict(dims=(16, 32, 64, 128), depths=(1, 1, 1, 1), heads=(1, 2, 4, 8))

@@ -171,7 +171,7 @@ def arguments():
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog='examples: python tools/analyze_logs.py work_dirs/mask_rcnn_swin_t_demo\n'
+        epilog='examples: python tools/analyze_logs.py work_dirs/demo\n'
         '          python tools/analyze_logs.py work_dirs --keys loss coco/bbox_mAP',
     )
     add = parser.add_argument

@@ -34,7 +34,7 @@ def parse():
     example = (
         'python tools/image_demo.py .github/demo_set.jpg configs/upernet_swin_t.py --demo\n'
         'after tools/demo.sh: python tools/image_demo.py data/demo/coco/val2017 '
-        'configs/mask_rcnn_swin_t.py --demo --weights work_dirs/mask_rcnn_swin_t_demo/epoch_3.pth'
+        'configs/mask_rcnn_swin_t.py --demo --weights work_dirs/demo/epoch_3.pth'
     )
     parser = drawing_parser(__doc__, example, 'outputs')
     parser.add_argument('image', help='an image, a folder of images, or a video')

@@ -53,7 +53,7 @@ def parse():
         __doc__,
         epilog='examples: python tools/visualize.py .github/demo_set.jpg SwinTransformer VOLO\n'
         '          python tools/visualize.py .github/demo_set.jpg configs/mask_rcnn_swin_t.py \\\n'
-        '              --weights work_dirs/mask_rcnn_swin_t_demo/epoch_3.pth --query 200 90',
+        '              --weights work_dirs/demo/epoch_3.pth --query 200 90',
     )
     parser.add_argument('image', help='a picture')
     parser.add_argument('models', nargs='+', help='backbones by name, or configs with one')
