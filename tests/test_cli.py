@@ -71,7 +71,7 @@ def test_info_shows_whole_addresses_and_names_at_any_width(capsys, monkeypatch, 
 
 def test_published_weights_are_those_of_the_readme():
     """Every label, address and figure."""
-    table = (ROOT / 'README.md').read_text().partition('## Backbones, weights, configs')[2]
+    table = (ROOT / 'configs/README.md').read_text().partition('## Sizes and weights')[2]
     lines, name, found = table.strip().partition('\n\n')[0].splitlines()[2:], '', {}
     for line in lines:
         first, arch, *_, cell = (cell.strip('` ') for cell in line.strip('|').split('|'))

@@ -170,12 +170,37 @@ def test_nothing_forbidden():
         assert not found or path.name == '__main__.py', (path.name, found)
 
 
-def test_readme_names_every_config_and_links_lead_somewhere():
-    text = (ROOT / 'README.md').read_text()
-    targets = set(re.findall(r'\]\(([^):]+)\)', text))
-    headings = {
-        f'#{title.lower().replace(" ", "-")}' for title in re.findall('^#+ (.*)$', text, re.M)
-    }
-    assert [t for t in targets - headings if t[0] == '#' or not (ROOT / t).exists()] == []
-    configs = {f'configs/{path.name}' for path in (ROOT / 'configs').glob('*.py')}
-    assert configs <= targets
+PAGES = [
+    path
+    for path in (*ROOT.glob('*.md'), *ROOT.glob('*/*.md'))
+    if not path.parent.name.startswith('.venv')
+]
+
+
+def anchors(path):
+    """Where links into a page may lead: its headings, as GitHub names them."""
+    text = re.sub('^```.*?^```', '', path.read_text(), flags=re.M | re.S)
+    titles = re.findall('^#+ (.*)$', text, re.M)
+    words = [re.sub(r'[^\w\s-]', '', title.lower()) for title in titles]
+    return {each.replace(' ', '-') for each in words}
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_of_a_page_lead_somewhere(page):
+    for target in re.findall(r'\]\(([^):]+)\)', page.read_text()):
+        name, _, anchor = target.partition('#')
+        found = (page.parent / name).resolve() if name else page
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), target
+
+
+def test_pages_name_every_config_and_every_tool():
+    configs = set(re.findall(r'\]\((\w+\.py)\)', (ROOT / 'configs/README.md').read_text()))
+    assert {path.name for path in (ROOT / 'configs').glob('*.py')} <= configs
+    tools = (ROOT / 'tools/README.md').read_text()
+    commands = [path for path in (ROOT / 'tools').glob('*.py') if '__main__' in path.read_text()]
+    assert [path.name for path in commands if f'`{path.name}`' not in tools] == []
+
+
+def test_the_first_page_is_one_screen():
+    assert len((ROOT / 'README.md').read_text().splitlines()) <= 120

@@ -60,8 +60,8 @@ def common_parser(description, example):
 def load_config(args, parser):
     """The config of the arguments, or an exit with one sentence that says what is wrong with it."""
     cfg = read_config(args, parser, to_demo)
-    name = Path(args.config).stem + ('_demo' if args.demo else '')
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
+    folder = cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
+    cfg.work_dir = args.work_dir or folder + ('_demo' if args.demo else '')
     cfg.launcher = args.launcher
     check_channels(cfg, parser)
     allow_new = cfg.pop('allow_new', ())
