@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 VERSION = re.search(r"__version__ = '(.+)'", (HERE / 'mmbackbones/__init__.py').read_text())[1]
 EXPORT = ['onnx', 'onnxruntime', 'onnxscript']
 # Scripts that set up or test a checkout stay out.
-CARRIED = ('.mim/**/*.yml', 'configs/**/*.py', 'tools/*.py', 'tools/dist_*.sh')
+CARRIED = ('.mim/**/*.yml', 'configs/**/*.py', 'tools/**/*.py', 'tools/dist_*.sh')
 
 
 class BuildPy(build_py):

@@ -11,8 +11,9 @@ ROOT = PACKAGE / '.mim' if (PACKAGE / '.mim').is_dir() else PACKAGE.parent
 
 
 def path_of(name):
-    """The absolute path of a config, a tool, or their folder: mask_rcnn_swin_t, train, configs."""
-    patterns = ('configs', 'configs/yardstick/*.py', 'configs/*.py', 'tools', 'tools/*.*')
+    """The absolute path of a config, a command or their folder: mask_rcnn_swin_t, train."""
+    folders = ('configs', 'tools')
+    patterns = (*folders, 'configs/yardstick/*.py', 'configs/*.py', 'tools/*.py', 'tools/dist_*.sh')
     found = {path.name: path for pattern in patterns for path in ROOT.glob(pattern)}
     wanted = Path(name).name
     path = found.get(wanted) or found.get(f'{wanted}.py')

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 from families import FAMILIES, NAMES, TINY, build, every_class, gradients
-from memory import Storages, kept
+from lib.memory import Storages, kept
 
 import mmbackbones
 from mmbackbones import plain

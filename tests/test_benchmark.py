@@ -10,7 +10,7 @@ import cv2
 import pytest
 import torch
 from benchmark import activations, shapes
-from benchmark_peers import PEERS, ours, plain, plain_container
+from lib.peers import PEERS, ours, plain, plain_container
 
 from mmbackbones.registry import MODELS
 

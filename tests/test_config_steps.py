@@ -9,7 +9,7 @@ pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
 import torch
-from demo_mode import to_demo
+from demo.mode import to_demo
 from mmengine.config import Config
 from mmengine.runner import Runner
 

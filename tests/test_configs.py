@@ -6,10 +6,10 @@ import functools
 import re
 from pathlib import Path
 
-import demo_mode
 import pytest
 import torch
 from conftest import CONFIGS as PATHS
+from demo.mode import adapt
 from families import BY_FILE
 
 pytest.importorskip('mmcv.ops', reason='mmcv was built without its operators')
@@ -313,7 +313,6 @@ def test_the_yardstick_differs_in_the_backbone_alone(method, monkeypatch):
             cfg.model.get(part, {}).pop('in_channels', None)
     assert its.to_dict() == ours.to_dict()
     cfg = copy.deepcopy(config(name))
-    monkeypatch.setattr(demo_mode, 'make_demo_set', lambda *args, **kwargs: None)
-    demo_mode.to_demo(cfg)
+    adapt(cfg)
     backbone = cfg.model.backbone
     assert (backbone.init_cfg, backbone.frozen_stages, backbone.norm_eval) == (None, -1, False)

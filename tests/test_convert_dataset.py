@@ -8,9 +8,9 @@ import convert_dataset
 import cv2
 import numpy as np
 import pytest
+from lib.run_config import check_channels
 from mmengine.config import Config
 from pycocotools.coco import COCO
-from run_config import check_channels
 from test_train_options import CONFIGS as FOLDER
 
 

@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import cv2
-import demo_scene
 import demo_set
 import numpy as np
 import pytest
+from demo import dataset
+from demo import scene as demo_scene
 from pycocotools.coco import COCO
 
 SMALL = {'train': 6, 'val': 2, 'size': 64, 'seed': 3}
@@ -30,7 +31,7 @@ def times(root: Path) -> dict[Path, int]:
 def root(tmp_path_factory) -> Path:
     """Return the folder of a small demo set, for reading only."""
     folder = tmp_path_factory.mktemp('demo') / 'set'
-    demo_set.make_demo_set(folder, **SMALL)
+    dataset.make_demo_set(folder, **SMALL)
     return folder
 
 
@@ -44,18 +45,18 @@ def coco(root, request) -> COCO:
 
 def ade_labels(root: Path, split: str, number: int) -> np.ndarray:
     """Return the ADE20K labels (size, size) of one image."""
-    folder = root / 'ade' / 'annotations' / demo_set.ADE_FOLDERS[split]
+    folder = root / 'ade' / 'annotations' / dataset.ADE_FOLDERS[split]
     path = folder / f'ADE_{split}_{number:08d}.png'
     return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
 
 
 def test_same_bytes_in_two_folders(root, tmp_path):
-    demo_set.make_demo_set(tmp_path / 'twin', **SMALL)
+    dataset.make_demo_set(tmp_path / 'twin', **SMALL)
     assert contents(tmp_path / 'twin') == contents(root)
 
 
 def test_image_does_not_depend_on_the_count(root, tmp_path):
-    demo_set.make_demo_set(tmp_path / 'short', **{**SMALL, 'train': 2, 'val': 1})
+    dataset.make_demo_set(tmp_path / 'short', **{**SMALL, 'train': 2, 'val': 1})
     short, whole = contents(tmp_path / 'short'), contents(root)
     pictures = [name for name in short if '/' in name and not name.endswith('.json')]
     assert len(pictures) == 2 * 3 + 3
@@ -83,25 +84,25 @@ def test_layout(root):
 
 def test_second_call_does_nothing(tmp_path):
     settings = {**SMALL, 'train': 1, 'val': 1}
-    demo_set.make_demo_set(tmp_path / 'set', **settings)
+    dataset.make_demo_set(tmp_path / 'set', **settings)
     before = times(tmp_path)
-    demo_set.make_demo_set(str(tmp_path / 'set'), **settings)
+    dataset.make_demo_set(str(tmp_path / 'set'), **settings)
     assert times(tmp_path) == before
 
 
 def test_a_set_of_other_settings_is_kept(tmp_path):
-    demo_set.make_demo_set(tmp_path / 'set', train=3, val=1, size=32)
+    dataset.make_demo_set(tmp_path / 'set', train=3, val=1, size=32)
     before = contents(tmp_path)
     with pytest.raises(FileExistsError, match=r'a demo set of 3 \+ 1 images of 32 pixels'):
-        demo_set.make_demo_set(tmp_path / 'set', train=1, val=1, size=40)
+        dataset.make_demo_set(tmp_path / 'set', train=1, val=1, size=40)
     assert contents(tmp_path) == before
 
 
 def test_an_older_version_is_made_anew(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo_set, 'VERSION', 0)
-    demo_set.make_demo_set(tmp_path / 'set', train=3, val=1, size=32)
+    monkeypatch.setattr(dataset, 'VERSION', 0)
+    dataset.make_demo_set(tmp_path / 'set', train=3, val=1, size=32)
     monkeypatch.undo()
-    demo_set.make_demo_set(tmp_path / 'set', train=1, val=1, size=40)
+    dataset.make_demo_set(tmp_path / 'set', train=1, val=1, size=40)
     images = list((tmp_path / 'set' / 'coco' / 'train2017').iterdir())
     assert [cv2.imread(str(path)).shape for path in images] == [(40, 40, 3)]
     assert [path.name for path in tmp_path.iterdir()] == ['set']
@@ -109,38 +110,38 @@ def test_an_older_version_is_made_anew(tmp_path, monkeypatch):
 
 def test_incomplete_set_is_made_anew(tmp_path):
     settings = {'train': 1, 'val': 1, 'size': 32}
-    demo_set.make_demo_set(tmp_path, **settings)
+    dataset.make_demo_set(tmp_path, **settings)
     lost = tmp_path / 'coco' / 'annotations' / 'instances_val2017.json'
     lost.unlink()
-    demo_set.make_demo_set(tmp_path, **settings)
+    dataset.make_demo_set(tmp_path, **settings)
     assert lost.is_file()
 
 
 def test_failure_leaves_the_old_set(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo_set, 'VERSION', 0)
-    demo_set.make_demo_set(tmp_path / 'set', train=1, val=1, size=32)
-    monkeypatch.setattr(demo_set, 'VERSION', 1)
+    monkeypatch.setattr(dataset, 'VERSION', 0)
+    dataset.make_demo_set(tmp_path / 'set', train=1, val=1, size=32)
+    monkeypatch.setattr(dataset, 'VERSION', 1)
     before = contents(tmp_path)
-    monkeypatch.setattr(demo_set, 'overview', lambda scenes: 1 / 0)
+    monkeypatch.setattr(dataset, 'overview', lambda scenes: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        demo_set.make_demo_set(tmp_path / 'set', train=2, val=1, size=32)
+        dataset.make_demo_set(tmp_path / 'set', train=2, val=1, size=32)
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize('name', ['thesis.txt', demo_set.MARKER])
+@pytest.mark.parametrize('name', ['thesis.txt', dataset.MARKER])
 @pytest.mark.parametrize('text', ['precious', '[1]', '{"made_by": "somebody"}'])
 def test_foreign_folder_is_refused_and_untouched(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     before = times(tmp_path)
     with pytest.raises(FileExistsError, match='not a demo set'):
-        demo_set.make_demo_set(tmp_path, train=1, val=1, size=32)
+        dataset.make_demo_set(tmp_path, train=1, val=1, size=32)
     assert times(tmp_path) == before
 
 
 def test_a_file_in_the_way_is_refused(tmp_path):
     (tmp_path / 'set').write_text('precious')
     with pytest.raises(FileExistsError, match='not a demo set'):
-        demo_set.make_demo_set(tmp_path / 'set', train=1, val=1, size=32)
+        dataset.make_demo_set(tmp_path / 'set', train=1, val=1, size=32)
     assert (tmp_path / 'set').read_text() == 'precious'
 
 
@@ -149,7 +150,7 @@ def test_a_file_in_the_way_is_refused(tmp_path):
 )
 def test_bad_arguments_raise(tmp_path, wrong):
     with pytest.raises(ValueError, match=f'{next(iter(wrong))} must be a whole number from'):
-        demo_set.make_demo_set(tmp_path / 'set', **wrong)
+        dataset.make_demo_set(tmp_path / 'set', **wrong)
     assert not list(tmp_path.iterdir())
 
 
@@ -189,11 +190,11 @@ def test_labels_agree_with_the_masks(root, coco):
 def test_a_hole_is_kept():
     mask = np.zeros((20, 24), bool)
     mask[2:15, 3:20] = True
-    assert isinstance(demo_set.segmentation(mask), list)
+    assert isinstance(dataset.segmentation(mask), list)
     mask[6:9, 8:12] = False
-    rle = demo_set.segmentation(mask)
+    rle = dataset.segmentation(mask)
     assert rle['size'] == [20, 24]
-    assert np.array_equal(demo_set.rle_tools.decode(rle), mask)
+    assert np.array_equal(dataset.rle_tools.decode(rle), mask)
 
 
 def test_scenes_are_varied():
@@ -213,7 +214,7 @@ def test_command_line(tmp_path):
     small = ['--train', '1', '--val', '1', '--size', '32', '--seed', '5']
     done = subprocess.run(command + small, capture_output=True, text=True, check=True)
     assert 'holds 1 training and 1 validation images' in done.stdout
-    settings = json.loads((tmp_path / 'set' / demo_set.MARKER).read_text())
+    settings = json.loads((tmp_path / 'set' / dataset.MARKER).read_text())
     assert (settings['train'], settings['size'], settings['seed']) == (1, 32, 5)
 
 
@@ -236,9 +237,9 @@ def test_help_shows_an_example(capsys):
 def test_mmdet_reads_it(root):
     datasets = pytest.importorskip('mmdet.datasets')
     pytest.importorskip('mmdet.datasets.transforms')
-    official = demo_set.categories()
+    official = dataset.categories()
     assert tuple(entry['name'] for entry in official) == datasets.CocoDataset.METAINFO['classes']
-    dataset = datasets.CocoDataset(
+    coco = datasets.CocoDataset(
         data_root=str(root / 'coco'),
         ann_file='annotations/instances_train2017.json',
         data_prefix={'img': 'train2017/'},
@@ -247,10 +248,10 @@ def test_mmdet_reads_it(root):
             {'type': 'mmdet.LoadAnnotations', 'with_bbox': True, 'with_mask': True},
         ],
     )
-    assert len(dataset) == SMALL['train']
-    for number, sample in enumerate(dataset, 1):
+    assert len(coco) == SMALL['train']
+    for number, sample in enumerate(coco, 1):
         drawn = demo_scene.make_scene(SMALL['seed'], 'train', number, SMALL['size']).objects
-        names = [dataset.metainfo['classes'][label] for label in sample['gt_bboxes_labels']]
+        names = [coco.metainfo['classes'][label] for label in sample['gt_bboxes_labels']]
         assert names == [kind.name for kind, _ in drawn]
         assert np.array_equal(sample['gt_masks'].masks, np.stack([mask for _, mask in drawn]))
         assert sample['img'].shape == (SMALL['size'], SMALL['size'], 3)

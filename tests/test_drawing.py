@@ -17,9 +17,9 @@ pytest.importorskip('mmseg')
 import browse_dataset
 import image_demo
 import print_config
-from demo_mode import adapt
-from demo_set import make_demo_set
-from drawing import suit, visualizer_of
+from demo.dataset import make_demo_set
+from demo.mode import adapt
+from lib.drawing import suit, visualizer_of
 from mmdet.datasets import CocoDataset
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
@@ -100,7 +100,7 @@ def photo(path, height=90, width=120):
 
 def weights(config, path):
     """A checkpoint of the model of a config with random weights; its tensors."""
-    from get_flops import build
+    from lib.flops import build
 
     torch.manual_seed(1)
     tensors = build(Config.fromfile(config)).state_dict()
@@ -152,7 +152,7 @@ def test_a_checkpoint_gives_the_same_picture_without_a_strip(call, work, tmp_pat
 
 
 def test_a_model_with_a_foreign_backbone_is_read_whole(work, tmp_path):
-    from get_flops import build
+    from lib.flops import build
 
     cfg = Config.fromfile(work / 'det.py')
     cfg.model.backbone = dict(type='mmdet.ResNet', depth=18)
@@ -173,7 +173,7 @@ def test_a_model_with_a_foreign_backbone_is_read_whole(work, tmp_path):
 
 def test_a_detector_of_mmdet_is_read_whole(work, tmp_path):
     """With mmdet's own Swin as backbone: other names, another layout, the same maps and heads."""
-    from get_flops import build, sample
+    from lib.flops import build, sample
 
     cfg = Config.fromfile(work / 'det.py')
     ours = build(cfg)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from families import FAMILIES, NAMES
-from get_flops import count
+from lib.flops import count
 
 from mmbackbones.registry import MODELS
 

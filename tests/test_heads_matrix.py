@@ -6,7 +6,7 @@ import torch
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
-from demo_mode import shrink_model
+from demo.mode import shrink_model
 from families import TINY
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config

@@ -14,7 +14,7 @@ from mmbackbones.registry import MODELS
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / 'mmbackbones'
-FILES = sorted([*PACKAGE.rglob('*.py'), *(ROOT / 'tools').glob('*.py')])
+FILES = sorted([*PACKAGE.rglob('*.py'), *(ROOT / 'tools').rglob('*.py')])
 FLOORS = [
     'layers',
     'weights',

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from export import program
 from families import build, every_class
-from memory import Storages, kept
+from lib.memory import Storages, kept
 from torch import nn
 from torch.autograd.graph import save_on_cpu, saved_tensors_hooks
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (

@@ -11,8 +11,8 @@ import torch
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
-from data_checks import quick_findings
-from demo_mode import adapt
+from demo.mode import adapt
+from lib.data_checks import quick_findings
 from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
-from get_flops import build, parameters
+from lib.flops import build, parameters
 from mmengine.config import Config
 from test_configs import ROOT
 

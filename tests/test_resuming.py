@@ -9,7 +9,7 @@ from mmengine.logging import HistoryBuffer
 
 pytest.importorskip('mmdet')
 
-import run_config
+from lib import run_config
 
 from mmbackbones.weights import resuming
 

@@ -3,12 +3,12 @@
 import sys
 
 import cv2
-import insight
 import numpy as np
 import pytest
 import torch
 import visualize
 from families import FAMILIES, TINY, build, every_class
+from lib import backbone_views
 from matplotlib.text import Text
 
 from mmbackbones.layers.attention import probabilities
@@ -18,11 +18,11 @@ IMAGE = torch.rand(1, 3, 128, 160, generator=torch.Generator().manual_seed(0))
 
 def test_attention_in_a_window_is_its_softmax():
     net = build('SwinTransformer').eval()
-    name, (stage, mixer) = next(iter(insight.mixers(net).items()))
+    name, (stage, mixer) = next(iter(backbone_views.mixers(net).items()))
     assert (name, stage) == ('WindowAttention 7 x 7', 2)
     inputs = []
     mixer.register_forward_pre_hook(lambda _, args: inputs.append(args))
-    found = insight.attention(net, mixer, IMAGE, (0, 0))
+    found = backbone_views.attention(net, mixer, IMAGE, (0, 0))
     (tokens,) = inputs[0]
     q, k, _ = mixer.heads(mixer.qkv(tokens[:, :7, :7].flatten(1, 2)))
     want = probabilities(q, k, mixer.bias(), mixer.scale)[0, :, 0].mean(0).view(7, 7)
@@ -34,8 +34,8 @@ def test_attention_in_a_window_is_its_softmax():
 def test_a_token_gathers_from_its_neighbourhood(name):
     """The one in the middle, of 8 x 10 tokens at stride 16 and of 16 x 20 at stride 8."""
     net, found = build(name).eval(), []
-    for stage, mixer in insight.mixers(net).values():
-        weights = insight.attention(net, mixer, IMAGE, (0.5, 0.5))
+    for stage, mixer in backbone_views.mixers(net).values():
+        weights = backbone_views.attention(net, mixer, IMAGE, (0.5, 0.5))
         found.append((int((weights > 1e-9).sum()), stage))
         if hasattr(mixer, 'qkv') and not hasattr(mixer, 'static'):  # no padding among its tokens
             assert weights.sum() <= 1 + 1e-5
@@ -45,7 +45,7 @@ def test_a_token_gathers_from_its_neighbourhood(name):
 def test_a_receptive_field_ends_where_gradients_do():
     """A convolution of 5 x 5 behind one of stride 2 sees 11 pixels."""
     conv = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 2, 1), torch.nn.Conv2d(4, 4, 5, padding=2))
-    field = insight.receptive_field(lambda x: [conv(x)], IMAGE)
+    field = backbone_views.receptive_field(lambda x: [conv(x)], IMAGE)
     assert int((field.amax(0) > 0).sum()) == int((field.amax(1) > 0).sum()) == 11
     assert field.max() == 1
 
@@ -53,20 +53,20 @@ def test_a_receptive_field_ends_where_gradients_do():
 def test_a_spread_is_about_the_token_in_the_middle():
     square = torch.zeros(9, 9)
     square[2:7, 2:7] = 1
-    assert insight.spread(square, 1, 1) == insight.spread(square, 1) == 5
-    assert insight.spread(square, 1, 0.04) == 1
+    assert backbone_views.spread(square, 1, 1) == backbone_views.spread(square, 1) == 5
+    assert backbone_views.spread(square, 1, 0.04) == 1
     token = torch.zeros(64, 96)
     token[32:48, 48:64] = 1  # of 4 x 6 of stride 16 the one that is looked at
-    assert insight.spread(token, 16) == 16
+    assert backbone_views.spread(token, 16) == 16
 
 
 def test_colours_tell_tokens_apart():
     level = torch.zeros(8, 6, 6)
     level[3, :, 3:], level[5, 2:4] = 1, 2
-    found = insight.colours(level)
+    found = backbone_views.colours(level)
     assert found.shape == (6, 6, 3)
     assert len(found.flatten(0, 1).unique(dim=0)) == 4
-    assert insight.colours(torch.rand(8, 1, 1)).shape == (1, 1, 3)
+    assert backbone_views.colours(torch.rand(8, 1, 1)).shape == (1, 1, 3)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ pytest.importorskip('mmseg')
 import convert_config
 import image_demo
 import test as test_tool
-from get_flops import build
+from lib.flops import build
 from mmengine.config import Config
 from recording import Recording
 from test_configs import CONFIGS, model

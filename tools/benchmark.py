@@ -15,10 +15,10 @@ from pathlib import Path
 
 import matplotlib
 import torch
-from arguments import make_parser, shape
-from benchmark_peers import PEERS, ours, plain
-from get_flops import count
-from memory import keep_pages, kept
+from lib.arguments import make_parser, shape
+from lib.flops import count
+from lib.memory import keep_pages, kept
+from lib.peers import PEERS, ours, plain
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import mmcv
-from arguments import add_config, progress
-from demo_mode import to_demo
-from drawing import check_out_dir, config_of, dataset_of, drawing_parser, suit, visualizer_of
-from run_config import check_data, data_paths, innermost
+from demo.mode import to_demo
+from lib.arguments import add_config, progress
+from lib.drawing import check_out_dir, config_of, dataset_of, drawing_parser, suit, visualizer_of
+from lib.run_config import check_data, data_paths, innermost
 
 FIRST = {'LoadImageFromFile': 0, 'LoadAnnotations': 1}
 

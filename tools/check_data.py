@@ -6,9 +6,9 @@ mask-style datasets are known. tools/train.py does the quick part, without image
 
 import sys
 
-from arguments import add_cfg_options, check_scope, make_parser, progress
-from data_checks import image_findings, quick_findings
-from run_config import read_config
+from lib.arguments import add_cfg_options, check_scope, make_parser, progress
+from lib.data_checks import image_findings, quick_findings
+from lib.run_config import read_config
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 MOST = 20  # sentences of one kind of look

@@ -4,9 +4,9 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from arguments import check_folder, make_parser
+from lib.arguments import check_folder, make_parser
+from lib.run_config import CONFIGS
 from mmengine.config import Config
-from run_config import CONFIGS
 
 from mmbackbones import convert_config
 from mmbackbones.weights.published_dense import published_dense

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from arguments import check_folder, make_parser, progress
+from lib.arguments import check_folder, make_parser, progress
 from pycocotools import mask as rle_tools
 
 QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 92]

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from arguments import add_cfg_options, build_backbone, make_parser, shape
+from lib.arguments import add_cfg_options, build_backbone, make_parser, shape
 from rich.console import Console
 from rich.table import Table
 from torch.export import Dim

@@ -8,13 +8,13 @@ import cv2
 import mmcv
 import numpy as np
 import torch
-from arguments import add_config, check_device, progress
-from demo_mode import adapt
-from drawing import check_out_dir, config_of, dataset_of, drawing_parser, suit, visualizer_of
-from memory import keep_pages
+from demo.mode import adapt
+from lib.arguments import add_config, check_device, progress
+from lib.drawing import check_out_dir, config_of, dataset_of, drawing_parser, suit, visualizer_of
+from lib.memory import keep_pages
+from lib.run_config import check_checkpoint
 from mmengine.logging import MMLogger
 from mmengine.utils import import_modules_from_strings
-from run_config import check_checkpoint
 
 from mmbackbones import CheckpointError, load_checkpoint
 from mmbackbones.weights.published_dense import published_dense

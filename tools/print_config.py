@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from arguments import add_config, check_folder, make_parser
-from demo_mode import adapt
-from run_config import CONFIGS, read_config
+from demo.mode import adapt
+from lib.arguments import add_config, check_folder, make_parser
+from lib.run_config import CONFIGS, read_config
 
 
 def parse():

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import matplotlib
 import matplotlib.pyplot as plt
 from analyze_logs import LOGS, METRICS, colour, read_scalars, runs_in
-from arguments import check_folder, make_parser, progress
-from get_flops import build, count, parameters, passing
+from lib.arguments import check_folder, make_parser, progress
+from lib.flops import build, count, parameters, passing
+from lib.plain_config import plain_config
+from lib.run_config import innermost
 from matplotlib.lines import Line2D
 from mmengine.registry import count_registered_modules
 from mmengine.utils import import_modules_from_strings
-from plain_config import plain_config
-from run_config import innermost
 
 from mmbackbones.weights.reading import brief
 

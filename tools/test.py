@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from data_checks import as_list
-from memory import keep_pages
-from mmengine.config import ConfigDict
-from run_config import (
+from lib.data_checks import as_list
+from lib.memory import keep_pages
+from lib.run_config import (
     check_checkpoint,
     check_data,
     check_work_dir,
@@ -14,6 +13,7 @@ from run_config import (
     published,
     run,
 )
+from mmengine.config import ConfigDict
 
 PUBLISHED = 'published'  # instead of a checkpoint
 

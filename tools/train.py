@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import torch
-from memory import keep_pages
-from mmengine.config import Config
-from run_config import (
+from lib.memory import keep_pages
+from lib.run_config import (
     check_checkpoint,
     check_data,
     check_resumable,
@@ -15,6 +14,7 @@ from run_config import (
     load_config,
     run,
 )
+from mmengine.config import Config
 
 # bfloat16 has the range of float32, so its losses need no scale.
 PRECISIONS = {'float16': 'dynamic', 'bfloat16': dict(enabled=False)}

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import insight
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from arguments import (
+from lib import backbone_views
+from lib.arguments import (
     build_backbone,
     check_device,
     check_folder,
@@ -123,21 +123,21 @@ def draw_levels(subjects, image, args):
             levels = each.net(each.image)
         for stride, level in zip(each.net.out_strides, levels, strict=True):
             axis = row[1 + each.net.strides.index(stride)]
-            paint(axis, insight.colours(level[0]).cpu(), image, interpolation='nearest')
+            paint(axis, backbone_views.colours(level[0]).cpu(), image, interpolation='nearest')
             axis.set_title('stride {}: {} x {} x {}'.format(stride, *level[0].shape))
     return figure
 
 
 def draw_attention(subjects, image, args):
     """A row for each backbone: the image with the query, and how much it takes from where."""
-    kinds = [insight.mixers(each.net) for each in subjects]
+    kinds = [backbone_views.mixers(each.net) for each in subjects]
     figure, axes = canvas(len(subjects), 1 + max(map(len, kinds)), image)
     for row, each, found in zip(axes, progress(subjects, 'attention'), kinds, strict=True):
         row[0].imshow(image)
         row[0].plot(args.query[1] * image.shape[1], args.query[0] * image.shape[0], 'r+', ms=14)
         row[0].set_title(each.label)
         for axis, (name, (stage, mixer)) in zip(row[1:], found.items(), strict=False):
-            weights = insight.attention(each.net, mixer, each.image, args.query).cpu()
+            weights = backbone_views.attention(each.net, mixer, each.image, args.query).cpu()
             paint(axis, image.mean(2), image, cmap='gray')
             strength = 0.85 * (weights / weights.max()) ** 0.5
             paint(axis, weights, image, alpha=strength, cmap='inferno')
@@ -155,12 +155,12 @@ def draw_field(subjects, image, args):
     for each, axis in zip(progress(subjects, 'fields'), axes.flat, strict=False):
         sides = torch.tensor(each.image.shape[2:])
         moves = [(shift * sides).int().tolist() for shift in shifts]
-        field = insight.receptive_field(
+        field = backbone_views.receptive_field(
             each.net, [each.image[0].roll(move, (1, 2)) for move in moves]
         ).cpu()
         norm = LogNorm(FAINT, 1, clip=True)
         drawn = paint(axis, field.clamp(min=FAINT), image, norm=norm, cmap='magma')
-        held = insight.spread(field, each.net.out_strides[-1])
+        held = backbone_views.spread(field, each.net.out_strides[-1])
         axis.set_title(f'{each.label}\n95 % within {held:.0f} x {held:.0f} pixels')
     figure.colorbar(drawn, ax=axes, label='gradient, the largest = 1')
     return figure

@@ -3,10 +3,11 @@
 import warnings
 from pathlib import Path
 
-from arguments import check_folder, check_scope, make_parser
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 from mmengine.utils import import_modules_from_strings
-from run_config import read_config
+
+from lib.arguments import check_folder, check_scope, make_parser
+from lib.run_config import read_config
 
 PARTS = ('apis', 'datasets', 'visualization')  # of mmdet and mmseg, which register what is drawn
 

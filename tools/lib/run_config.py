@@ -10,14 +10,14 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import torch
-from arguments import add_config, check_folder, make_parser
-from data_checks import as_list, inner_datasets, quick_findings
-from demo_mode import DEMO, to_demo
+from demo.mode import DEMO, to_demo
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from plain_config import plain_config
 
+from lib.arguments import add_config, check_folder, make_parser
+from lib.data_checks import as_list, inner_datasets, quick_findings
+from lib.plain_config import plain_config
 from mmbackbones import path_of
 from mmbackbones.registry import MODELS
 from mmbackbones.weights.downloading import local_file

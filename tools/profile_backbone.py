@@ -15,7 +15,7 @@ from statistics import median
 import matplotlib
 import matplotlib.pyplot as plt
 import torch
-from arguments import (
+from lib.arguments import (
     build_backbone,
     check_device,
     check_folder,
@@ -25,7 +25,7 @@ from arguments import (
     progress,
     read_model,
 )
-from get_flops import FORGOTTEN, build, count, parameters, passing, tally
+from lib.flops import FORGOTTEN, build, count, parameters, passing, tally
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from rich.console import Console
 from rich.table import Table
@@ -162,9 +162,8 @@ def parse():
     """The arguments, and the parser for errors about them."""
     parser = make_parser(
         __doc__,
-        epilog='examples: python tools/profile.py MaxViT --size 512 512\n'
-        '          python tools/profile.py configs/mask_rcnn_swin_t.py --size 320 480',
-        prog='profile.py',
+        epilog='examples: python tools/profile_backbone.py MaxViT --size 512 512\n'
+        '          python tools/profile_backbone.py configs/mask_rcnn_swin_t.py --size 320 480',
     )
     parser.add_argument('model', help='a config file, or the name of a backbone')
     parser.add_argument('--arch', help="a published size [the backbone's first]")

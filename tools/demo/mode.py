@@ -1,6 +1,5 @@
 """Any shipped config, made to learn on the demo set from random weights on a CPU within minutes."""
 
-from demo_set import make_demo_set
 from mmengine.config import ConfigDict
 
 # A config may have a dict `demo` with other values, and so may --cfg-options: demo.epochs=6.
@@ -13,6 +12,8 @@ KEPT = {'LoadImageFromFile', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs', '
 
 def to_demo(cfg):
     """Turn a config for COCO or ADE20K into one for the demo set; writes the set if need be."""
+    from demo.dataset import make_demo_set  # here, so that trainings on COCO do not import it
+
     demo = adapt(cfg)
     make_demo_set(demo.root, train=demo.train, val=demo.val, size=demo.size)
 

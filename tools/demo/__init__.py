@@ -1,0 +1,1 @@
+"""The demo set, and configs made to learn on it."""

@@ -1,0 +1,55 @@
+"""FLOPs and parameters, counted by PyTorch, of whatever runs."""
+
+import torch
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.utils import import_modules_from_strings
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+
+def flops_of_attention(query, key, value, *args, out_shape=None, **kwargs):
+    """PyTorch counts fused attention on GPUs but forgets the CPU's."""
+    return sdpa_flop_count(query, key, value)
+
+
+FORGOTTEN = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: flops_of_attention}
+
+
+def count(run):
+    """{name of a module: FLOPs} of what `run` does."""
+    return {name: number / 2 for name, number in tally(run, FORGOTTEN).items()}
+
+
+def tally(run, mapping):
+    """{name of a module: sum over its operations}, of PyTorch's FLOPs or what a mapping has."""
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=mapping) as counter:
+        run()
+    counts = counter.get_flop_counts()
+    return {name: sum(by_kind.values()) for name, by_kind in counts.items()}
+
+
+def parameters(module):
+    """How many numbers a module learns."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def build(cfg):
+    """The model of a config, with random weights, and a data sample for an image of a shape."""
+    import_modules_from_strings([f'{cfg.default_scope}.models', f'{cfg.default_scope}.structures'])
+    cfg.model.backbone.init_cfg = None
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        return MODELS.build(cfg.model).eval()
+
+
+def sample(scope, shape):
+    """What detectors and segmenters want to know of an image."""
+    kind = dict(mmdet='DetDataSample', mmseg='SegDataSample')[scope]
+    module = import_modules_from_strings(f'{scope}.structures')
+    info = dict(img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape)
+    return getattr(module, kind)(metainfo=dict(info, scale_factor=(1.0, 1.0)))
+
+
+def passing(model, scope, shape):
+    """A function that sends an image of a shape through a detector or segmenter."""
+    image = torch.rand(1, 3, *shape, device=next(model.parameters()).device)
+    samples = [sample(scope, shape)]
+    return lambda: model(image, samples, mode='tensor')
