@@ -43,6 +43,8 @@ setup(
     license='Apache-2.0',
     license_files=['LICENSE'],
     author='The mmbackbones authors',
+    # An editable install is then a path, which a folder of this name in the current one does not hide.
+    package_dir={'': '.'},
     packages=find_packages(include=['mmbackbones', 'mmbackbones.*']),
     cmdclass={'build_py': BuildPy},
     python_requires='>=3.10',

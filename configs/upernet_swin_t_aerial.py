@@ -63,11 +63,11 @@ model = dict(
     auxiliary_head=dict(channels=64, num_classes=len(classes)),
 )
 
-train_cfg = dict(max_iters=1000, val_interval=250)
+train_cfg = dict(max_iters=600, val_interval=300)
 optim_wrapper = dict(optimizer=dict(lr=4e-4), clip_grad=dict(max_norm=10))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=1000, eta_min=0),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=600, eta_min=0),
 ]
-default_hooks = dict(checkpoint=dict(interval=250))
+default_hooks = dict(checkpoint=dict(interval=300), logger=dict(interval=20))
 auto_scale_lr = dict(base_batch_size=4)

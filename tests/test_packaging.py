@@ -46,7 +46,7 @@ def wheel(tmp_path_factory):
     source, out = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
     for name in SOURCES:
         shutil.copytree(ROOT / name, source / name)
-    for name in ('setup.py', 'README.md'):
+    for name in ('setup.py', 'README.md', 'LICENSE'):
         shutil.copy(ROOT / name, source)
     run(sys.executable, 'setup.py', '-q', 'sdist', '--dist-dir', out, cwd=source)
     archive = out / f'mmbackbones-{__version__}.tar.gz'
@@ -98,6 +98,15 @@ def test_a_tool_without_a_checkout_looks_for_data_where_it_was_called(site, alon
     paths = (mim / 'tools/train.py', mim / 'configs/mask_rcnn_swin_t.py')
     error = run(sys.executable, *paths, code=2, **alone).stderr
     assert 'data/coco/annotations/instances_train2017.json is missing: download' in error
+
+
+def test_a_folder_of_its_name_hides_no_editable_install(tmp_path):
+    """As the folder above a clone has one."""
+    (tmp_path / 'mmbackbones').mkdir()
+    env = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
+    code = 'import mmbackbones; print(mmbackbones.__version__)'
+    said = run(sys.executable, '-c', code, cwd=tmp_path, env=env).stdout
+    assert said.strip() == __version__
 
 
 def test_names_lead_to_configs_tools_and_their_folders():

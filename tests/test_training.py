@@ -208,6 +208,13 @@ def test_mistakes_get_one_sentence(work, call_tool, monkeypatch, arguments, word
         assert 'https://' in message
 
 
+def test_of_several_processes_one_says_what_is_missing(work, call_tool, monkeypatch):
+    monkeypatch.chdir(work)
+    monkeypatch.setenv('RANK', '1')
+    code, _, errors = call_tool('train', 'det.py')
+    assert (code, errors) == (2, '')
+
+
 @pytest.mark.parametrize('tool', ['train', 'test', 'demo_set', 'analyze_logs'])
 def test_help_has_an_example(call_tool, tool):
     code, output, _ = call_tool(tool, '--help')

@@ -248,12 +248,17 @@ def check_progress(path, meta, cfg, parser):
 def check_data(cfg, loaders, parser):
     """Exit with one sentence if data are missing, or wrong as far as the annotations show it."""
     check_paths(cfg, loaders, parser)
-    if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))):  # one process says it
+    if process_number():  # the first one says it
         return
     for finding in quick_findings(cfg, loaders):
         if finding.is_fault:
             parser.error(f'{finding.text} (all faults: python tools/check_data.py CONFIG)')
         print(f'note: {finding.text}', file=sys.stderr)
+
+
+def process_number():
+    """Which process of a distributed training this is."""
+    return int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0)))
 
 
 def check_paths(cfg, loaders, parser):
@@ -262,6 +267,8 @@ def check_paths(cfg, loaders, parser):
         missing = next(
             (path for path in data_paths(cfg[loader].dataset) if not path.exists()), None
         )
+        if missing and process_number():
+            sys.exit(2)  # the first one says why
         if missing:
             source = SOURCES.get(cfg.get('default_scope'), 'get the data')
             root = cfg[loader].dataset.data_root
