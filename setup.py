@@ -43,7 +43,7 @@ setup(
     license='Apache-2.0',
     license_files=['LICENSE'],
     author='The mmbackbones authors',
-    # An editable install is then a path, which a folder of this name in the current one does not hide.
+    # Makes an editable install a path, which no folder of this name in the current one hides.
     package_dir={'': '.'},
     packages=find_packages(include=['mmbackbones', 'mmbackbones.*']),
     cmdclass={'build_py': BuildPy},

@@ -168,6 +168,12 @@ def check_pictures(paths):
 def test_a_segmenter_trains_and_tests_with_the_same_tools(work):
     done = run(work, 'train.py', 'seg.py', '--demo', '--auto-scale-lr', '--work-dir', 'seg')
     assert done.returncode == 0, done.stderr[-2000:]
+    (log,) = work.glob('seg/*/*.log')
+    for words in ('paramwise_options', 'System environment', 'Config:\n'):  # in the file alone
+        assert words in log.read_text()
+        assert words not in done.stdout
+    assert 'Iter(train)' in done.stdout or 'Epoch(train)' in done.stdout
+    assert 'OneDL' not in done.stdout + done.stderr
     extra = ('--show-dir', 'seg_drawn', '--out', 'seg_out', '--work-dir', 'seg_tested')
     done = run(work, 'test.py', 'seg.py', 'seg/epoch_2.pth', '--demo', *extra)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -15,9 +15,10 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from lib.arguments import add_config, check_folder, make_parser
+from lib.arguments import add_config, check_folder, check_scope, make_parser
 from lib.data_checks import as_list, inner_datasets, quick_findings
 from lib.plain_config import plain_config
+from lib.short_log import ShortLogRunner, import_quietly
 from mmbackbones import path_of
 from mmbackbones.registry import MODELS
 from mmbackbones.weights.downloading import local_file
@@ -63,6 +64,8 @@ def load_config(args, parser):
     folder = cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     cfg.work_dir = args.work_dir or folder + ('_demo' if args.demo else '')
     cfg.launcher = args.launcher
+    check_scope(cfg, args.config, parser)
+    import_quietly(cfg.default_scope)
     check_channels(cfg, parser)
     allow_new = cfg.pop('allow_new', ())
     cfg.custom_hooks = [
@@ -286,7 +289,7 @@ def check_work_dir(cfg, parser):
 def run(cfg, action):
     """Let a runner `train` or `test`; unfit weights, NaN and a full disk are one sentence."""
     try:
-        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else ShortLogRunner.from_cfg(cfg)
         getattr(runner, action)()
     except CheckpointError as error:
         sys.exit(str(error))
