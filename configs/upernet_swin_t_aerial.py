@@ -18,8 +18,8 @@ data = dict(
     reduce_zero_label=False,
 )
 
-# From above there is no up and down: crops are seen in all positions. Colours tell classes apart and
-# stay as they are. At 320 pixels a crop shows most of an image, which teaches more than details do.
+# From above there is no up and down: crops are seen in all positions. Colours tell classes apart,
+# so they stay. At 320 pixels a crop shows most of an image, which teaches more than details do.
 crop_size = (256, 256)
 train_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -2,11 +2,13 @@
 
 import inspect
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
@@ -19,7 +21,7 @@ class Stage(nn.Module):
 
     with_cp = False  # keep the input of each block in training, and compute the rest again
 
-    def __init__(self, blocks, downsample=None):
+    def __init__(self, blocks: Iterable[nn.Module], downsample: nn.Module | None = None) -> None:
         super().__init__()
         self.downsample = downsample or nn.Identity()
         self.blocks = nn.ModuleList(blocks)
@@ -56,26 +58,31 @@ class Backbone(BaseModule):
         init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` reads every published format.
     """
 
-    strides = (4, 8, 16, 32)  # of the published sizes; of a net, one for each stage
-    archs = {}  # the published sizes: name -> numbers
-    formats = ()  # of their checkpoints, see weights/
-    output_norm = LayerNorm  # of each returned stage: dim -> module
+    strides: tuple[int, ...] = (
+        4,
+        8,
+        16,
+        32,
+    )  # of the published sizes; of a net, one for each stage
+    archs: dict[str, Any] = {}  # the published sizes: name -> numbers
+    formats: tuple = ()  # of their checkpoints, see weights/
+    output_norm: type[nn.Module] = LayerNorm  # of each returned stage: dim -> module
     # The parameters that no published classifier has: it has four stages.
     ours = r'norm\d+\.|stages\.(?:[4-9]|\d\d+)\.'
 
     def __init__(
         self,
-        stem,
-        stages,
-        dims,
+        stem: nn.Module,
+        stages: Sequence[Stage],
+        dims: Sequence[int],
         *,
-        out_indices=None,
-        frozen_stages=-1,
-        norm_eval=False,
-        with_cp=False,
-        init_cfg=None,
-        **unknown,
-    ):
+        out_indices: int | Sequence[int] | None = None,
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+        **unknown: Any,
+    ) -> None:
         self._refuse(unknown)
         super().__init__(init_cfg)
         self.strides = tuple(4 * 2**i for i in range(len(dims)))
@@ -87,15 +94,16 @@ class Backbone(BaseModule):
         self.out_channels = tuple(dims[i] for i in self.out_indices)
         self.out_strides = tuple(self.strides[i] for i in self.out_indices)
         self.stem = stem
-        self.stages = nn.ModuleList(stages[: max(self.out_indices) + 1])  # none without a use
-        for stage in self.stages:
+        used = stages[: max(self.out_indices) + 1]
+        for stage in used:
             stage.with_cp = with_cp
+        self.stages = nn.ModuleList(used)
         for i in self.out_indices:
             self.add_module(f'norm{i}', self.output_norm(dims[i]))
         self.apply(init_linear)
         self._freeze()
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         # Channels last from the start: else residual sums keep an image's order of memory.
         x = channels_last(self._checked(x))
         if in_graph():
@@ -103,7 +111,7 @@ class Backbone(BaseModule):
         with without_cudnn(x), lean():
             return tuple(self.levels(x))
 
-    def levels(self, x):
+    def levels(self, x: Tensor) -> Iterator[Tensor]:
         """The maps, one after the other."""
         x = self.stem(x)
         for i, stage in enumerate(self.stages):
@@ -111,7 +119,7 @@ class Backbone(BaseModule):
             if i in self.out_indices:
                 yield self.output(i, x).permute(0, 3, 1, 2).contiguous()
 
-    def output(self, i, x):
+    def output(self, i: int, x: Tensor) -> Tensor:
         """What is handed out of stage i, whose last block gave x: (B, H, W, C) -> the same."""
         return getattr(self, f'norm{i}')(x)
 
@@ -124,7 +132,7 @@ class Backbone(BaseModule):
             )
         return x
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> 'Backbone':
         """Set training mode; what is frozen stays in evaluation mode."""
         super().train(mode)
         self._freeze()

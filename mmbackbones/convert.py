@@ -83,7 +83,7 @@ BLOCK = ('norm1', 'attn.w_msa.qkv', 'attn.w_msa.proj', 'norm2', 'ffn.layers.0.0'
 THEIRS = next(form for form in FORMATS if form.name == 'mmdet or mmseg')
 
 
-def convert_config(cfg):
+def convert_config(cfg: Config) -> Config:
     """A copy of a config of mmdet or mmseg in which every Swin is ours, with the same numbers.
 
     Found are the `SwinTransformer` of mmdet, mmseg and mmpretrain at any depth of the config. The

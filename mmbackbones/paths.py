@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent
 ROOT = PACKAGE / '.mim' if (PACKAGE / '.mim').is_dir() else PACKAGE.parent
 
 
-def path_of(name):
+def path_of(name: str) -> str:
     """The absolute path of a config, a command or their folder: mask_rcnn_swin_t, train."""
     folders = ('configs', 'tools')
     patterns = (*folders, 'configs/yardstick/*.py', 'configs/*.py', 'tools/*.py', 'tools/dist_*.sh')

@@ -56,7 +56,7 @@ def probabilities(q, k, mask=None, scale=None):
 class Attention(nn.Module):
     """Multi-head self-attention between all tokens of (B, H, W, C)."""
 
-    scale = None  # of the logits; None is 1 / sqrt(channels of a head)
+    scale: float | None = None  # of the logits; None is 1 / sqrt(channels of a head)
 
     def __init__(self, dim, num_heads, qkv_bias=True):
         super().__init__()

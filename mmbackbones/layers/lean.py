@@ -8,6 +8,7 @@ result of such a call, and follows it when backward needs the result. `plain()` 
 
 import threading
 import weakref
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
@@ -76,7 +77,7 @@ def keeper():
 
 
 @contextmanager
-def plain():
+def plain() -> Iterator[None]:
     """A context without recomputation: autograd keeps every tensor that it needs, as usual."""
     before = STATE.marks, STATE.allowed
     STATE.marks, STATE.allowed = None, False

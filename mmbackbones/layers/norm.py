@@ -25,7 +25,7 @@ class LayerNorm(nn.LayerNorm):
             return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps).to(dtype)
 
 
-def fuse_conv_bn(net):
+def fuse_conv_bn(net: nn.Module) -> nn.Module:
     """Make batch norms part of the convolution or linear layer before them, for inference.
 
     The net, in evaluation mode, is changed and returned; its outputs stay the same. What a module
@@ -36,8 +36,9 @@ def fuse_conv_bn(net):
     for module in net.modules():
         for (name, layer), (norm_name, norm) in pairwise(list(module.named_children())):
             if isinstance(layer, (nn.Conv2d, nn.Linear)) and isinstance(norm, nn.BatchNorm2d):
-                linear = isinstance(layer, nn.Linear)
-                fuse = fuse_linear_bn_eval if linear else fuse_conv_bn_eval
-                setattr(module, name, fuse(layer, norm))
+                if isinstance(layer, nn.Linear):
+                    setattr(module, name, fuse_linear_bn_eval(layer, norm))
+                else:
+                    setattr(module, name, fuse_conv_bn_eval(layer, norm))
                 setattr(module, norm_name, nn.Identity())
     return net

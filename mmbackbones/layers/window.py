@@ -85,7 +85,8 @@ def axis_order(length, size, shift, grid, device):
     return places.view(count, size), tokens // size, tokens % size
 
 
-ORDERS, LIMIT = OrderedDict(), 2**26  # the orders used last; they take so many bytes at most
+ORDERS: OrderedDict = OrderedDict()  # those used last
+LIMIT = 2**26  # bytes that they take at most
 
 
 def cached_window_order(x, *arguments):

@@ -8,6 +8,7 @@ Any input size: images are padded to a multiple of 4, and odd maps to even ones.
 """
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -174,8 +175,14 @@ class Container(Backbone):
     archs, formats = ARCHS, weights.FORMATS
 
     def __init__(
-        self, arch='light', *, pretrain_size=224, in_channels=3, drop_path_rate=0.1, **common
-    ):
+        self,
+        arch: str | dict = 'light',
+        *,
+        pretrain_size: int = 224,
+        in_channels: int = 3,
+        drop_path_rate: float = 0.1,
+        **common: Any,
+    ) -> None:
         dims, depths, mlp_ratios, mixers = arch_settings(self.archs, arch)
         downs = [None, *(Downsample(*pair) for pair in pairwise(dims))]
         rates = drop_path_rates(drop_path_rate, depths)

@@ -7,6 +7,7 @@ huge and giant; the last two may have had 3 x 3 downsampling, which the paper do
 """
 
 from itertools import pairwise
+from typing import Any
 
 from torch import nn
 
@@ -109,7 +110,15 @@ class DaViT(Backbone):
 
     archs, formats = ARCHS, weights.FORMATS
 
-    def __init__(self, arch='tiny', *, window_size=7, in_channels=3, drop_path_rate=0.1, **common):
+    def __init__(
+        self,
+        arch: str | dict = 'tiny',
+        *,
+        window_size: int = 7,
+        in_channels: int = 3,
+        drop_path_rate: float = 0.1,
+        **common: Any,
+    ) -> None:
         dims, depths, heads = arch_settings(self.archs, arch)
         downs = [None, *(Downsample(*pair) for pair in pairwise(dims))]
         rates = drop_path_rates(drop_path_rate, [2 * depth for depth in depths])

@@ -7,7 +7,9 @@ at bottom and right, invisibly. As in the authors' detection code, stages are ha
 the bias tables may be smaller than the window (`pretrained_window_size`).
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch.nn.functional as F
 from torch import nn
@@ -52,8 +54,8 @@ batch_norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
 class TensorFlowParts:
     """What the authors' networks are built of."""
 
-    act = partial(nn.GELU, 'tanh')
-    strided = partial(SameConv2d, kernel_size=3, stride=2)
+    act: Callable[[], nn.Module] = partial(nn.GELU, 'tanh')
+    strided: Callable[..., nn.Module] = partial(SameConv2d, kernel_size=3, stride=2)
 
     @staticmethod
     def stem(in_channels, dim):
@@ -193,14 +195,14 @@ class MaxViT(Backbone):
 
     def __init__(
         self,
-        arch='tiny',
+        arch: str | dict = 'tiny',
         *,
-        window_size=7,
-        pretrained_window_size=None,
-        in_channels=3,
-        drop_path_rate=0.2,
-        **common,
-    ):
+        window_size: int = 7,
+        pretrained_window_size: int | None = None,
+        in_channels: int = 3,
+        drop_path_rate: float = 0.2,
+        **common: Any,
+    ) -> None:
         dims, depths, stem, parts = arch_settings(self.archs, arch)
         parts = PARTS[one_of(parts, 'parts', PARTS)]
         windows = window_size, pretrained_window_size or window_size

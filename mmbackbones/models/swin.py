@@ -7,6 +7,7 @@ size: maps are padded with visible zeros to whole windows, and small maps are sh
 """
 
 from itertools import pairwise
+from typing import Any
 
 from ..backbone import Backbone, Stage, arch_settings
 from ..layers import (
@@ -51,7 +52,15 @@ class SwinTransformer(Backbone):
 
     archs, formats = ARCHS, weights.FORMATS
 
-    def __init__(self, arch='tiny', *, window_size=7, in_channels=3, drop_path_rate=0.1, **common):
+    def __init__(
+        self,
+        arch: str | dict = 'tiny',
+        *,
+        window_size: int = 7,
+        in_channels: int = 3,
+        drop_path_rate: float = 0.1,
+        **common: Any,
+    ) -> None:
         dims, depths, heads = arch_settings(self.archs, arch)
         merges = [None, *(PatchMerging(*pair) for pair in pairwise(dims))]
         rates = drop_path_rates(drop_path_rate, depths)

@@ -7,7 +7,9 @@ shorter side of the map is no larger than a window.
 """
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
@@ -183,14 +185,14 @@ class SwinTransformerV2(Backbone):
 
     def __init__(
         self,
-        arch='tiny',
+        arch: str | dict = 'tiny',
         *,
-        window_size=8,
-        pretrained_window_size=None,
-        in_channels=3,
-        drop_path_rate=0.1,
-        **common,
-    ):
+        window_size: int | Sequence[int] = 8,
+        pretrained_window_size: int | Sequence[int] | None = None,
+        in_channels: int = 3,
+        drop_path_rate: float = 0.1,
+        **common: Any,
+    ) -> None:
         dims, depths, heads, norm_every = arch_settings(self.archs, arch)
         windows = per_stage(window_size, len(dims), 'window_size')
         trained = per_stage(pretrained_window_size or windows, len(dims), 'pretrained_window_size')

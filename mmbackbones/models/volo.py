@@ -7,6 +7,8 @@ its maps at strides 8 and 16. No dense code was published, so what follows is ou
 * any input size: images are padded to a multiple of 8, and an odd fine map to an even one.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -142,8 +144,14 @@ class VOLO(Backbone):
     ours = r'norm\d+\.|up\.'
 
     def __init__(
-        self, arch='d1', *, pretrain_size=224, in_channels=3, drop_path_rate=0.1, **common
-    ):
+        self,
+        arch: str | dict = 'd1',
+        *,
+        pretrain_size: int = 224,
+        in_channels: int = 3,
+        drop_path_rate: float = 0.1,
+        **common: Any,
+    ) -> None:
         (fine, coarse), depths, heads, mlp_ratio, hidden = arch_settings(self.archs, arch)
         rates = drop_path_rates(drop_path_rate, depths)
         outlookers = [

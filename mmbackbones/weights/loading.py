@@ -4,10 +4,13 @@ import re
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
+from torch import nn
 
 from .reading import CheckpointError, add, below, brief, prefix_of, read_checkpoint, some
 
@@ -69,7 +72,13 @@ def summary(names, what):
     return f', {len(names)} {what} ({some(parts)})' if names else ''
 
 
-def load_checkpoint(model, source, *, prefix=None, map_location='cpu'):
+def load_checkpoint(
+    model: nn.Module,
+    source: str | Path,
+    *,
+    prefix: str | None = None,
+    map_location: Any = 'cpu',
+) -> Report:
     """Load a checkpoint of any known format into a backbone or whole model, all of it or nothing.
 
     Output norms that the file of a backbone lacks keep their values; everything else must be there

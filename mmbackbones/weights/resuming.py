@@ -55,7 +55,7 @@ ADDRESSES = (
 )
 
 
-def trust_trainings():
+def trust_trainings() -> None:
     """Allow `torch.load` what a training's checkpoint holds beside tensors."""
     torch.serialization.add_safe_globals(PARTS)
 
