@@ -46,6 +46,7 @@ setup(
     # Makes an editable install a path, which no folder of this name in the current one hides.
     package_dir={'': '.'},
     packages=find_packages(include=['mmbackbones', 'mmbackbones.*']),
+    package_data={'mmbackbones': ['py.typed']},
     cmdclass={'build_py': BuildPy},
     python_requires='>=3.10',
     classifiers=[f'Programming Language :: Python :: 3.{minor}' for minor in (10, 11, 12)],
@@ -77,7 +78,7 @@ setup(
             'tqdm',
         ],
         'export': EXPORT,
-        'test': [*EXPORT, 'hypothesis', 'pytest', 'pytest-xdist', 'ruff'],
+        'test': [*EXPORT, 'hypothesis', 'mypy', 'pytest', 'pytest-xdist', 'ruff'],
         # Only to measure against; on a CPU build of torch, torchvision must be one as well.
         'bench': ['timm', 'torchvision'],
     },

@@ -58,12 +58,7 @@ class Backbone(BaseModule):
         init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` reads every published format.
     """
 
-    strides: tuple[int, ...] = (
-        4,
-        8,
-        16,
-        32,
-    )  # of the published sizes; of a net, one for each stage
+    strides: tuple[int, ...] = (4, 8, 16, 32)  # of the published sizes; of a net, one per stage
     archs: dict[str, Any] = {}  # the published sizes: name -> numbers
     formats: tuple = ()  # of their checkpoints, see weights/
     output_norm: type[nn.Module] = LayerNorm  # of each returned stage: dim -> module

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The environment, then ruff and the tests.
+# The environment, then ruff, mypy and the tests.
 # bash tools/test.sh [--stack onedl|openmmlab] [--all] [pytest arguments]; --all runs slow tests too.
 family=onedl slow=()
 while :; do
@@ -12,6 +12,7 @@ done
 source "$(dirname "${BASH_SOURCE[0]}")/setup_env.sh"
 ruff check .
 ruff format --check .
+mypy mmbackbones
 # Tests are of small nets: a process on each core beats threads.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile "${slow[@]}" "$@"
