@@ -46,7 +46,8 @@ build_mmcv() { # $1: what to build, $2: the folder to put the wheel in
   echo 'Building mmcv with its operators: about 3 minutes on 2 cores, once ...'
   mkdir -p "$2"
   partial=$(mktemp -d "$2/build.XXXX")
-  flags="${CFLAGS-$(python -c 'import sysconfig; print(sysconfig.get_config_var("CFLAGS"))')} -g0"
+  trap 'rm -rf "$partial"; exit 130' INT TERM
+  flags="${CFLAGS-$(python -c 'import sysconfig; print(sysconfig.get_config_var("CFLAGS") or "")')} -g0"
   if "$cxx" --version | grep -q 'Free Software Foundation'; then
     # Every file begins with PyTorch's headers: g++ reads them once, beforehand, with the same flags
     # (with others it ignores what it has read). That and no debug symbols: 2 minutes, not 11.
@@ -59,12 +60,14 @@ print(*[f"-I{path}" for path in include_paths() + [sysconfig.get_path("include")
   # Without isolation: an isolated build has no torch and silently leaves the operators out.
   if ! CFLAGS=$flags pip wheel --verbose --no-cache-dir --no-build-isolation --no-deps \
     --wheel-dir "$partial" "$1" 2>&1 | tee "$partial/log" | count_compiled; then
+    rm -f "$partial/types.h.gch"
     tail -n 50 "$partial/log" >&2
     echo "mmcv could not be built; the whole output is in $partial/log." >&2
     return 1
   fi
   mv "$partial"/*.whl "$2"
   rm -r "$partial"
+  trap - INT TERM
 }
 
 install_stack() { # $1: the family
