@@ -213,3 +213,7 @@ def main():
     show(found, title)
     draw(found, title).savefig(args.out, dpi=100)
     print(f'chart: {args.out}')
+
+
+if __name__ == '__main__':
+    main()
