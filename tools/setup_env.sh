@@ -1,5 +1,5 @@
 # Sourced by demo.sh and test.sh: makes an environment with a pinned stack, once, and activates it.
-# mmcv is compiled with its operators (about 11 minutes on 2 cores); the wheel is kept for next time.
+# mmcv is compiled with its operators (about 3 minutes on 2 cores); the wheel is kept for next time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
