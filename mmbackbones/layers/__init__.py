@@ -2,7 +2,7 @@
 
 from .attention import Attention, attention, without_cudnn
 from .block import Block, DropPath, Mlp, drop_path_rates
-from .context import at_least_float, full_precision, in_graph, in_transform
+from .context import any_size, at_least_float, full_precision, in_graph, in_transform
 from .embed import ChannelsFirst, Halve, PatchEmbed, PatchMerging, pad_image, pad_to
 from .lean import cheap, lean, plain
 from .norm import LayerNorm, fuse_conv_bn
@@ -32,6 +32,7 @@ __all__ = [
     'PatchMerging',
     'RelativeBias',
     'WindowAttention',
+    'any_size',
     'at_least_float',
     'attention',
     'between_tokens',

@@ -76,4 +76,4 @@ class Attention(nn.Module):
 
     def heads(self, qkv):
         """(B, N, 3C) -> queries, keys and values of (B, heads, N, C / heads)."""
-        return qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+        return [t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for t in qkv.chunk(3, -1)]

@@ -7,8 +7,18 @@ from torch.nn.modules.module import _has_any_global_hook
 
 
 def in_graph():
-    """Whether the layers are being captured in a graph that must hold for every image size."""
+    """Whether the layers are being captured in a graph."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+def any_size(*sides):
+    """Whether a graph is being captured that must hold for maps of other sides than these.
+
+    torch.export says so by the type of a side; a trace, and torch.compile, keep no promise.
+    """
+    if torch.jit.is_tracing() or torch.compiler.is_dynamo_compiling():
+        return True
+    return any(isinstance(side, torch.SymInt) for side in sides)
 
 
 def in_transform():

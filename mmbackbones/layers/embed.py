@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import nn
 
-from .context import in_graph
+from .context import any_size, in_graph
 from .lean import cheap
 from .norm import LayerNorm
 
@@ -47,8 +47,8 @@ class Halve(nn.Sequential):
     """
 
     def forward(self, x):
-        if in_graph():
-            bottom, right = (up_to(side, 2) for side in x.shape[2:])
+        bottom, right = (up_to(side, 2) for side in x.shape[2:])
+        if in_graph() and (any_size(*x.shape[2:]) or bottom or right):
             x = F.pad(x, (0, right, 0, bottom), mode='replicate')
         return super().forward(x)
 
@@ -63,7 +63,8 @@ class ChannelsFirst(nn.Sequential):
 def pad_image(x, multiple):
     """Pad (B, C, H, W) with zeros at bottom and right to a multiple."""
     bottom, right = (up_to(side, multiple) for side in x.shape[2:])
-    return F.pad(x, (0, right, 0, bottom)) if in_graph() or bottom or right else x
+    needed = any_size(*x.shape[2:]) or bottom or right
+    return F.pad(x, (0, right, 0, bottom)) if needed else x
 
 
 def pad_to(x, multiple):

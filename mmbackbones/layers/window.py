@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 
 from .attention import Attention
-from .context import in_graph, in_transform
+from .context import any_size, in_graph, in_transform
 from .lean import cheap
 
 
@@ -51,7 +51,7 @@ def window_order(height, width, size, shift, grid, hide_padding, device):
     tokens = y.clamp(max=height - 1) * width + x.clamp(max=width - 1)
     outside_y, outside_x = y >= height, x >= width
     padding, regions = outside_y | outside_x, None
-    padded = in_graph() or padding.numel() > height * width
+    padded = any_size(height, width) or padding.numel() > height * width
     if shift or (hide_padding and padded):
         # A graph for every size has no branches on it.
         regions = 8 * (y < shift) + 4 * (x < shift)

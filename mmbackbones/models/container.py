@@ -22,8 +22,8 @@ from ..layers import (
     ConvPosition,
     Mlp,
     PatchEmbed,
+    any_size,
     drop_path_rates,
-    in_graph,
 )
 from ..registry import MODELS
 from ..weights import container as weights
@@ -70,7 +70,7 @@ class GlobalAffinity(nn.Module):
         nn.init.trunc_normal_(self.weight, std=0.02)
 
     def forward(self, v):
-        pool = averages if in_graph() else F.adaptive_avg_pool2d
+        pool = averages if any_size(*v.shape[1:3]) else F.adaptive_avg_pool2d
         values = pool(v.permute(0, 3, 1, 2), self.size)
         values = values.unflatten(1, (len(self.weight), -1)).flatten(3)  # (B, heads, C, N)
         mixed = (values @ self.weight.mT).flatten(1, 2).unflatten(2, (self.size, self.size))

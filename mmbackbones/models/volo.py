@@ -20,9 +20,9 @@ from ..layers import (
     ChannelsFirst,
     Halve,
     Mlp,
+    any_size,
     cheap,
     drop_path_rates,
-    in_graph,
     pad_image,
     pad_to,
 )
@@ -119,7 +119,7 @@ class Downsample(nn.Module):
 
 def resize(pos_embed, hw):
     """(1, h, w, C) -> (1, H, W, C)."""
-    if not in_graph() and pos_embed.shape[1:3] == hw:
+    if not any_size(*hw) and pos_embed.shape[1:3] == hw:
         return pos_embed
     image = pos_embed.permute(0, 3, 1, 2).float()
     return F.interpolate(image, hw, mode='bicubic').permute(0, 2, 3, 1).to(pos_embed.dtype)
