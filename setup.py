@@ -9,7 +9,7 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 VERSION = re.search(r"__version__ = '(.+)'", (HERE / 'mmbackbones/__init__.py').read_text())[1]
-EXPORT = ['onnx', 'onnxruntime', 'onnxscript']
+EXPORT = ['onnx', 'onnxruntime', 'onnxscript', 'openvino']
 # Scripts that set up or test a checkout stay out.
 CARRIED = ('.mim/**/*.yml', 'configs/**/*.py', 'tools/**/*.py', 'tools/dist_*.sh')
 

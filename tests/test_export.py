@@ -8,11 +8,22 @@ import export
 import onnxruntime
 import pytest
 import torch
-from export import compare, main, program, read_onnx, translate, write_script
+from export import OTHERS, compare, main
 from families import FAMILIES, NAMES, build, every_class
+from lib.engine_graphs import absorb_constants, capture, capture_for_engines
+from lib.engines import (
+    FORMATS,
+    read_onnx,
+    read_openvino,
+    translate,
+    write_onnx,
+    write_openvino,
+    write_script,
+)
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = (2, 3, 150, 131)
+KINDS = ('clone', 'layer_norm', 'linear', 'scaled_dot_product_attention')
 SIZES = [(1, 61, 97), (3, 40, 130), (1, 20, 33)]  # odd ones, and one below a window
 ALL_SIZES = [*SIZES, (2, 64, 64), (4, 130, 257), (1, 1, 1), (1, 5, 1)]
 
@@ -41,29 +52,49 @@ def _quiet():
 
 @pytest.fixture(scope='module', params=NAMES)
 def exported(request):
-    """A small backbone and its graph."""
+    """A small backbone and its graph for engines."""
     net = fixed(request.param, **FAMILIES[request.param].first)
-    return net, program(net, torch.randn(EXAMPLE))
+    return net, capture_for_engines(absorb_constants(net), torch.randn(EXAMPLE), free=True)
 
 
-def test_the_graph_of_torch_export_holds_for_every_size(exported):
+@every_class
+def test_the_graph_of_torch_export_holds_for_every_size(name):
+    net = fixed(name, **FAMILIES[name].first)
+    equal(net, capture(net, torch.randn(EXAMPLE), free=True).module(), SIZES)
+
+
+def test_engines_give_the_same_for_every_size(exported, tmp_path):
     net, graph = exported
-    equal(net, graph.module(), SIZES)
-
-
-def test_onnxruntime_gives_the_same_for_every_size(exported, tmp_path):
-    net, graph = exported
-    if type(net).__name__ == 'DaViT':
-        pytest.skip('by the tool, below')
     path = str(tmp_path / 'net.onnx')
-    translate(net, graph, path, 20)
+    translate(net, graph, path, True, 20)
     equal(net, read_onnx(path), ALL_SIZES)
+    equal(net, read_openvino(path), ALL_SIZES)
+
+
+@every_class
+def test_engines_give_the_same_for_one_size(name, tmp_path):
+    net, path = fixed(name, **FAMILIES[name].first), str(tmp_path / 'net.onnx')
+    write_onnx(net, torch.randn(1, 3, 61, 97), path, False, 20)
+    equal(net, read_onnx(path), [(1, 61, 97)])
+    equal(net, read_openvino(path), [(1, 61, 97)])
+
+
+def test_graphs_for_engines_have_what_these_run_fast(exported):
+    """Attention in parts, linear layers over (tokens, C), layer norms over at most three axes."""
+    nodes = exported[1].graph.nodes
+    called = {
+        kind: [n for n in nodes if str(n.target).startswith(f'aten.{kind}.')] for kind in KINDS
+    }
+    assert not called['scaled_dot_product_attention'] + called['clone']
+    of_tokens = [n for n in called['linear'] if isinstance(n.args[0].meta['val'].shape[-1], int)]
+    assert {len(n.meta['val'].shape) for n in of_tokens} <= {2}
+    assert {len(n.meta['val'].shape) for n in called['layer_norm']} <= {2, 3}
 
 
 @every_class
 def test_a_trace_holds_for_every_size(name, tmp_path):
     net = fixed(name)
-    write_script(net, torch.randn(EXAMPLE), str(tmp_path / 'net.ts'), None)
+    write_script(net, torch.randn(EXAMPLE), str(tmp_path / 'net.ts'), True, None)
     equal(net, torch.jit.load(tmp_path / 'net.ts'), ALL_SIZES)
 
 
@@ -71,10 +102,10 @@ def test_a_trace_holds_for_every_size(name, tmp_path):
 @every_class
 def test_all_stages_in_one_file(name, tmp_path):
     net = fixed(name)
-    graph = program(net, torch.randn(EXAMPLE))
-    equal(net, graph.module(), SIZES)
-    translate(net, graph, str(tmp_path / 'net.onnx'), 18)
+    write_onnx(net, torch.randn(EXAMPLE), str(tmp_path / 'net.onnx'), True, 18)
     equal(net, read_onnx(str(tmp_path / 'net.onnx')), ALL_SIZES)
+    write_openvino(net, torch.randn(EXAMPLE), str(tmp_path / 'net.xml'), True, 18)
+    equal(net, read_openvino(str(tmp_path / 'net.xml')), ALL_SIZES)
 
 
 @pytest.mark.slow
@@ -90,11 +121,11 @@ def test_torch_compile_makes_whole_graphs_for_many_sizes(name):
 def test_a_difference_is_seen():
     net = fixed('SwinTransformer', **FAMILIES['SwinTransformer'].first)
     other = lambda image: [out + 1e-2 * out.std() for out in net(image)]  # noqa: E731
-    differences = [difference for _, difference in compare(net, other, (64, 64))]
+    differences = [difference for _, difference in compare(net, other, OTHERS)]
     assert len(differences) == 4
     assert all(abs(difference - 1e-2) < 1e-4 for difference in differences)
     cropped = lambda image: [out[:, :, 1:] for out in net(image)]  # noqa: E731
-    assert next(compare(net, cropped, (64, 64)))[1] == float('inf')
+    assert next(compare(net, cropped, OTHERS))[1] == float('inf')
 
 
 @pytest.fixture
@@ -130,16 +161,48 @@ def test_the_tool_exports_the_backbone_of_a_config(run, tmp_path):
 
 def test_the_tool_exports_a_published_size(run, tmp_path):
     out = tmp_path / 'light.ts'
-    small = ('--format', 'torchscript', '--shape', '64x96', '--cfg-options', 'out_indices=0')
+    small = ('--format', 'torchscript', '--cfg-options', 'out_indices=0')
     code, words = run('Container', *small, '--out', out)
     assert code == 0
     assert 'RANDOM WEIGHTS' in words
     assert torch.jit.load(out)(torch.rand(1, 3, 70, 50))[0].shape == (1, 64, 18, 13)
 
 
+@pytest.mark.parametrize('form', ['onnx', 'openvino', 'torch-export'])
+def test_half_precision_is_half_the_file(run, tmp_path, form):
+    sizes, heavy = [], {'openvino': '.bin'}.get(form, FORMATS[form][0])
+    for half in ([], ['--half']):
+        out = tmp_path / f'net{len(half)}{FORMATS[form][0]}'
+        small = ('--format', form, '--size', 64, 96, '--cfg-options', 'out_indices=0')
+        code, words = run('Container', *half, *small, '--out', out)
+        assert (code, words.count('64 │    96')) == (0, 1), words
+        sizes.append(out.with_suffix(heavy).stat().st_size)
+    assert sizes[1] < 0.7 * sizes[0]
+
+
+LEVELS = {  # what comes out of the head of a whole model, five levels each
+    'retinanet': ('cls_scores', 'bbox_preds'),
+    'mask_rcnn': ('features', 'cls_scores', 'bbox_preds'),
+}
+
+
+@pytest.mark.parametrize('size', [(64, 96), pytest.param((), marks=pytest.mark.slow)])
+@pytest.mark.parametrize('method', [*LEVELS, 'upernet'])
+def test_the_tool_exports_whole_models(run, tmp_path, method, size):
+    dims, file, out = [16] * 4, tmp_path / 'small.py', tmp_path / 'whole.onnx'
+    backbone = dict(arch=dict(_delete_=True, dims=dims, depths=[1] * 4, heads=[1] * 4))
+    reader = 'decode_head' if method == 'upernet' else 'neck'
+    model = {'backbone': backbone, reader: dict(in_channels=dims[method == 'retinanet' :])}
+    file.write_text(f"_base_ = '{ROOT}/configs/{method}_swin_t.py'\nmodel = {model}")
+    code, words = run(file, '--whole', '--out', out, *(('--size', *size) if size else ()))
+    assert (code, words.count('e-0')) == (0, 1 if size else 4), words
+    names = [f'{kind}{i}' for kind in LEVELS.get(method, ()) for i in range(5)] or ['logits']
+    assert [output.name for output in onnxruntime.InferenceSession(out).get_outputs()] == names
+
+
 def test_a_file_that_differs_is_refused(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, 'TOLERANCE', -1.0)
-    small = ('--format', 'torchscript', '--shape', '64x96', '--cfg-options', 'out_indices=0')
+    monkeypatch.setattr(export, 'TOLERANCE', {torch.float32: -1.0})
+    small = ('--format', 'torchscript', '--cfg-options', 'out_indices=0')
     code, _ = run('Container', *small, '--out', tmp_path / 'light.ts')
     assert 'light.ts differs from PyTorch by more than -1.0' in code
 
@@ -157,7 +220,13 @@ def test_a_missing_package_is_named(run, monkeypatch):
         (['ResNet'], 'ResNet is neither a config file nor one of'),
         (['VOLO', '--arch', 'd9'], "arch is 'd9'; choose from d1, d2, d3, d4, d5"),
         (['VOLO', '--cfg-options', 'window=7'], 'VOLO has no argument window; it has arch'),
-        (['VOLO', '--shape', '64'], '--shape is 64; give height and width, as in 224x288'),
+        (['VOLO', '--size', '0', '64'], '--size and --batch take numbers from 1 up'),
+        (['VOLO', '--whole'], '--whole needs a config file, and VOLO is none'),
+        (
+            ['configs/detr_container_light.py', '--whole'],
+            'DETR has no dense head, and only such are exported',
+        ),
+        (['VOLO', '--format', 'openvino', '--out', 'a.onnx'], 'files of OpenVINO end in .xml'),
         (['configs/mask_rcnn_swin_t.py', '--arch', 'tiny'], '--arch is for a backbone by name'),
         (['VOLO', '--opset', '9'], '--opset is 9; take 18 or more'),
         (['VOLO', '--weights', 'none.pth'], 'none.pth'),

@@ -1,0 +1,253 @@
+"""Networks as engines run them fastest: weights that absorb constants, graphs with fewer copies.
+
+An engine on a CPU multiplies matrices at nearly the machine's rate; what differs is the rest. So
+here attention has its three projections as layers of their own, each map keeps one layout as long
+as it can, and numbers that no image changes are worked out beforehand. Results stay the same; the
+tools compare every file with the network it was made of.
+"""
+
+import copy
+import operator
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.export import Dim
+from torch.fx.experimental import _config as tracing
+from torch.overrides import TorchFunctionMode
+
+from mmbackbones import fuse_conv_bn
+from mmbackbones.backbone import Backbone
+from mmbackbones.layers import Attention, WindowAttention
+from mmbackbones.models.container import averages
+from mmbackbones.models.davit import ChannelAttention
+from mmbackbones.models.volo import OutlookAttention
+
+AXES = {0: 'batch', 2: 'height', 3: 'width'}  # of an image, that may be free
+aten = torch.ops.aten
+TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]  # (B, H, W, C) -> (B, C, H, W), and back
+ELEMENTWISE = {
+    aten.add.Tensor,
+    aten.gelu.default,
+    aten.mul.Tensor,
+    aten.relu.default,
+    aten.rsub.Scalar,
+    aten.sigmoid.default,
+    aten.silu.default,
+}
+WITHOUT_EFFECT = {aten.clone.default, aten.contiguous.default, aten.detach.default}
+
+
+# --- weights
+
+
+class Constant(nn.Module):
+    """A module without parameters that always gives the same tensor."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.register_buffer('value', value)
+
+    def forward(self):
+        return self.value
+
+
+def absorb_constants(net):
+    """A copy for inference: batch norms, scales of logits and tables of biases become weights."""
+    net = copy.deepcopy(net).eval().requires_grad_(False)
+    for backbone in [module for module in net.modules() if isinstance(module, Backbone)]:
+        fuse_conv_bn(backbone)
+        for module in backbone.modules():
+            if isinstance(module, OutlookAttention):
+                scale_outputs(module.attn, module.scale)
+                module.scale = 1.0
+            elif isinstance(module, Attention) and not isinstance(module, ChannelAttention):
+                absorb_scale(module)
+            if isinstance(module, WindowAttention) and module.bias is not None:
+                module.bias = Constant(module.bias().clone(memory_format=torch.contiguous_format))
+    return net
+
+
+def absorb_scale(attention):
+    """Make the scale of the logits part of what gives the queries."""
+    dim = attention.qkv.out_features // 3
+    if attention.scale is None:
+        scale_outputs(attention.qkv, (dim // attention.num_heads) ** -0.5, dim)
+        attention.scale = 1.0
+
+
+def scale_outputs(linear, scale, count=None):
+    """Scale the first `count` outputs of a linear layer, or all."""
+    linear.weight[:count] *= scale
+    if linear.bias is not None:
+        linear.bias[:count] *= scale
+
+
+# --- capture
+
+
+class InOrder(TorchFunctionMode):
+    """Makes inputs contiguous where an operation would ask for their strides, and expands masks.
+
+    In a graph for every size the answer would depend on whether a size is 1, which is not known.
+    """
+
+    layers = (torch.conv2d, torch.conv_transpose2d, F.linear)
+    views = (torch.Tensor.contiguous, torch.Tensor.flatten, torch.Tensor.reshape)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in self.layers + self.views:
+            args = (args[0].clone(memory_format=torch.contiguous_format), *args[1:])
+        if func is F.scaled_dot_product_attention and args[3] is not None:
+            args = (*args[:3], args[3].expand(args[0].shape[0], -1, -1, -1))
+        if func is F.adaptive_avg_pool2d and isinstance(args[1], int):
+            return averages(*args)
+        return func(*args, **(kwargs or {}))
+
+
+class InParts(InOrder):
+    """Attention in four steps as well, which engines fuse in their own ways."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is not F.scaled_dot_product_attention:
+            return super().__torch_function__(func, types, args, kwargs)
+        (q, k, v, mask), scale = args, (kwargs or {}).get('scale')
+        scale = q.shape[-1] ** -0.5 if scale is None else scale
+        logits = (q if scale == 1 else q * scale) @ k.transpose(-2, -1)
+        return (logits if mask is None else logits + mask).softmax(-1) @ v
+
+
+def capture(net, image, free, mode=InOrder):
+    """The graph of torch.export, for images of any number, height and width or of this one's."""
+    sizes = dict.fromkeys(AXES, Dim.DYNAMIC) if free else None
+    # A size of the example that happens to be 1 somewhere says nothing about other images.
+    with mode(), tracing.patch(backed_size_oblivious=True), torch.no_grad():
+        return torch.export.export(net, (image,), dynamic_shapes=(sizes,) if free else None)
+
+
+def capture_for_engines(net, image, free):
+    """The same, rewritten; the network is one of `absorb_constants`."""
+    program = capture(net, image, free, InParts)
+    graph = program.graph_module.graph
+    for rewrite in (drop_copies, split_projections, flatten_norms, channels_first, flatten_linears):
+        rewrite(graph)
+        graph.eliminate_dead_code()
+    program.graph_module.recompile()
+    return program
+
+
+# --- rewriting: each node keeps in meta['val'] a tensor without data that tells its shape
+
+
+def calls(graph, *targets):
+    """The nodes that call one of these operators."""
+    return [node for node in graph.nodes if node.op == 'call_function' and node.target in targets]
+
+
+def value(node):
+    """What a node gives: a tensor without data, or a number."""
+    return node.meta['val'] if isinstance(node, torch.fx.Node) else node
+
+
+def insert(graph, target, *args, **kwargs):
+    """A new node that calls an operator."""
+    node = graph.call_function(target, args, kwargs)
+    known = torch.fx.map_arg((args, kwargs), value)
+    node.meta['val'] = target(*known[0], **known[1])
+    return node
+
+
+def insert_sizes(graph, node, axes):
+    """Sizes of what a node gives: numbers, or nodes where they are free."""
+    sizes = [(axis, value(node).shape[axis]) for axis in axes]
+    free = lambda size: isinstance(size, torch.SymInt)  # noqa: E731
+    return [insert(graph, aten.sym_size.int, node, a) if free(s) else s for a, s in sizes]
+
+
+def drop_copies(graph):
+    """Without what changes only strides, or nothing."""
+    for node in calls(graph, *WITHOUT_EFFECT, aten.to.dtype):
+        if value(node).dtype == value(node.args[0]).dtype:
+            node.replace_all_uses_with(node.args[0])
+    for node in calls(graph, aten._assert_tensor_metadata.default):
+        graph.erase_node(node)
+
+
+def split_projections(graph):
+    """A linear layer whose outputs are split becomes as many layers: nothing is copied apart."""
+    for chunk in calls(graph, aten.chunk.default):
+        linear, count, axis = (*chunk.args, 0)[:3]
+        rank = value(linear).dim()
+        if linear.target is not aten.linear.default or axis % rank != rank - 1:
+            continue
+        for part in [user for user in chunk.users if user.target is operator.getitem]:
+            with graph.inserting_before(part):
+                learned = [
+                    insert(graph, operator.getitem, insert(graph, aten.chunk.default, t, count), i)
+                    for t, i in ((t, part.args[1]) for t in linear.args[1:])
+                    if t is not None
+                ]
+                own = insert(graph, aten.linear.default, linear.args[0], *learned)
+            part.replace_all_uses_with(own)
+
+
+def flatten_norms(graph):
+    """Layer norms of (B, H, W, C) see (B, H * W, C), for which OpenVINO has a kernel."""
+    for norm in calls(graph, aten.layer_norm.default):
+        x = norm.args[0]
+        if value(x).dim() == 4:
+            with graph.inserting_before(norm):
+                flat = insert(graph, aten.flatten.using_ints, x, 1, 2)
+                flat = insert(graph, norm.target, flat, *norm.args[1:])
+                sizes = insert_sizes(graph, x, (1, 2))
+                norm.replace_all_uses_with(insert(graph, aten.unflatten.int, flat, 1, sizes))
+
+
+def flatten_linears(graph):
+    """Linear layers see (tokens, C), which ONNX calls Gemm and multiplies and adds in one."""
+    for linear in calls(graph, aten.linear.default):
+        x, *learned = linear.args
+        rank = value(x).dim()
+        if rank > 2 and isinstance(value(x).shape[-1], int):
+            with graph.inserting_before(linear):
+                sizes = insert_sizes(graph, x, range(rank - 1))
+                flat = insert(graph, aten.reshape.default, x, [-1, value(x).shape[-1]])
+                flat = insert(graph, linear.target, flat, *learned)
+                shape = [*sizes, value(flat).shape[-1]]
+                linear.replace_all_uses_with(insert(graph, aten.reshape.default, flat, shape))
+
+
+def channels_first(graph):
+    """What follows a convolution goes on in its layout, until something needs the other one.
+
+    Linear layers become 1 x 1 convolutions there. A sum with a map of (B, H, W, C) turns that one.
+    """
+    first = {}  # (B, H, W, C) -> the same in (B, C, H, W)
+
+    def done(node, new):
+        last = insert(graph, aten.permute.default, new, TO_LAST)
+        node.replace_all_uses_with(last)
+        first[last] = new
+
+    def turned(node):
+        if node not in first:
+            first[node] = insert(graph, aten.permute.default, node, TO_FIRST)
+        return first[node]
+
+    for node in [node for node in graph.nodes if node.op == 'call_function']:
+        args, target = node.args, node.target
+        with graph.inserting_before(node):
+            if target is aten.permute.default and list(args[1]) == TO_LAST:
+                first[node] = args[0]
+            elif target is aten.permute.default and list(args[1]) == TO_FIRST and args[0] in first:
+                node.replace_all_uses_with(first[args[0]])
+            elif target is aten.linear.default and args[0] in first:
+                kernel = insert(graph, aten.reshape.default, args[1], [*value(args[1]).shape, 1, 1])
+                done(node, insert(graph, aten.conv2d.default, first[args[0]], kernel, *args[2:]))
+            elif target is aten.mean.dim and args[0] in first and list(args[1:]) == [[1, 2], True]:
+                done(node, insert(graph, target, first[args[0]], [2, 3], True))
+            elif target in ELEMENTWISE:
+                maps = [arg for arg in args if isinstance(arg, torch.fx.Node)]
+                if any(m in first for m in maps) and all(value(m).dim() == 4 for m in maps):
+                    new = [turned(arg) if arg in maps else arg for arg in args]
+                    done(node, insert(graph, target, *new, **node.kwargs))

@@ -1,0 +1,111 @@
+"""Networks as files for other programs, and these read back as functions of images."""
+
+import operator
+import tempfile
+from pathlib import Path
+
+import torch
+
+from lib.engine_graphs import AXES, absorb_constants, capture, capture_for_engines
+
+LIMIT = 2**31  # bytes, of an .onnx file; weights of more lie in a second one
+
+
+def outputs_of(net):
+    """What a network's outputs are called in a file."""
+    return (
+        net.output_names
+        if hasattr(net, 'output_names')
+        else [f'stride{s}' for s in net.out_strides]
+    )
+
+
+def write_program(net, image, path, free, opset):
+    """A file of torch.export."""
+    torch.export.save(capture(net, image, free), path)
+
+
+def read_program(path):
+    """A function of images."""
+    return torch.export.load(path).module()
+
+
+def write_script(net, image, path, free, opset):
+    """A file of TorchScript: sizes stay tensors in a trace, so it holds for all of them."""
+    torch.jit.trace(net, image, check_trace=False).save(path)
+
+
+def write_onnx(net, image, path, free, opset):
+    """A file of ONNX."""
+    translate(net, capture_for_engines(absorb_constants(net), image, free), path, free, opset)
+
+
+def translate(net, graph, path, free, opset):
+    """A file of ONNX, from the graph of a network."""
+    from onnxscript import opset18 as op
+
+    def floor_divide(a, b):
+        return op.Div(op.Sub(a, op.Mod(a, b)), b)  # ONNX rounds towards zero, Python down
+
+    torch.onnx.export(
+        graph,
+        f=path,
+        input_names=['image'],
+        output_names=outputs_of(net),
+        dynamic_shapes=(AXES,) if free else None,
+        opset_version=opset,
+        external_data=sum(p.nbytes for p in net.state_dict().values()) > LIMIT,
+        custom_translation_table={operator.floordiv: floor_divide},
+        verbose=False,
+    )
+
+
+def read_onnx(path, threads=None):
+    """A function of images that onnxruntime runs."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+    return lambda image: list(map(torch.from_numpy, session.run(None, {'image': image.numpy()})))
+
+
+def write_openvino(net, image, path, free, opset):
+    """A file of OpenVINO, by way of ONNX: its own reader of torch.export mistakes free sizes."""
+    import openvino
+
+    with tempfile.TemporaryDirectory() as folder:
+        onnx = str(Path(folder, 'net.onnx'))
+        write_onnx(net, image, onnx, free, opset)
+        half = image.dtype == torch.float16
+        openvino.save_model(openvino.convert_model(onnx), path, compress_to_fp16=half)
+
+
+def read_openvino(path, threads=None):
+    """A function of images that OpenVINO runs, in float32 wherever the file has no other."""
+    import openvino
+
+    settings = dict(
+        INFERENCE_NUM_THREADS=threads or torch.get_num_threads(),
+        INFERENCE_PRECISION_HINT='f32',  # it would take bfloat16 where the processor has it
+        PERFORMANCE_HINT='LATENCY',
+    )
+    request = openvino.compile_model(path, 'CPU', settings).create_infer_request()
+
+    def run(image):
+        outputs = request.infer([image.numpy()]).values()
+        return [torch.from_numpy(output.copy()) for output in outputs]
+
+    return run
+
+
+FORMATS = {  # name: (ending, how to write, how to read)
+    'onnx': ('.onnx', write_onnx, read_onnx),
+    'openvino': ('.xml', write_openvino, read_openvino),
+    'torch-export': ('.pt2', write_program, read_program),
+    'torchscript': ('.ts', write_script, torch.jit.load),
+}
+NEEDED = {
+    'onnx': ('onnx', 'onnxscript', 'onnxruntime'),
+    'openvino': ('onnx', 'onnxscript', 'openvino'),
+}
