@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import benchmark
 import cv2
 import pytest
 import torch
-from benchmark import activations, shapes
+from benchmark import activations, prepared, shapes
 from lib.peers import PEERS, ours, plain, plain_container
 
 from mmbackbones.registry import MODELS
@@ -40,6 +41,33 @@ def test_it_measures_shows_and_keeps(tmp_path):
         assert min(row['median'], row['share'], row['activations'], row['peak']) > 0
     assert kept['figures']['ours']['ratio'] == 1
     assert cv2.imread(str(out.with_suffix('.png'))).std() > 5
+
+
+def test_engines_run_the_graphs_of_everybody(tmp_path):
+    out, backends = tmp_path / 'figures.json', ('eager', 'onnxruntime', 'openvino')
+    small = ('--shape', '32x64', '--rounds', 1, '--peers', 'paper')
+    done = run('Container', *small, '--backend', *backends, '--out', out)
+    assert done.returncode == 0, done.stderr[-2000:]
+    kept = json.loads(out.read_text())
+    assert list(kept['figures']) == [f'{who} {b}' for b in backends for who in ('ours', 'paper')]
+    assert kept['figures']['ours eager']['ratio'] == 1
+    assert {'onnxruntime', 'openvino'} <= set(kept['machine'])
+
+
+def test_engines_do_not_train():
+    done = run('Container', '--backend', 'openvino', '--mode', 'training')
+    assert done.returncode == 2
+    assert 'openvino: inference in float32 on the cpu only' in done.stderr
+
+
+def test_who_cannot_be_exported_is_left_out(monkeypatch, capsys):
+    def fail(*args):
+        raise torch.onnx.OnnxExporterError('too hard')
+
+    monkeypatch.setattr(benchmark, 'contestant', fail)
+    assert not list(prepared(None, {'theirs': (None, 'openvino')}))
+    words = 'theirs is left out, as it cannot be exported: too hard'
+    assert words in ''.join(capsys.readouterr())
 
 
 def test_what_it_does_not_know_is_named():

@@ -1,8 +1,9 @@
 """Time and memory of a backbone and of its peers, alternating in one process.
 
-Every round runs every contestant once; what counts is the median of the rounds' ratios, peer over
-ours, so that a noisy machine slows both sides alike. The share says how much of the machine's own
-measured rate of matrix products the backbone reaches.
+Every round runs every contestant once; what counts is the median of the rounds' ratios, each over
+the first contestant, so that a noisy machine slows all alike. The share says how much of the
+machine's own measured rate of matrix products a contestant reaches. With several --backend each
+network runs on each of them; the graphs of engines are for the one size unless --any-size is given.
 """
 
 import argparse
@@ -10,12 +11,17 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+import warnings
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import matplotlib
 import torch
 from lib.arguments import make_parser, shape
+from lib.engines import read_onnx, read_openvino, write_onnx, write_onnx_as_it_is
 from lib.flops import count
 from lib.memory import keep_pages, kept
 from lib.peers import PEERS, ours, plain
@@ -23,9 +29,15 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from mmbackbones.backbone import Backbone
 from mmbackbones.registry import MODELS
+from mmbackbones.weights.reading import brief
 
 MALLOCS = 'keep-pages', 'glibc'
+ENGINES = dict(onnxruntime=read_onnx, openvino=read_openvino)
+PACKAGES = ('timm', 'torchvision', 'onnxruntime', 'openvino')  # whose versions count
+BACKENDS = ('eager', 'compile', *ENGINES)
+OPSET = 20
 DTYPES = dict(float32=None, bfloat16=torch.bfloat16, float16=torch.float16)
 
 
@@ -46,18 +58,36 @@ def parse():
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--rounds', type=int, default=9)
-    parser.add_argument('--compile', action='store_true', help='torch.compile everybody')
+    text = 'what runs everybody, each of them [eager]'
+    parser.add_argument('--backend', nargs='+', choices=BACKENDS, default=['eager'], help=text)
+    text = 'graphs for images of any size; peers that have none are left out'
+    parser.add_argument('--any-size', action='store_true', help=text)
     text = 'of everybody: keeps the memory of freed tensors, or as glibc has it [keep-pages]'
     parser.add_argument('--malloc', choices=MALLOCS, default=MALLOCS[0], help=text)
     parser.add_argument('--out', type=Path, help='a .json file; a .png with the same name lies by')
     parser.add_argument('--peak-of', help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.shape = shape(args.shape, parser)
+    args.any_size |= args.stream > 0
+    engines = [backend for backend in args.backend if backend in ENGINES]
+    usual = args.mode == 'inference' and args.dtype == 'float32' and args.device == 'cpu'
+    if engines and not usual:
+        parser.error(f'{", ".join(engines)}: inference in float32 on the cpu only')
     return args
 
 
 def builders(args):
     """{contestant: function that builds it}, ours first."""
+    networks, several = builders_of_networks(args), len(args.backend) > 1
+    return {
+        f'{name} {backend}' if several else name: (build, backend)
+        for backend in args.backend
+        for name, build in networks.items()
+    }
+
+
+def builders_of_networks(args):
+    """{name: function that builds a network}, ours first."""
     options = json.loads(args.options)
     peers = {
         'ours': lambda: ours(args.name, **options),
@@ -65,7 +95,8 @@ def builders(args):
     }
     for peer, build in PEERS[args.name].items():
         peers[peer] = lambda build=build: build(args.shape)
-    chosen = args.peers or [name for name in peers if name != 'ours']
+    left_out = ('ours',) if args.backend == ['eager'] else ('ours', 'plain')
+    chosen = args.peers or [name for name in peers if name not in left_out]
     if unknown := set(chosen) - set(peers):
         sys.exit(f'{args.name} has no peer {", ".join(unknown)}; it has {", ".join(peers)}')
     return {name: peers[name] for name in ('ours', *chosen)}
@@ -82,11 +113,24 @@ def shapes(args):
     return [(round(side / aspect), round(side * aspect)) for aspect in aspects]
 
 
-def contestant(build, args):
+def engine(net, backend, args):
+    """A function of images that an engine runs: ours as tools/export.py writes it."""
+    images = torch.rand(2 if args.any_size else args.batch, 3, *args.shape)
+    write = write_onnx if isinstance(net, Backbone) else write_onnx_as_it_is
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter('ignore')
+        path = str(Path(folder, 'net.onnx'))
+        write(net, images, path, args.any_size, OPSET)
+        return ENGINES[backend](path, args.threads)
+
+
+def contestant(build, backend, args):
     """A function that runs one image: forward, and in training backward too."""
     net = build().to(args.device)
     net.train(args.mode == 'training')  # mmdet's returns nothing
-    net = torch.compile(net) if args.compile else net
+    if backend in ENGINES:
+        return engine(net, backend, args)
+    net = torch.compile(net, dynamic=args.any_size or None) if backend == 'compile' else net
     dtype = DTYPES[args.dtype]
 
     def forward(image):
@@ -139,14 +183,18 @@ def activations(run, image):
     return kept(lambda: run.forward(image))
 
 
-def peak(build, args):
+def peak(build, backend, args):
     """Bytes that one run needs at most beside what was there before."""
-    run, image = contestant(build, args), torch.rand(args.batch, 3, *args.shape, device=args.device)
+    if backend in ENGINES:
+        return None  # they keep what they had when they were loaded
+    run = contestant(build, backend, args)
+    image = torch.rand(args.batch, 3, *args.shape, device=args.device)
     if image.is_cuda:
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         run(image)
         return torch.cuda.max_memory_allocated() - before
+    Path('/proc/self/clear_refs').write_text('5')  # Linux forgets the peak of the way here
     before = memory('VmRSS')
     run(image)
     return memory('VmHWM') - before
@@ -168,13 +216,13 @@ def peak_of(name):
 def results(args, build):
     """{contestant: figures}."""
     images = [torch.rand(args.batch, 3, *s, device=args.device) for s in shapes(args)]
-    runs = {name: contestant(function, args) for name, function in build.items()}
+    runs = dict(prepared(args, build))
     times = measure(runs, images, args.rounds)
     flops, pixels = 2 * work(args, images), sum(image[:, 0].numel() for image in images)
     rate = matmul_rate(args.device, DTYPES[args.dtype] or torch.float32)
     figures, training = {}, args.mode == 'training'
     for name, own in times.items():
-        ratios = [theirs / mine for theirs, mine in zip(own, times['ours'], strict=True)]
+        ratios = [theirs / mine for theirs, mine in zip(own, times[next(iter(times))], strict=True)]
         median = statistics.median(own)
         figures[name] = dict(
             seconds=own,
@@ -189,6 +237,15 @@ def results(args, build):
     return figures
 
 
+def prepared(args, build):
+    """(name, function that runs one image) of each contestant; says who cannot be exported."""
+    for name, (function, backend) in tqdm(build.items(), desc='preparing', leave=False):
+        try:
+            yield name, contestant(function, backend, args)
+        except torch.onnx.OnnxExporterError as error:
+            tqdm.write(f'{name} is left out, as it cannot be exported: {brief(error)}')
+
+
 def work(args, images):
     """Multiplications with addition of our own backbone, thrice that in training."""
     with torch.device('meta'):
@@ -200,7 +257,8 @@ def work(args, images):
 def show(figures, title):
     """A table on the terminal."""
     table = Table(title=title)
-    for column in ('', 'median ms', 'times ours', 'share of matmul rate', 'kept MB', 'peak MB'):
+    first = next(iter(figures))
+    for column in ('', 'median ms', f'times {first}', 'share of matmul rate', 'kept MB', 'peak MB'):
         table.add_column(column, justify='left' if not column else 'right')
     for name, row in figures.items():
         sizes = [f'{row[key] / 1e6:,.0f}' if row[key] else '-' for key in ('activations', 'peak')]
@@ -215,12 +273,12 @@ def keep(figures, machine, title, path):
     matplotlib.use('Agg')
     from matplotlib import pyplot
 
-    names = [name for name in figures if name != 'ours']
+    first, *names = figures
     figure, axes = pyplot.subplots(figsize=(6, 1 + 0.5 * len(names)), layout='constrained')
     axes.boxplot([figures[name]['ratios'] for name in names], orientation='horizontal')
     axes.set_yticks(range(1, len(names) + 1), names)
     axes.axvline(1, color='grey')
-    axes.set_xlabel('time over ours')
+    axes.set_xlabel(f'time over that of {first}')
     axes.set_title(title, fontsize='small')
     figure.savefig(path.with_suffix('.png'), dpi=150)
 
@@ -231,7 +289,8 @@ def machine(args):
     cpu = next((line.split(':')[1].strip() for line in lines if 'model name' in line), 'unknown')
     gpu = torch.cuda.get_device_name() if args.device.startswith('cuda') else None
     machine = dict(cpu=cpu, gpu=gpu, threads=args.threads, torch=torch.__version__)
-    return dict(machine, malloc=args.malloc)
+    others = [name for name in PACKAGES if find_spec(name)]
+    return dict(machine, malloc=args.malloc, **{name: version(name) for name in others})
 
 
 def main():
@@ -242,11 +301,12 @@ def main():
     torch.set_num_threads(args.threads)
     build = builders(args)
     if args.peak_of:
-        print(peak(build[args.peak_of], args))
+        print(peak(*build[args.peak_of], args))
         return
     size = f'{args.stream} shapes around ' * bool(args.stream) + '{} x {}'.format(*args.shape)
     name = f'{args.name} {args.options}'.removesuffix(' {}')
-    title = f'{name}, {args.mode}, {size}, batch {args.batch}, {args.dtype}, {args.malloc}'
+    how = ' and '.join(args.backend) + ' for any size' * args.any_size
+    title = f'{name}, {how}, {args.mode}, {size}, batch {args.batch}, {args.dtype}, {args.malloc}'
     try:
         figures = results(args, build)
     except ImportError as error:

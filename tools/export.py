@@ -122,7 +122,6 @@ def main():
         print('RANDOM WEIGHTS: nothing was trained; give a checkpoint with --weights')
     warnings.simplefilter('ignore')  # of the tracers, about what is compared below
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
-    logging.getLogger('onnxscript').setLevel(logging.ERROR)
     start = time.perf_counter()
     rows = export(net, path, args)
     tolerance = TOLERANCE[torch.float16 if args.half else torch.float32]

@@ -129,9 +129,15 @@ def capture_for_engines(net, image, free):
     """The same, rewritten; the network is one of `absorb_constants`."""
     program = capture(net, image, free, InParts)
     graph = program.graph_module.graph
-    for rewrite in (drop_copies, split_projections, flatten_norms, channels_first, flatten_linears):
-        rewrite(graph)
-        graph.eliminate_dead_code()
+    drop_copies(graph)
+    split_projections(graph)
+    flatten_norms(graph)
+    graph.eliminate_dead_code()
+    norms, convolutions = calls(graph, aten.layer_norm.default), calls(graph, aten.conv2d.default)
+    # Where sizes are free, engines do not merge the turns that norms ask for into their neighbours.
+    channels_first(graph, turn=not free or len(convolutions) > len(norms))
+    flatten_linears(graph)
+    graph.eliminate_dead_code()
     program.graph_module.recompile()
     return program
 
@@ -217,10 +223,11 @@ def flatten_linears(graph):
                 linear.replace_all_uses_with(insert(graph, aten.reshape.default, flat, shape))
 
 
-def channels_first(graph):
+def channels_first(graph, turn):
     """What follows a convolution goes on in its layout, until something needs the other one.
 
-    Linear layers become 1 x 1 convolutions there. A sum with a map of (B, H, W, C) turns that one.
+    Linear layers become 1 x 1 convolutions there. With `turn`, a map of (B, H, W, C) that is added
+    to one of (B, C, H, W) is turned; else the sum keeps it as it is.
     """
     first = {}  # (B, H, W, C) -> the same in (B, C, H, W)
 
@@ -248,6 +255,7 @@ def channels_first(graph):
                 done(node, insert(graph, target, first[args[0]], [2, 3], True))
             elif target in ELEMENTWISE:
                 maps = [arg for arg in args if isinstance(arg, torch.fx.Node)]
-                if any(m in first for m in maps) and all(value(m).dim() == 4 for m in maps):
+                some = any if turn else all
+                if some(m in first for m in maps) and all(value(m).dim() == 4 for m in maps):
                     new = [turned(arg) if arg in maps else arg for arg in args]
                     done(node, insert(graph, target, *new, **node.kwargs))

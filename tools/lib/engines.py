@@ -1,5 +1,6 @@
 """Networks as files for other programs, and these read back as functions of images."""
 
+import logging
 import operator
 import tempfile
 from pathlib import Path
@@ -47,6 +48,7 @@ def translate(net, graph, path, free, opset):
     def floor_divide(a, b):
         return op.Div(op.Sub(a, op.Mod(a, b)), b)  # ONNX rounds towards zero, Python down
 
+    logging.getLogger('onnxscript').setLevel(logging.ERROR)  # which tells what it leaves as it is
     torch.onnx.export(
         graph,
         f=path,
@@ -56,6 +58,19 @@ def translate(net, graph, path, free, opset):
         opset_version=opset,
         external_data=sum(p.nbytes for p in net.state_dict().values()) > LIMIT,
         custom_translation_table={operator.floordiv: floor_divide},
+        verbose=False,
+    )
+
+
+def write_onnx_as_it_is(net, image, path, free, opset):
+    """A file of ONNX as PyTorch's exporter makes it of anybody's network."""
+    torch.onnx.export(
+        *(net, (image,), path),
+        input_names=['image'],
+        dynamic_shapes=(dict.fromkeys(AXES, torch.export.Dim.DYNAMIC),) if free else None,
+        opset_version=opset,
+        external_data=False,
+        dynamo=True,
         verbose=False,
     )
 
