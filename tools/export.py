@@ -8,7 +8,6 @@ must be as in training: normalised already.
 """
 
 import copy
-import logging
 import sys
 import time
 import warnings
@@ -121,7 +120,6 @@ def main():
     if not args.weights:
         print('RANDOM WEIGHTS: nothing was trained; give a checkpoint with --weights')
     warnings.simplefilter('ignore')  # of the tracers, about what is compared below
-    logging.getLogger('torch.onnx').setLevel(logging.ERROR)
     start = time.perf_counter()
     rows = export(net, path, args)
     tolerance = TOLERANCE[torch.float16 if args.half else torch.float32]

@@ -9,6 +9,8 @@ import torch
 
 from lib.engine_graphs import AXES, absorb_constants, capture, capture_for_engines
 
+for name in ('onnxscript', 'torch.onnx'):  # which tell of all that they leave as it is
+    logging.getLogger(name).setLevel(logging.ERROR)
 LIMIT = 2**31  # bytes, of an .onnx file; weights of more lie in a second one
 
 
@@ -48,7 +50,6 @@ def translate(net, graph, path, free, opset):
     def floor_divide(a, b):
         return op.Div(op.Sub(a, op.Mod(a, b)), b)  # ONNX rounds towards zero, Python down
 
-    logging.getLogger('onnxscript').setLevel(logging.ERROR)  # which tells what it leaves as it is
     torch.onnx.export(
         graph,
         f=path,
