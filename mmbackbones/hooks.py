@@ -1,10 +1,13 @@
 """What a training run needs beside a model."""
 
+import re
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import set_random_seed
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._pytree import tree_map
 
 from .registry import HOOKS
 from .weights.loading import check_whole, is_sharded, load_whole, unwrapped
@@ -52,6 +55,31 @@ class WholeCheckpointHook(Hook):
         if report.new:
             runner.logger.warning('starting anew, as allow_new says: %s', ', '.join(report.new))
         checkpoint['state_dict'] = model.state_dict()
+
+
+@HOOKS.register_module()
+class BFloat16Hook(Hook):
+    """Hands float32 to operators of mmcv that do not know bfloat16, as autocast may make of it.
+
+    These are RoIAlign, the focal loss and, on a CPU, the suppression of doubles: so regions are
+    cut out of float32 maps, and heads hand out float32.
+    """
+
+    regions = re.compile(r'_roi_extractor(\.\d+)?$')
+    heads = re.compile(r'(^|\.)(rpn_head|bbox_head|mask_head)(\.\d+)?$')
+
+    def before_run(self, runner):
+        for name, module in runner.model.named_modules():
+            if self.regions.search(name):
+                module.register_forward_pre_hook(lambda module, inputs: floats(inputs))
+            if self.heads.search(name):
+                module.register_forward_hook(lambda module, inputs, outputs: floats(outputs))
+
+
+def floats(values):
+    """Nested values with tensors of bfloat16 as float32."""
+    bfloat16 = lambda x: getattr(x, 'dtype', None) == torch.bfloat16  # noqa: E731
+    return tree_map(lambda x: x.float() if bfloat16(x) else x, values)
 
 
 @HOOKS.register_module()

@@ -20,9 +20,11 @@ from lib.engines import (
     write_openvino,
     write_script,
 )
+from torch._dynamo.testing import CompileCounterWithBackend
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = (2, 3, 150, 131)
+ENDS = (2, 4), (288, 480), (288, 480)  # of the images, heights and widths to be compiled for
 KINDS = ('clone', 'layer_norm', 'linear', 'scaled_dot_product_attention')
 SIZES = [(1, 61, 97), (3, 40, 130), (1, 20, 33)]  # odd ones, and one below a window
 ALL_SIZES = [*SIZES, (2, 64, 64), (4, 130, 257), (1, 1, 1), (1, 5, 1)]
@@ -110,12 +112,19 @@ def test_all_stages_in_one_file(name, tmp_path):
 
 @pytest.mark.slow
 @every_class
-def test_torch_compile_makes_whole_graphs_for_many_sizes(name):
-    net = fixed(name, **FAMILIES[name].first)
+@pytest.mark.parametrize('training', [False, True])
+def test_torch_compile_makes_one_graph_for_fifty_sizes(name, training):
+    """For batches of several images; PyTorch takes a size of 1 for one of its own."""
+    net = build(name).train(training)
     torch.compiler.reset()
-    compiled = torch.compile(net, fullgraph=True, dynamic=True, backend='eager')
-    with torch.no_grad():
-        equal(net, compiled, [(2, 150, 131), *SIZES[:2]])
+    backend = CompileCounterWithBackend('eager')
+    compiled = torch.compile(net, fullgraph=True, dynamic=True, backend=backend)
+    random = torch.Generator().manual_seed(0)
+    with torch.set_grad_enabled(training):
+        for _ in range(50):
+            batch, *sides = (int(torch.randint(*ends, (), generator=random)) for ends in ENDS)
+            compiled(torch.randn(batch, 3, *sides))
+    assert backend.frame_count == 1
 
 
 def test_a_difference_is_seen():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from families import build
 
-from mmbackbones.hooks import BatchNormMomentumHook, DetectNanHook
+from mmbackbones.hooks import BatchNormMomentumHook, BFloat16Hook, DetectNanHook
 
 
 def difference(hook):
@@ -21,6 +21,16 @@ def difference(hook):
 
 def test_batch_norms_learn_their_statistics_in_a_short_training():
     assert difference(BatchNormMomentumHook(momentum=0.5)) < 0.05 < difference(None)
+
+
+def test_operators_of_mmcv_get_float32():
+    parts = dict(bbox_head=torch.nn.Linear(4, 4), neck=torch.nn.Linear(4, 4))
+    model = torch.nn.ModuleDict(dict(parts, mask_roi_extractor=torch.nn.Identity()))
+    BFloat16Hook().before_run(SimpleNamespace(model=model))
+    with torch.autocast('cpu', torch.bfloat16):
+        maps = model['neck'](torch.ones(4))
+        regions, boxes = model['mask_roi_extractor'](maps), model['bbox_head'](maps)
+    assert [t.dtype for t in (maps, regions, boxes)] == [torch.bfloat16, *[torch.float32] * 2]
 
 
 class Model(torch.nn.Module):

@@ -156,6 +156,14 @@ def test_testing_draws_and_keeps_predictions_of_a_detector(work):
     assert cv2.imread(str(work / 'whole/curve.png')).std() > 5
 
 
+def test_a_detector_is_tested_in_mixed_precision(work):
+    """In bfloat16, which RoIAlign of mmcv and its suppression of doubles do not know."""
+    options = ('--cfg-options', 'model.test_cfg.rcnn.score_thr=0', '--work-dir', 'mixed')
+    done = run(work, 'test.py', 'det.py', 'whole/epoch_2.pth', '--demo', '--amp', *options)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 'coco/segm_mAP_50' in done.stdout + done.stderr
+
+
 def check_pictures(paths):
     """One picture per held-out image: ground truth beside predictions, and not blank."""
     assert len(paths) == SMALL['val']

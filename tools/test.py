@@ -30,6 +30,8 @@ def parse():
         '--score-thr', type=float, default=0.3, help='draw detections above this score [0.3]'
     )
     parser.add_argument('--wait-time', type=float, default=2, help='seconds per window [2]')
+    text = 'in mixed precision: float16 on a GPU, bfloat16 on a CPU'
+    parser.add_argument('--amp', action='store_true', help=text)
     parser.add_argument('--tta', action='store_true', help='average over flips and scales')
     return parser.parse_args(), parser
 
@@ -44,6 +46,8 @@ def configure(args, parser):
         draw(cfg, args)
     if args.tta:
         use_tta(cfg, parser)
+    if args.amp:
+        cfg.test_cfg.fp16 = True  # mmengine's name for it, whatever the precision
     if args.out:
         keep_predictions(cfg, args.out, parser)
     check_data(cfg, ['test_dataloader'], parser)

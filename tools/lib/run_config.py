@@ -72,6 +72,7 @@ def load_config(args, parser):
         *(cfg.get('custom_hooks') or []),
         dict(type='mmbackbones.WholeCheckpointHook', new=allow_new),
         dict(type='mmbackbones.FiniteLossHook'),
+        dict(type='mmbackbones.BFloat16Hook'),
     ]
     if args.launcher == 'pytorch' and not torch.accelerator.is_available():
         use_cpus(cfg)
