@@ -119,3 +119,25 @@ def test_activations_count_each_storage_once_and_no_parameters():
 
     found = activations(Run(), torch.randn(2, 8))
     assert 0 < found <= 5 * 2 * 8 * 4
+
+
+@pytest.mark.slow
+def test_the_check_of_a_gpu_writes_one_report(tmp_path):
+    command = ['bash', str(ROOT / 'tools/gpu_check.sh'), '--quick', '--device', 'cpu']
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+    out = ('--out', str(tmp_path), 'Container')
+    done = subprocess.run([*command, *out], env=environment, cwd=ROOT, text=True, check=False)
+    report = (tmp_path / 'report.md').read_text()
+    assert (done.returncode, report.count('failed')) == (0, 0)
+    assert report.count('share of matmul rate') == 4
+    assert '[1][2/2]' in report
+
+
+def test_the_check_of_a_gpu_says_what_is_missing(tmp_path):
+    command = ['bash', str(ROOT / 'tools/gpu_check.sh'), '--out', str(tmp_path)]
+    for arguments, words in (
+        (['--device', 'none'], 'PyTorch cannot compute on none; take --device cpu --quick'),
+        (['--fast'], 'there is no option --fast'),
+    ):
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+        assert (done.returncode, words in done.stderr) == (2, True)

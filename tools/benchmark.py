@@ -36,7 +36,8 @@ from mmbackbones.weights.reading import brief
 MALLOCS = 'keep-pages', 'glibc'
 ENGINES = dict(onnxruntime=read_onnx, openvino=read_openvino)
 PACKAGES = ('timm', 'torchvision', 'onnxruntime', 'openvino')  # whose versions count
-BACKENDS = ('eager', 'compile', *ENGINES)
+MODES = {'compile': None, 'cudagraphs': 'reduce-overhead'}  # of torch.compile
+BACKENDS = ('eager', *MODES, *ENGINES)
 OPSET = 20
 DTYPES = dict(float32=None, bfloat16=torch.bfloat16, float16=torch.float16)
 
@@ -130,7 +131,8 @@ def contestant(build, backend, args):
     net.train(args.mode == 'training')  # mmdet's returns nothing
     if backend in ENGINES:
         return engine(net, backend, args)
-    net = torch.compile(net, dynamic=args.any_size or None) if backend == 'compile' else net
+    if backend in MODES:
+        net = torch.compile(net, dynamic=args.any_size or None, mode=MODES[backend])
     dtype = DTYPES[args.dtype]
 
     def forward(image):
