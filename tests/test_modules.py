@@ -13,8 +13,8 @@ from itertools import pairwise
 import pytest
 import torch
 import torch.nn.functional as F
-from export import program
 from families import build, every_class
+from lib.engine_graphs import capture
 from lib.memory import Storages, kept
 from torch import nn
 from torch.autograd.graph import save_on_cpu, saved_tensors_hooks
@@ -819,7 +819,7 @@ def test_graphs_of_a_sixth_family_hold_for_every_size(sixth, how):
     arch = dict(dims=(8, 8, 8, 8), depths=(1, 1, 1, 1))
     net = sixth(arch=arch, out_indices=(0,)).eval().requires_grad_(False)
     if how == 'export':
-        graph = program(net, torch.randn(2, 3, 150, 131)).module()
+        graph = capture(net, torch.randn(2, 3, 150, 131), free=True).module()
     else:
         torch.compiler.reset()
         graph = torch.compile(net, backend='eager', fullgraph=True, dynamic=True)
