@@ -23,6 +23,7 @@ from ..layers import (
     any_size,
     cheap,
     drop_path_rates,
+    in_graph,
     pad_image,
     pad_to,
 )
@@ -55,7 +56,7 @@ class OutlookAttention(nn.Module):
         weights = self.weights(self.attn(self.pool(x)))
         values = cheap(self.neighbourhoods, self.v(x))
         mixed = self.mixtures(weights, values)
-        return self.proj(mixed.narrow(1, 0, H).narrow(2, 0, W))
+        return self.proj(in_order(mixed.narrow(1, 0, H).narrow(2, 0, W)))
 
     def weights(self, logits):
         """(B, h, w, 81 heads) -> (B, h, w, heads, 9, 9): of each neighbour in each mixture."""
@@ -115,6 +116,11 @@ class Downsample(nn.Module):
     def fit(self, pos_embed):
         """Resize the positions of a checkpoint that was trained at another image size."""
         return resize(pos_embed, self.pos_embed.shape[1:3])
+
+
+def in_order(x):
+    """A contiguous tensor; in a graph always a copy, as one for every size cannot ask."""
+    return x.clone(memory_format=torch.contiguous_format) if in_graph() else x.contiguous()
 
 
 def resize(pos_embed, hw):
@@ -178,4 +184,4 @@ class VOLO(Backbone):
         """The maps; the fine one, up-sampled, may be wider than the image."""
         H, W = (-(-side // 4) for side in x.shape[2:])
         for i, level in zip(self.out_indices, super().levels(x), strict=True):
-            yield level.narrow(2, 0, H).narrow(3, 0, W).contiguous() if i == 0 else level
+            yield in_order(level.narrow(2, 0, H).narrow(3, 0, W)) if i == 0 else level
