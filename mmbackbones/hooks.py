@@ -59,27 +59,28 @@ class WholeCheckpointHook(Hook):
 
 @HOOKS.register_module()
 class BFloat16Hook(Hook):
-    """Hands float32 to operators of mmcv that do not know bfloat16, as autocast may make of it.
+    """Under bfloat16 autocast, gives float32 to the operators of mmcv that have no bfloat16 kernel.
 
-    These are RoIAlign, the focal loss and, on a CPU, the suppression of doubles: so regions are
-    cut out of float32 maps, and heads hand out float32.
+    These are RoIAlign, the focal loss and, on a CPU, nms: RoI extractors get float32 maps, and
+    heads return float32.
     """
 
-    regions = re.compile(r'_roi_extractor(\.\d+)?$')
+    extractors = re.compile(r'_roi_extractor(\.\d+)?$')
     heads = re.compile(r'(^|\.)(rpn_head|bbox_head|mask_head)(\.\d+)?$')
 
     def before_run(self, runner):
         for name, module in runner.model.named_modules():
-            if self.regions.search(name):
+            if self.extractors.search(name):
                 module.register_forward_pre_hook(lambda module, inputs: floats(inputs))
             if self.heads.search(name):
                 module.register_forward_hook(lambda module, inputs, outputs: floats(outputs))
 
 
 def floats(values):
-    """Nested values with tensors of bfloat16 as float32."""
-    bfloat16 = lambda x: getattr(x, 'dtype', None) == torch.bfloat16  # noqa: E731
-    return tree_map(lambda x: x.float() if bfloat16(x) else x, values)
+    """The same nested values, with float32 tensors in place of bfloat16 ones."""
+    return tree_map(
+        lambda x: x.float() if getattr(x, 'dtype', None) == torch.bfloat16 else x, values
+    )
 
 
 @HOOKS.register_module()

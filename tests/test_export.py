@@ -104,10 +104,21 @@ def test_a_trace_holds_for_every_size(name, tmp_path):
 @every_class
 def test_all_stages_in_one_file(name, tmp_path):
     net = fixed(name)
+    equal(net, capture(net, torch.randn(EXAMPLE), free=True).module(), SIZES)
     write_onnx(net, torch.randn(EXAMPLE), str(tmp_path / 'net.onnx'), True, 18)
     equal(net, read_onnx(str(tmp_path / 'net.onnx')), ALL_SIZES)
     write_openvino(net, torch.randn(EXAMPLE), str(tmp_path / 'net.xml'), True, 18)
     equal(net, read_openvino(str(tmp_path / 'net.xml')), ALL_SIZES)
+
+
+@pytest.mark.slow
+@every_class
+def test_torch_compile_makes_whole_graphs_for_many_sizes(name):
+    net = fixed(name, **FAMILIES[name].first)
+    torch.compiler.reset()
+    compiled = torch.compile(net, fullgraph=True, dynamic=True, backend='eager')
+    with torch.no_grad():
+        equal(net, compiled, [(2, 150, 131), *SIZES[:2]])
 
 
 @pytest.mark.slow
@@ -234,6 +245,10 @@ def test_a_missing_package_is_named(run, monkeypatch):
         (
             ['configs/detr_container_light.py', '--whole'],
             'DETR has no dense head, and only such are exported',
+        ),
+        (
+            ['configs/mask2former_semantic_swin_t.py', '--whole'],
+            'EncoderDecoder has no dense head, and only such are exported',
         ),
         (['VOLO', '--format', 'openvino', '--out', 'a.onnx'], 'files of OpenVINO end in .xml'),
         (['configs/mask_rcnn_swin_t.py', '--arch', 'tiny'], '--arch is for a backbone by name'),

@@ -21,7 +21,7 @@ from pathlib import Path
 import matplotlib
 import torch
 from lib.arguments import make_parser, shape
-from lib.engines import read_onnx, read_openvino, write_onnx, write_onnx_as_it_is
+from lib.engines import OPSET, read_onnx, read_openvino, write_onnx, write_onnx_as_it_is
 from lib.flops import count
 from lib.memory import keep_pages, kept
 from lib.peers import PEERS, ours, plain
@@ -38,7 +38,6 @@ ENGINES = dict(onnxruntime=read_onnx, openvino=read_openvino)
 PACKAGES = ('timm', 'torchvision', 'onnxruntime', 'openvino')  # whose versions count
 MODES = {'compile': None, 'cudagraphs': 'reduce-overhead'}  # of torch.compile
 BACKENDS = ('eager', *MODES, *ENGINES)
-OPSET = 20
 DTYPES = dict(float32=None, bfloat16=torch.bfloat16, float16=torch.float16)
 
 
@@ -59,9 +58,9 @@ def parse():
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--rounds', type=int, default=9)
-    text = 'what runs everybody, each of them [eager]'
+    text = 'run every network on each of these [eager]'
     parser.add_argument('--backend', nargs='+', choices=BACKENDS, default=['eager'], help=text)
-    text = 'graphs for images of any size; peers that have none are left out'
+    text = 'graphs with free sizes; networks that cannot be exported so are left out'
     parser.add_argument('--any-size', action='store_true', help=text)
     text = 'of everybody: keeps the memory of freed tensors, or as glibc has it [keep-pages]'
     parser.add_argument('--malloc', choices=MALLOCS, default=MALLOCS[0], help=text)
@@ -194,7 +193,7 @@ def peak(build, backend, args):
         torch.cuda.reset_peak_memory_stats()
         run(image)
         return torch.cuda.max_memory_allocated() - before
-    Path('/proc/self/clear_refs').write_text('5')  # Linux forgets the peak of the way here
+    Path('/proc/self/clear_refs').write_text('5')  # resets VmHWM, the peak so far
     before = memory('VmRSS')
     run(image)
     return memory('VmHWM') - before
@@ -232,14 +231,14 @@ def results(args, build):
             nanoseconds_per_pixel=1e9 * median / pixels,
             share=flops / median / rate,
             activations=activations(runs[name], images[0]) if training else None,
-            # Engines keep what they took when they were loaded, so that it says nothing.
+            # Engines take their memory when a graph is loaded: a run adds nothing to be measured.
             peak=None if build[name][1] in ENGINES else peak_of(name),
         )
     return figures
 
 
 def prepared(args, build):
-    """(name, function that runs one image) of each contestant; says who cannot be exported."""
+    """(name, function that runs one image) of each contestant but those whose export fails."""
     for name, (function, backend) in tqdm(build.items(), desc='preparing', leave=False):
         try:
             yield name, contestant(function, backend, args)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from lib.arguments import add_cfg_options, build_backbone, make_parser
-from lib.engines import FORMATS, NEEDED
+from lib.engines import FORMATS, NEEDED, OPSET
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -43,12 +43,13 @@ def parse():
     parser.add_argument('--weights', metavar='PATH_OR_URL', help='of any format that is read')
     text = 'the model of a config up to the raw outputs of its heads, not its backbone alone'
     parser.add_argument('--whole', action='store_true', help=text)
-    text = 'of all images to come; the file takes no others [any size]'
+    text = 'the only size that the file takes, which engines run faster [any size]'
     parser.add_argument('--size', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'), help=text)
     parser.add_argument('--batch', type=int, default=1, help='images at a time with --size [1]')
-    text = 'float16: half the file, for GPUs also the faster one; OpenVINO stores weights so'
+    text = 'in float16, for GPUs and for half the file; OpenVINO: weights only'
     parser.add_argument('--half', action='store_true', help=text)
-    parser.add_argument('--opset', type=int, default=20, help='of ONNX, from 18 up [20]')
+    text = f'of ONNX, from 18 up [{OPSET}]'
+    parser.add_argument('--opset', type=int, default=OPSET, help=text)
     parser.add_argument('--out', type=Path, metavar='FILE', help='[MODEL.onnx, .xml, .pt2 or .ts]')
     args = parser.parse_args()
     missing = [name for name in NEEDED.get(args.format, ()) if not find_spec(name)]
@@ -103,7 +104,6 @@ def export(net, path, args):
     source = copy.deepcopy(net).half() if args.half else net
     columns = SpinnerColumn(), TextColumn('{task.description}'), TimeElapsedColumn()
     with torch.no_grad(), Progress(*columns, console=Console(stderr=True)) as progress:
-        net(image.float())  # names the outputs of a whole model
         task = progress.add_task(f'writing {path}, which takes up to some minutes')
         write(source, image, str(path), not args.size, args.opset)
         progress.update(task, description='comparing with PyTorch')
@@ -124,7 +124,7 @@ def main():
     rows = export(net, path, args)
     tolerance = TOLERANCE[torch.float16 if args.half else torch.float32]
     equal = show(rows, path, tolerance)
-    files = [path, *(path.with_suffix(s) for s in ('.bin',) if args.format == 'openvino')]
+    files = [path, path.with_suffix('.bin')] if args.format == 'openvino' else [path]
     size = sum(file.stat().st_size for file in files) / 1e6
     print(f'{" ".join(map(str, files))}: {size:.1f} MB in {time.perf_counter() - start:.0f} s')
     if not equal:

@@ -3,7 +3,7 @@
 # bash tools/gpu_check.sh [--device DEVICE] [--out FOLDER] [--quick] [BACKBONE ...]
 # All six backbones beside their peers (pip install -e '.[bench]'): inference and training, float32 and
 # bfloat16, batches of 1 and 8, eagerly, compiled, and compiled with CUDA graphs; then 50 steps of
-# Mask R-CNN in mixed precision. About an hour; --quick tries the script itself, also on a CPU.
+# Mask R-CNN in mixed precision. --quick: small and few, to try the script itself, also on a CPU.
 set -uo pipefail
 device=cuda out=work_dirs/gpu_check quick= names=()
 while [ $# -gt 0 ]; do

@@ -14,7 +14,8 @@ def in_graph():
 def any_size(*sides):
     """Whether a graph is being captured that must hold for maps of other sides than these.
 
-    torch.export says so by the type of a side; a trace, and torch.compile, keep no promise.
+    torch.export makes free sides symbols and leaves fixed ones numbers. A trace and torch.compile
+    do not tell them apart, so their graphs always hold for any size.
     """
     if torch.jit.is_tracing() or torch.compiler.is_dynamo_compiling():
         return True

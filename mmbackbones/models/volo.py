@@ -119,7 +119,10 @@ class Downsample(nn.Module):
 
 
 def in_order(x):
-    """A contiguous tensor; in a graph always a copy, as one for every size cannot ask."""
+    """x, contiguous in memory.
+
+    In a graph always a copy: whether x is contiguous already depends on the size of the image.
+    """
     return x.clone(memory_format=torch.contiguous_format) if in_graph() else x.contiguous()
 
 

@@ -1,6 +1,6 @@
-"""A detector or segmenter as far as it is one computation for every image.
+"""The part of a detector or segmenter that is the same computation for every image.
 
-What follows depends on what is found: choosing boxes, suppressing doubles, masks of regions.
+What follows depends on what is found: choosing boxes, nms, features and masks of regions.
 """
 
 import inspect
@@ -13,51 +13,44 @@ from lib.arguments import check_scope, read_model
 from lib.flops import build
 from mmbackbones import CheckpointError, load_checkpoint
 
+# The heads of models, the first that one has counts: name -> what only a dense one has.
+HEADS = {'decode_head': 'cls_seg', 'rpn_head': 'prior_generator', 'bbox_head': 'prior_generator'}
+
 
 class DenseParts(nn.Module):
-    """Images (B, C, H, W), normalised -> the raw outputs of a model's dense heads, as a flat tuple.
+    """Images (B, C, H, W), normalised -> the raw outputs of a model's dense head, as a flat tuple.
 
-    Segmenters give logits; detectors what their head hands to `predict_by_feat`, level by level;
-    detectors of two stages the levels of the neck, for the second stage, and the same of the first.
-    A model without a dense head is a `TypeError`.
+    Of a segmenter these are its logits, of a detector what its head hands to `predict_by_feat`,
+    level by level. Of a detector with two stages they are the levels of its neck, which the second
+    stage reads, and the outputs of its rpn_head. A model without a dense head is a `TypeError`.
     """
 
     def __init__(self, model):
         super().__init__()
-        self.model, self.output_names = model, None
-        self.stem = model.backbone.stem
-        names = ('decode_head', 'rpn_head', 'bbox_head')
-        self.head = next((n for n in names if getattr(model, n, None) is not None), None)
-        dense = self.head == 'decode_head' or hasattr(self.part(), 'anchor_generator')
-        dense = dense or hasattr(self.part(), 'prior_generator')
-        if self.head is None or not dense or hasattr(model, 'encoder'):
+        self.model, self.stem = model.eval(), model.backbone.stem
+        names = [name for name in HEADS if getattr(model, name, None) is not None]
+        if not names or not hasattr(getattr(model, names[0]), HEADS[names[0]]):
             raise TypeError(
                 f'{type(model).__name__} has no dense head, and only such are exported whole; '
                 f'export its backbone'
             )
-
-    def part(self):
-        """The head."""
-        return getattr(self.model, self.head or '', None)
+        self.head = names[0]
+        with torch.no_grad():
+            self.output_names = list(self.outputs(torch.zeros(1, self.stem.in_channels, 64, 64)))
 
     def forward(self, image):
-        features = self.model.extract_feat(image)
-        outputs = self.part()(features)
-        if self.head == 'decode_head':
-            return self.named({'logits': outputs})
-        arguments = list(inspect.signature(self.part().predict_by_feat).parameters)
-        named = dict(zip(arguments, outputs, strict=False))
-        return self.named({'features': features, **named} if self.head == 'rpn_head' else named)
+        return tuple(self.outputs(image).values())
 
-    def named(self, outputs):
-        """{name: tensor, or one per level} -> all tensors; keeps their names."""
-        flat = {}
-        for name, values in outputs.items():
-            levels = [values] if isinstance(values, torch.Tensor) else values
-            for i, level in enumerate(levels):
-                flat[name if level is values else f'{name}{i}'] = level
-        self.output_names = list(flat)
-        return tuple(flat.values())
+    def outputs(self, image):
+        """{name: tensor}; where there are several levels, names are numbered."""
+        features, head = self.model.extract_feat(image), getattr(self.model, self.head)
+        if self.head == 'decode_head':
+            return {'logits': head(features)}
+        kinds = inspect.signature(head.predict_by_feat).parameters
+        outputs = dict(zip(kinds, head(features), strict=False))
+        if self.head == 'rpn_head':
+            outputs = {'features': features, **outputs}
+        return {f'{kind}{i}': x for kind, levels in outputs.items() for i, x in enumerate(levels)}
 
 
 def build_dense(path, parser, weights=None, options=()):

@@ -1,9 +1,8 @@
 """Networks as engines run them fastest: weights that absorb constants, graphs with fewer copies.
 
-An engine on a CPU multiplies matrices at nearly the machine's rate; what differs is the rest. So
-here attention has its three projections as layers of their own, each map keeps one layout as long
-as it can, and numbers that no image changes are worked out beforehand. Results stay the same; the
-tools compare every file with the network it was made of.
+An engine on a CPU multiplies matrices at nearly the machine's rate; what differs is the rest, which
+is what the rewrites below shorten. Results stay the same: the tools compare every file with the
+network it was made of. Gains are of time at 448 x 672 on 2 cores, ours without over ours with.
 """
 
 import copy
@@ -19,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from mmbackbones import fuse_conv_bn
 from mmbackbones.backbone import Backbone
 from mmbackbones.layers import Attention, WindowAttention
+from mmbackbones.layers.attention import probabilities
 from mmbackbones.models.container import averages
 from mmbackbones.models.davit import ChannelAttention
 from mmbackbones.models.volo import OutlookAttention
@@ -90,6 +90,7 @@ class InOrder(TorchFunctionMode):
     """Makes inputs contiguous where an operation would ask for their strides, and expands masks.
 
     In a graph for every size the answer would depend on whether a size is 1, which is not known.
+    Adaptive average pooling, which exporters lack for free sizes, becomes matrix products.
     """
 
     layers = (torch.conv2d, torch.conv_transpose2d, F.linear)
@@ -106,23 +107,25 @@ class InOrder(TorchFunctionMode):
 
 
 class InParts(InOrder):
-    """Attention in four steps as well, which engines fuse in their own ways."""
+    """As `InOrder`, with attention as matrix products and a softmax, which engines fuse again."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if func is not F.scaled_dot_product_attention:
             return super().__torch_function__(func, types, args, kwargs)
-        (q, k, v, mask), scale = args, (kwargs or {}).get('scale')
-        scale = q.shape[-1] ** -0.5 if scale is None else scale
-        logits = (q if scale == 1 else q * scale) @ k.transpose(-2, -1)
-        return (logits if mask is None else logits + mask).softmax(-1) @ v
+        q, k, v, mask = args
+        return probabilities(q, k, mask, (kwargs or {}).get('scale')) @ v
+
+
+def dynamic_shapes(free):
+    """The argument of PyTorch's exporters: number, height and width of images are free, or none."""
+    return (dict.fromkeys(AXES, Dim.DYNAMIC),) if free else None
 
 
 def capture(net, image, free, mode=InOrder):
-    """The graph of torch.export, for images of any number, height and width or of this one's."""
-    sizes = dict.fromkeys(AXES, Dim.DYNAMIC) if free else None
+    """The graph of torch.export, for images like this one or, if `free`, of any number and size."""
     # A size of the example that happens to be 1 somewhere says nothing about other images.
     with mode(), tracing.patch(backed_size_oblivious=True), torch.no_grad():
-        return torch.export.export(net, (image,), dynamic_shapes=(sizes,) if free else None)
+        return torch.export.export(net, (image,), dynamic_shapes=dynamic_shapes(free))
 
 
 def capture_for_engines(net, image, free):
@@ -134,8 +137,8 @@ def capture_for_engines(net, image, free):
     flatten_norms(graph)
     graph.eliminate_dead_code()
     norms, convolutions = calls(graph, aten.layer_norm.default), calls(graph, aten.conv2d.default)
-    # Where sizes are free, engines do not merge the turns that norms ask for into their neighbours.
-    channels_first(graph, turn=not free or len(convolutions) > len(norms))
+    # With free sizes engines really carry out each permutation, and norms need (B, H, W, C).
+    channels_first(graph, permute_others=not free or len(convolutions) > len(norms))
     flatten_linears(graph)
     graph.eliminate_dead_code()
     program.graph_module.recompile()
@@ -165,22 +168,29 @@ def insert(graph, target, *args, **kwargs):
 
 def insert_sizes(graph, node, axes):
     """Sizes of what a node gives: numbers, or nodes where they are free."""
-    sizes = [(axis, value(node).shape[axis]) for axis in axes]
-    free = lambda size: isinstance(size, torch.SymInt)  # noqa: E731
-    return [insert(graph, aten.sym_size.int, node, a) if free(s) else s for a, s in sizes]
+    shape = value(node).shape
+    return [
+        insert(graph, aten.sym_size.int, node, axis)
+        if isinstance(shape[axis], torch.SymInt)
+        else shape[axis]
+        for axis in axes
+    ]
 
 
 def drop_copies(graph):
-    """Without what changes only strides, or nothing."""
+    """Remove what changes strides only, or nothing."""
     for node in calls(graph, *WITHOUT_EFFECT, aten.to.dtype):
         if value(node).dtype == value(node.args[0]).dtype:
+            node.replace_all_uses_with(node.args[0])
+    for node in calls(graph, aten.mul.Tensor):
+        if node.args[1] == 1:
             node.replace_all_uses_with(node.args[0])
     for node in calls(graph, aten._assert_tensor_metadata.default):
         graph.erase_node(node)
 
 
 def split_projections(graph):
-    """A linear layer whose outputs are split becomes as many layers: nothing is copied apart."""
+    """Queries, keys and values from three linear layers, with no copies of parts: 2 to 5 %."""
     for chunk in calls(graph, aten.chunk.default):
         linear, count, axis = (*chunk.args, 0)[:3]
         rank = value(linear).dim()
@@ -188,17 +198,15 @@ def split_projections(graph):
             continue
         for part in [user for user in chunk.users if user.target is operator.getitem]:
             with graph.inserting_before(part):
-                learned = [
-                    insert(graph, operator.getitem, insert(graph, aten.chunk.default, t, count), i)
-                    for t, i in ((t, part.args[1]) for t in linear.args[1:])
-                    if t is not None
-                ]
+                parameters = [p for p in linear.args[1:] if p is not None]
+                chunks = [insert(graph, aten.chunk.default, p, count) for p in parameters]
+                learned = [insert(graph, operator.getitem, c, part.args[1]) for c in chunks]
                 own = insert(graph, aten.linear.default, linear.args[0], *learned)
             part.replace_all_uses_with(own)
 
 
 def flatten_norms(graph):
-    """Layer norms of (B, H, W, C) see (B, H * W, C), for which OpenVINO has a kernel."""
+    """Layer norms of (B, H * W, C), for which OpenVINO has a kernel: 1 to 10 % there."""
     for norm in calls(graph, aten.layer_norm.default):
         x = norm.args[0]
         if value(x).dim() == 4:
@@ -210,7 +218,7 @@ def flatten_norms(graph):
 
 
 def flatten_linears(graph):
-    """Linear layers see (tokens, C), which ONNX calls Gemm and multiplies and adds in one."""
+    """Linear layers of (tokens, C), for which onnxruntime adds the bias in Gemm: 4 to 8 % there."""
     for linear in calls(graph, aten.linear.default):
         x, *learned = linear.args
         rank = value(x).dim()
@@ -223,11 +231,12 @@ def flatten_linears(graph):
                 linear.replace_all_uses_with(insert(graph, aten.reshape.default, flat, shape))
 
 
-def channels_first(graph, turn):
-    """What follows a convolution goes on in its layout, until something needs the other one.
+def channels_first(graph, permute_others):
+    """What follows a convolution stays in (B, C, H, W) until something needs (B, H, W, C).
 
-    Linear layers become 1 x 1 convolutions there. With `turn`, a map of (B, H, W, C) that is added
-    to one of (B, C, H, W) is turned; else the sum keeps it as it is.
+    Linear layers become 1 x 1 convolutions there. With `permute_others`, so does a map of
+    (B, H, W, C) that is added to one of (B, C, H, W); else the sum is one of (B, H, W, C). It gains
+    20 % for MaxViT and 11 % for CONTAINER in OpenVINO.
     """
     first = {}  # (B, H, W, C) -> the same in (B, C, H, W)
 
@@ -236,7 +245,7 @@ def channels_first(graph, turn):
         node.replace_all_uses_with(last)
         first[last] = new
 
-    def turned(node):
+    def permuted(node):
         if node not in first:
             first[node] = insert(graph, aten.permute.default, node, TO_FIRST)
         return first[node]
@@ -255,7 +264,7 @@ def channels_first(graph, turn):
                 done(node, insert(graph, target, first[args[0]], [2, 3], True))
             elif target in ELEMENTWISE:
                 maps = [arg for arg in args if isinstance(arg, torch.fx.Node)]
-                some = any if turn else all
+                some = any if permute_others else all
                 if some(m in first for m in maps) and all(value(m).dim() == 4 for m in maps):
-                    new = [turned(arg) if arg in maps else arg for arg in args]
+                    new = [permuted(arg) if arg in maps else arg for arg in args]
                     done(node, insert(graph, target, *new, **node.kwargs))

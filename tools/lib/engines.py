@@ -7,20 +7,24 @@ from pathlib import Path
 
 import torch
 
-from lib.engine_graphs import AXES, absorb_constants, capture, capture_for_engines
+from lib.engine_graphs import (
+    AXES,
+    absorb_constants,
+    capture,
+    capture_for_engines,
+    dynamic_shapes,
+)
 
-for name in ('onnxscript', 'torch.onnx'):  # which tell of all that they leave as it is
+for name in ('onnxscript', 'torch.onnx'):  # which report all that they leave as it is
     logging.getLogger(name).setLevel(logging.ERROR)
+OPSET = 20  # of ONNX, unless another is asked for
 LIMIT = 2**31  # bytes, of an .onnx file; weights of more lie in a second one
 
 
 def outputs_of(net):
     """What a network's outputs are called in a file."""
-    return (
-        net.output_names
-        if hasattr(net, 'output_names')
-        else [f'stride{s}' for s in net.out_strides]
-    )
+    names = getattr(net, 'output_names', None)
+    return names or [f'stride{stride}' for stride in net.out_strides]
 
 
 def write_program(net, image, path, free, opset):
@@ -39,7 +43,7 @@ def write_script(net, image, path, free, opset):
 
 
 def write_onnx(net, image, path, free, opset):
-    """A file of ONNX."""
+    """A file of ONNX, of a network of ours or of one with our backbone in it."""
     translate(net, capture_for_engines(absorb_constants(net), image, free), path, free, opset)
 
 
@@ -68,7 +72,7 @@ def write_onnx_as_it_is(net, image, path, free, opset):
     torch.onnx.export(
         *(net, (image,), path),
         input_names=['image'],
-        dynamic_shapes=(dict.fromkeys(AXES, torch.export.Dim.DYNAMIC),) if free else None,
+        dynamic_shapes=dynamic_shapes(free),
         opset_version=opset,
         external_data=False,
         dynamo=True,
