@@ -52,8 +52,7 @@ def window_order(height, width, size, shift, grid, hide_padding, device):
     outside_y, outside_x = y >= height, x >= width
     padding, regions = outside_y | outside_x, None
     padded = any_size(height, width) or padding.numel() > height * width
-    if shift or (hide_padding and padded):
-        # A graph for every size has no branches on it.
+    if (hide_padding and padded) or shift:  # a graph for any size may not ask for Swin V2's shift
         regions = 8 * (y < shift) + 4 * (x < shift)
     if hide_padding and padded:
         regions = regions + 2 * outside_y + outside_x
