@@ -132,6 +132,22 @@ def test_a_resumed_run_overwrites_and_a_cut_line_is_left_out(run, capsys):
     assert capsys.readouterr().err.endswith('scalars.json: line 2 is cut or damaged, left out\n')
 
 
+def test_trainings_that_share_a_work_dir_are_kept_apart(run, capsys):
+    folder = run('shared')
+    days = ['20260101_000000', '20260102_000000', '20260103_000000']
+    write(folder, [LOSS | dict(loss=7.0, step=10)], days[1])
+    write(folder, [LOSS | dict(loss=6.0, step=20)], days[2])
+    tested = dict(step=0, mIoU=0.5)
+    write(folder, [tested], '20260104_000000')
+    for day, resumed in zip(days, (False, False, True), strict=True):
+        (folder / day / 'vis_data/config.py').write_text(f'load_from = None\nresume = {resumed}\n')
+    training, evaluation = analyze_logs.read_scalars(folder)
+    assert {step: row['loss'] for step, row in training.items()} == {10: 7.0, 20: 6.0}
+    assert evaluation == {0: tested}
+    said = capsys.readouterr().err
+    assert said.startswith(f'{folder} holds 2 trainings; this is the newest, begun at {days[1]};')
+
+
 def test_a_run_is_a_work_dir_or_its_log(run):
     folders = [run('a'), run('x/a'), run('b')]
     logs = [next(folder.glob('*/vis_data/scalars.json')) for folder in folders]

@@ -209,6 +209,7 @@ def test_test_time_augmentation(work):
         ('test det.py none.pth --demo', 'there is no checkpoint none.pth'),
         ('analyze_logs nowhere', 'nowhere has no */vis_data/scalars.json'),
         ('train det.py --demo --resume no.pth', 'there is no checkpoint no.pth'),
+        ('train det.py --demo --work-dir whole', 'whole holds a training (epoch_2.pth) that this'),
     ],
 )
 def test_mistakes_get_one_sentence(work, call_tool, monkeypatch, arguments, words):

@@ -25,7 +25,7 @@ def read_scalars(run):
     """Two dicts of step -> values, of training and of evaluation; a resumed run overwrites.
 
     Args:
-        run: A work dir, or one scalars.json of it.
+        run: A work dir, of which the newest training counts, or one scalars.json of it.
 
     Raises:
         FileNotFoundError: There is no such file or work dir.
@@ -35,12 +35,30 @@ def read_scalars(run):
     logs = [run] if run.is_file() else sorted(run.glob(LOGS))
     if not logs:
         raise FileNotFoundError(f'{run} has no */vis_data/scalars.json; give a work dir')
-    training, evaluation = {}, {}
-    for row in (row for log in logs for row in rows_of(log)):
-        (training if 'loss' in row else evaluation)[row['step']] = row
+    training, evaluation, begun = {}, {}, []
+    for log in logs:
+        rows = list(rows_of(log))
+        if begins(log, rows):
+            training, evaluation = {}, {}
+            begun.append(log.parents[1].name)
+        for row in rows:
+            (training if 'loss' in row else evaluation)[row['step']] = row
+    if len(begun) > 1:
+        print(
+            f'{run} holds {len(begun)} trainings; this is the newest, begun at {begun[-1]}; for '
+            f'others give their scalars.json',
+            file=sys.stderr,
+        )
     if not training and not evaluation:
         raise ValueError(f'{run} has logged nothing yet; wait for the first losses of the training')
     return training, evaluation
+
+
+def begins(log, rows):
+    """Whether a log is that of a new training: it has steps, and its config resumes nothing."""
+    config = log.with_name('config.py')
+    new = config.is_file() and not re.search('^resume = True', config.read_text(), re.MULTILINE)
+    return new and any('loss' in row for row in rows)
 
 
 def runs_in(paths):

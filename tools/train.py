@@ -8,6 +8,7 @@ from lib.run_config import (
     check_checkpoint,
     check_data,
     check_resumable,
+    check_unused,
     check_work_dir,
     common_parser,
     last_checkpoint,
@@ -65,6 +66,8 @@ def configure(args, parser):
         cfg.custom_hooks.append(dict(type='mmbackbones.DetectNanHook'))
     if args.resume or cfg.get('resume'):
         resume(cfg, args.resume or cfg.get('load_from') or 'auto', parser)
+    else:
+        check_unused(cfg.work_dir, parser)
     if cfg.get('load_from') and not cfg.get('resume'):
         cfg.load_from = check_checkpoint(cfg.load_from, parser)
     check_data(cfg, ('train_dataloader', 'val_dataloader'), parser)

@@ -187,10 +187,27 @@ def sound(path):
     return str(path)
 
 
+def checkpoints(work_dir):
+    """The checkpoints that trainings left in a work dir, the newest first."""
+    found = [*Path(work_dir).glob('epoch_*.pth'), *Path(work_dir).glob('iter_*.pth')]
+    return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def check_unused(work_dir, parser):
+    """Exit with one sentence if a new training would write over the checkpoints of another."""
+    if found := checkpoints(work_dir):
+        if process_number():  # the first one says it
+            sys.exit(2)
+        parser.error(
+            f'{work_dir} holds a training ({found[0].name}) that this one would write over; go on '
+            f'with it by --resume, or set another --work-dir'
+        )
+
+
 def last_checkpoint(work_dir, parser):
     """The newest sound checkpoint of a work dir, or None; what is passed over is said."""
-    found = [*Path(work_dir).glob('epoch_*.pth'), *Path(work_dir).glob('iter_*.pth')]
-    for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+    found = checkpoints(work_dir)
+    for path in found:
         try:
             return sound(path)
         except CheckpointError as error:
