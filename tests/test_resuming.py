@@ -11,7 +11,7 @@ pytest.importorskip('mmdet')
 
 from lib import run_config
 
-from mmbackbones.weights import resuming
+from mmbackbones.weights import pickles
 
 
 class Runs:
@@ -59,12 +59,12 @@ def test_histories_of_losses_are_read_with_the_safety_on(training, tmp_path):
 
 @pytest.mark.parametrize('name', ['__init__', '__globals__', '_set_default_statistics'])
 def test_getattr_finds_statistics_alone(name, tmp_path):
-    assert resuming.statistic(HistoryBuffer, 'mean') is HistoryBuffer.mean
+    assert pickles.statistic(HistoryBuffer, 'mean') is HistoryBuffer.mean
     torch.save(dict(x=Runs(getattr, HistoryBuffer, name)), tmp_path / 'x.pth')
     with pytest.raises(pickle.UnpicklingError, match='no statistic of a history'):
         torch.load(tmp_path / 'x.pth', weights_only=True)
     with pytest.raises(pickle.UnpicklingError):
-        resuming.statistic(torch, 'load')
+        pickles.statistic(torch, 'load')
 
 
 def test_a_checkpoint_that_would_run_code_does_not(training, tmp_path, parser, capsys):

@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from mmbackbones.backbone import Backbone
 from mmbackbones.registry import MODELS
-from mmbackbones.weights.reading import brief
+from mmbackbones.weights.errors import brief
 
 MALLOCS = 'keep-pages', 'glibc'
 ENGINES = dict(onnxruntime=read_onnx, openvino=read_openvino)

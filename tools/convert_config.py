@@ -9,8 +9,8 @@ from lib.run_config import CONFIGS
 from mmengine.config import Config
 
 from mmbackbones import convert_config
+from mmbackbones.weights.errors import brief
 from mmbackbones.weights.published_dense import published_dense
-from mmbackbones.weights.reading import brief
 
 
 def parse():

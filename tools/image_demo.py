@@ -17,8 +17,8 @@ from mmengine.logging import MMLogger
 from mmengine.utils import import_modules_from_strings
 
 from mmbackbones import CheckpointError, load_checkpoint
+from mmbackbones.weights.errors import brief
 from mmbackbones.weights.published_dense import published_dense
-from mmbackbones.weights.reading import brief
 
 APIS = {
     'mmdet': ('init_detector', 'inference_detector'),

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from mmengine.registry import count_registered_modules
 from mmengine.utils import import_modules_from_strings
 
-from mmbackbones.weights.reading import brief
+from mmbackbones.weights.errors import brief
 
 PLOTTED = ('coco/bbox_mAP', 'mIoU')  # against the costs; the one of them that a method has
 SCOPES = ('', 'mmbackbones', 'mmcv', 'mmdet', 'mmengine', 'mmpretrain', 'mmseg')

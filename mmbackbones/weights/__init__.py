@@ -1,8 +1,8 @@
 """Reading published checkpoints: safely, of every known format, with a report."""
 
+from .errors import CheckpointError
 from .loading import Format, Report, convert_state_dict, load_checkpoint
-from .reading import CheckpointError
-from .resuming import trust_trainings
+from .pickles import trust_trainings
 
 __all__ = [
     'CheckpointError',

@@ -1,5 +1,40 @@
-"""What reading weights can fail with."""
+"""What reading weights can fail with, said in one sentence."""
+
+import re
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be read or does not fit; the backbone is left as it was."""
+
+
+def refused(path, error):
+    """The error for a file that PyTorch does not read with its safety on."""
+    foreign = re.search(r'(?:GLOBAL|class|function) (\S+)', str(error))
+    if not foreign:
+        return damaged(path, error)
+    return CheckpointError(
+        f'{path} asks for {brief(foreign[1])}, which is no weight and might run code; it was not '
+        f'read, take another file or save its tensors alone'
+    )
+
+
+def damaged(path, error):
+    """The error for a file that is no checkpoint or only a part of one."""
+    reason = str(error).rpartition('WeightsUnpickler error: ')[2] or type(error).__name__
+    reason = brief(reason.split('. ')[0])
+    return CheckpointError(
+        f'{path} ({path.stat().st_size:,} bytes) is no whole checkpoint: {reason}; '
+        f'expected a file of torch.save or safetensors, so fetch it again'
+    )
+
+
+def brief(text, length=200):
+    """The beginning of a text, on one line."""
+    return ' '.join(str(text)[: 2 * length].split())[:length]
+
+
+def some(names, count=4):
+    """The first names, and how many more there are."""
+    names = [brief(name, 100) for name in names]
+    more = f' and {len(names) - count} more' if len(names) > count else ''
+    return ', '.join(names[:count]) + more

@@ -12,7 +12,8 @@ from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
-from .reading import CheckpointError, add, below, brief, prefix_of, read_checkpoint, some
+from .errors import CheckpointError, brief, some
+from .reading import add, below, prefix_of, read_checkpoint
 
 
 @dataclass(frozen=True)

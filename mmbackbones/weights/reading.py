@@ -1,52 +1,30 @@
 """Checkpoint files and URLs -> tensors by name, without running anything that a file contains."""
 
-import pickle
-import re
-from contextlib import contextmanager
+import os
 
 import torch
+from mmengine.runner import CheckpointLoader
 
-from .bombs import bomb
 from .downloading import local_file
-from .errors import CheckpointError
-
-
-class Ignored(dict):
-    """Stands for an object of a training run (its options, its logs) that is no weight."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__()
-
-    def __setstate__(self, state):
-        pass
-
-
-# What published files hold beside tensors. Every name is read as `Ignored`: nothing of it runs.
-HARMLESS = (
-    'argparse.Namespace',
-    'yacs.config.CfgNode',
-    'mmcv.utils.config.ConfigDict',
-    'mmengine.config.config.ConfigDict',
-    'mmengine.logging.history_buffer.HistoryBuffer',
-    'collections.deque',
-    '_codecs.encode',
-    'builtins.getattr',
-    '__builtin__.getattr',
-    'pathlib.PosixPath',
-    'pathlib._local.PosixPath',
-    'numpy.ndarray',
-    'numpy.dtype',
-    'numpy.core.multiarray.scalar',
-    'numpy.core.multiarray._reconstruct',
-    'numpy._core.multiarray.scalar',
-    'numpy._core.multiarray._reconstruct',
-    'numpy.dtypes.Float64DType',
-    'numpy.dtypes.Float32DType',
-    'numpy.dtypes.Int64DType',
-)
+from .errors import CheckpointError, brief, damaged, some
+from .pickles import TRAINING_PARTS, read_pickle
 
 NESTS = ('state_dict', 'state_dict_ema', 'model', 'model_ema', 'module')
 PREFIXES = ('backbone.', 'encoder.')
+# Every address that mmengine knows; its search takes the longest that fits, and '' fits all.
+ADDRESSES = (
+    '',
+    'http://',
+    'https://',
+    'modelzoo://',
+    'torchvision://',
+    'open-mmlab://',
+    'openmmlab://',
+    'mmcls://',
+    'pavi://',
+    r'(\S+\:)?s3://',
+    r'(\S+\:)?petrel://',
+)
 
 
 def read_checkpoint(source, map_location='cpu'):
@@ -74,52 +52,28 @@ def read_file(source, map_location='cpu', trusted=()):
     return read_pickle(path, map_location, trusted), path
 
 
-def read_pickle(path, map_location='cpu', trusted=()):
-    """What `torch.save` wrote, refusing whatever is not data.
+def load_from_checked_file(source, map_location=None):
+    """What a file of a training or of weights holds, for `mmengine.runner.CheckpointLoader`.
 
     Args:
-        path: Of the file.
+        source: Path or URL.
         map_location: As in `torch.load`.
-        trusted: Pairs of an object and its name in files, which are used as they are; other objects
-            that are harmless become `Ignored`.
 
     Raises:
-        CheckpointError: It is damaged, would run code, or outgrow itself.
+        FileNotFoundError: There is no such file, or it cannot be downloaded.
+        CheckpointError: It is damaged, has no names, would run code, or outgrow itself.
     """
-    try:
-        check_size(path)
-        with known_globals(trusted):
-            return torch.load(path, map_location=map_location, weights_only=True)
-    except CheckpointError:
-        raise
-    except pickle.UnpicklingError as error:
-        raise refused(path, error) from error
-    except Exception as error:  # whatever a parser runs into in foreign bytes is the finding
-        raise damaged(path, error) from error
-
-
-@contextmanager
-def known_globals(trusted):
-    """While it lasts, pickles get what is trusted, `Ignored` for what is harmless, nothing else."""
-    known = {name: type(name, (Ignored,), {}) for name in HARMLESS}
-    known |= {name: value for value, name in trusted}
-    others = torch.serialization.get_safe_globals()
-    torch.serialization.clear_safe_globals()
-    try:
-        torch.serialization.add_safe_globals([(value, name) for name, value in known.items()])
-        yield
-    finally:
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(others)
-
-
-def check_size(path):
-    """Raise if a file would outgrow itself."""
-    found = bomb(path)
-    if found:
+    content, path = read_file(os.path.expanduser(source), map_location, trusted=TRAINING_PARTS)
+    if not isinstance(content, dict):
         raise CheckpointError(
-            f'{path} ({path.stat().st_size:,} bytes) {found}; it was not read, take another file'
+            f'{path} holds no tensors by name, but {type(content).__name__}; give a file of weights'
         )
+    return content
+
+
+def load_checked_files_only():
+    """Let mmengine load checkpoints by `load_from_checked_file` alone, in this whole process."""
+    CheckpointLoader.register_scheme(ADDRESSES, loader=load_from_checked_file, force=True)
 
 
 def read_safetensors(path):
@@ -132,39 +86,6 @@ def read_safetensors(path):
         return load_file(path)
     except Exception as error:  # as above
         raise damaged(path, error) from error
-
-
-def refused(path, error):
-    """The error for a file that PyTorch does not read with its safety on."""
-    foreign = re.search(r'(?:GLOBAL|class|function) (\S+)', str(error))
-    if not foreign:
-        return damaged(path, error)
-    return CheckpointError(
-        f'{path} asks for {brief(foreign[1])}, which is no weight and might run code; it was not '
-        f'read, take another file or save its tensors alone'
-    )
-
-
-def damaged(path, error):
-    """The error for a file that is no checkpoint or only a part of one."""
-    reason = str(error).rpartition('WeightsUnpickler error: ')[2] or type(error).__name__
-    reason = brief(reason.split('. ')[0])
-    return CheckpointError(
-        f'{path} ({path.stat().st_size:,} bytes) is no whole checkpoint: {reason}; '
-        f'expected a file of torch.save or safetensors, so fetch it again'
-    )
-
-
-def brief(text, length=200):
-    """The beginning of a text, on one line."""
-    return ' '.join(str(text)[: 2 * length].split())[:length]
-
-
-def some(names, count=4):
-    """The first names, and how many more there are."""
-    names = [brief(name, 100) for name in names]
-    more = f' and {len(names) - count} more' if len(names) > count else ''
-    return ', '.join(names[:count]) + more
 
 
 def unwrap(content, path):

@@ -13,8 +13,8 @@ from rich.progress import track
 import mmbackbones
 from mmbackbones.backbone import Backbone
 from mmbackbones.registry import MODELS
-from mmbackbones.weights.reading import brief
-from mmbackbones.weights.resuming import load_checked_files_only
+from mmbackbones.weights.errors import brief
+from mmbackbones.weights.reading import load_checked_files_only
 
 
 def make_parser(description, epilog, **options):

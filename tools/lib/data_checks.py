@@ -17,7 +17,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmengine.utils import import_modules_from_strings
 from PIL import Image
 
-from mmbackbones.weights.reading import brief, some
+from mmbackbones.weights.errors import brief, some
 
 LISTS = ('images', 'annotations', 'categories')  # of a COCO file
 EMPTY, OUTSIDE = 'empty: smaller than a pixel', 'outside of their image'
