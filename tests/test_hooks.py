@@ -1,10 +1,13 @@
-"""The hooks of a training."""
+"""The hooks of a training, and what its screen shows."""
 
+import io
 from types import SimpleNamespace
 
 import pytest
 import torch
 from families import build
+from lib import short_log
+from mmengine.model import BaseModel
 
 from mmbackbones.hooks import BatchNormMomentumHook, BFloat16Hook, DetectNanHook
 
@@ -79,3 +82,44 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path):
         LoadImageFromFile()(dict(img_path=str(tmp_path / 'cut.jpg')))
     with pytest.raises(Exception, match=r'none\.jpg'):
         LoadImageFromFile()(dict(img_path=str(tmp_path / 'none.jpg')))
+
+
+class Terminal(io.StringIO):
+    """Text that was written on a terminal."""
+
+    def isatty(self):
+        return True
+
+
+class OneWeight(BaseModel):
+    """A model with one weight, for trainings of no time."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, inputs, mode):
+        print('said by a model')
+        return dict(loss=self.weight * inputs[0])
+
+
+@pytest.mark.parametrize('terminal', [True, False])
+def test_steps_are_one_line_of_a_terminal(tmp_path, monkeypatch, terminal):
+    screen = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr('sys.stdout', screen)
+    sampler = dict(type='DefaultSampler', shuffle=False)
+    short_log.ShortLogRunner(
+        OneWeight(),
+        str(tmp_path),
+        dict(dataset=[dict(inputs=torch.ones(()))] * 7, sampler=sampler, batch_size=1),
+        train_cfg=dict(by_epoch=True, max_epochs=2),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.0)),
+        default_hooks=dict(logger=dict(type='LoggerHook', interval=1)),
+        experiment_name=f'terminal{terminal}',
+    ).train()
+    shown, (log,) = screen.getvalue(), tmp_path.glob('*/*.log')
+    assert log.read_text().count('Epoch(train)') == 14
+    assert shown.count('Epoch(train)') == (0 if terminal else 14)
+    assert ('steps, loss 1.000,' in shown) == terminal
+    assert shown.count('said by a model\n') == 14
+    assert 'Saving checkpoint at 2 epochs' in shown
