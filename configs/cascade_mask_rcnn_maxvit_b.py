@@ -5,15 +5,11 @@ Result: box AP 53.4, mask AP 45.7, reported by the authors, not reproduced here.
 The authors' learning rate of 3e-3 for 256 images is scaled to 16.
 """
 
-_base_ = ['cascade_mask_rcnn_maxvit_t.py']
+_base_ = ['_base_/backbones/maxvit_b.py', '_base_/recipes/cascade_mask_rcnn_maxvit.py']
 
-pretrained = 'https://huggingface.co/timm/maxvit_base_tf_224.in1k/resolve/main/model.safetensors'
 model = dict(
-    backbone=dict(
-        arch='base',
-        drop_path_rate=0.4,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[192, 384, 768]),
+    data_preprocessor=_base_.normalization,
+    backbone=dict(**_base_.backbone, drop_path_rate=0.4),
+    neck=dict(in_channels=_base_.channels[1:]),
 )
 optim_wrapper = dict(optimizer=dict(lr=1.875e-4))

@@ -4,20 +4,9 @@ Recipe: https://github.com/SwinTransformer/Swin-Transformer-Object-Detection
 Result: box AP 48.1, mask AP 41.7, reported by the authors, not reproduced here.
 """
 
-_base_ = [
-    '_base_/models/cascade_mask_rcnn.py',
-    '_base_/datasets/coco_instance.py',
-    '_base_/schedules/1x.py',
-    '_base_/default_runtime.py',
-]
+_base_ = ['_base_/backbones/swin_t.py', '_base_/recipes/cascade_mask_rcnn_1x.py']
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_tiny_patch4_window7_224.pth'
 model = dict(
-    backbone=dict(
-        type='mmbackbones.SwinTransformer',
-        arch='tiny',
-        drop_path_rate=0.0,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[96, 192, 384, 768]),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.0),
+    neck=dict(in_channels=_base_.channels),
 )

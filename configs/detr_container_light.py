@@ -7,22 +7,14 @@ https://github.com/allenai/container links to there.
 """
 
 _base_ = [
+    '_base_/backbones/container_light.py',
     '_base_/models/detr.py',
     '_base_/datasets/coco_detection.py',
     '_base_/schedules/150e_detr.py',
     '_base_/default_runtime.py',
 ]
 
-pretrained = 'checkpoints/container_light.pth'
 model = dict(
-    backbone=dict(
-        type='mmbackbones.Container',
-        arch='light',
-        out_indices=(3,),
-        drop_path_rate=0.1,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[512]),
+    backbone=dict(**_base_.backbone, out_indices=(3,), drop_path_rate=0.1),
+    neck=dict(in_channels=_base_.channels[3:]),
 )
-# The backbone has batch norms, and two images are a small batch.
-sync_bn = 'torch'

@@ -4,17 +4,9 @@ Recipe: https://github.com/open-mmlab/mmdetection
 Result: no published result for this config. The recipe is mmdet's for ResNet-50.
 """
 
-_base_ = '_base_/recipes/dino.py'
+_base_ = ['_base_/backbones/davit_t.py', '_base_/recipes/dino.py']
 
-pretrained = 'https://huggingface.co/timm/davit_tiny.msft_in1k/resolve/main/model.safetensors'
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='mmbackbones.DaViT',
-        arch='tiny',
-        out_indices=(1, 2, 3),
-        drop_path_rate=0.1,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[192, 384, 768]),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.1),
+    neck=dict(in_channels=_base_.channels[1:]),
 )

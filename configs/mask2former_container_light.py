@@ -6,18 +6,9 @@ The weights are on a drive without a direct address: put the file that
 https://github.com/allenai/container links to there.
 """
 
-_base_ = '_base_/recipes/mask2former_instance.py'
+_base_ = ['_base_/backbones/container_light.py', '_base_/recipes/mask2former_instance.py']
 
-pretrained = 'checkpoints/container_light.pth'
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='mmbackbones.Container',
-        arch='light',
-        drop_path_rate=0.3,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    panoptic_head=dict(in_channels=[64, 128, 320, 512]),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.3),
+    panoptic_head=dict(in_channels=_base_.channels),
 )
-# The backbone has batch norms, and two images are a small batch.
-sync_bn = 'torch'

@@ -4,19 +4,11 @@ Recipe: https://github.com/open-mmlab/mmdetection
 Result: box AP 52.2, mask AP 48.5, PQ 57.6, reported by MMDetection, not reproduced here.
 """
 
-_base_ = '_base_/recipes/mask2former_panoptic.py'
+_base_ = ['_base_/backbones/swin_l_384_22k.py', '_base_/recipes/mask2former_panoptic.py']
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_large_patch4_window12_384_22k.pth'
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='mmbackbones.SwinTransformer',
-        arch='large',
-        window_size=12,
-        drop_path_rate=0.3,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    panoptic_head=dict(num_queries=200, in_channels=[192, 384, 768, 1536]),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.3),
+    panoptic_head=dict(num_queries=200, in_channels=_base_.channels),
 )
 
 # 16 GPUs x 1 image, twice as long.

@@ -5,13 +5,11 @@ Result: box AP 49.5, mask AP 44.3, reported by the authors, not reproduced here.
 The authors published the config of DaViT-T only; drop path is our choice.
 """
 
-_base_ = ['mask_rcnn_davit_t_3x.py']
+_base_ = ['_base_/backbones/davit_s.py', '_base_/recipes/mask_rcnn_3x.py']
 
-pretrained = 'https://huggingface.co/timm/davit_small.msft_in1k/resolve/main/model.safetensors'
 model = dict(
-    backbone=dict(
-        arch='small',
-        drop_path_rate=0.3,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.3),
+    neck=dict(in_channels=_base_.channels),
 )
+# The authors decay every parameter.
+optim_wrapper = dict(paramwise_cfg=dict(_delete_=True))

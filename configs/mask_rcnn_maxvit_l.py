@@ -5,14 +5,10 @@ Result: no published result for this config. The recipe is Swin's, drop path tha
 classifier; the authors published neither with this method.
 """
 
-_base_ = ['mask_rcnn_maxvit_t.py']
+_base_ = ['_base_/backbones/maxvit_l.py', '_base_/recipes/mask_rcnn_1x.py']
 
-pretrained = 'https://huggingface.co/timm/maxvit_large_tf_224.in1k/resolve/main/model.safetensors'
 model = dict(
-    backbone=dict(
-        arch='large',
-        drop_path_rate=0.6,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[128, 256, 512, 1024]),
+    data_preprocessor=_base_.normalization,
+    backbone=dict(**_base_.backbone, drop_path_rate=0.6),
+    neck=dict(in_channels=_base_.channels),
 )

@@ -4,10 +4,9 @@ Recipe: https://github.com/SwinTransformer/Swin-Transformer-Object-Detection
 Result: no published result for this config; drop path as in their Cascade Swin-B.
 """
 
-_base_ = ['mask_rcnn_swin_t.py']
+_base_ = ['_base_/backbones/swin_l_22k.py', '_base_/recipes/mask_rcnn_1x.py']
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_large_patch4_window7_224_22k.pth'
 model = dict(
-    backbone=dict(arch='large', drop_path_rate=0.3, init_cfg=dict(checkpoint=pretrained)),
-    neck=dict(in_channels=[192, 384, 768, 1536]),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.3),
+    neck=dict(in_channels=_base_.channels),
 )

@@ -4,9 +4,9 @@ Recipe: https://github.com/SwinTransformer/Swin-Transformer-Object-Detection
 Result: no published result for this config; the authors trained this size for 3x.
 """
 
-_base_ = ['mask_rcnn_swin_t.py']
+_base_ = ['_base_/backbones/swin_s.py', '_base_/recipes/mask_rcnn_1x.py']
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_small_patch4_window7_224.pth'
 model = dict(
-    backbone=dict(arch='small', drop_path_rate=0.2, init_cfg=dict(checkpoint=pretrained)),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.2),
+    neck=dict(in_channels=_base_.channels),
 )

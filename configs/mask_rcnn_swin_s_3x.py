@@ -4,9 +4,9 @@ Recipe: https://github.com/SwinTransformer/Swin-Transformer-Object-Detection
 Result: box AP 48.5, mask AP 43.3, reported by the authors, not reproduced here.
 """
 
-_base_ = ['mask_rcnn_swin_t_3x.py']
+_base_ = ['_base_/backbones/swin_s.py', '_base_/recipes/mask_rcnn_3x.py']
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_small_patch4_window7_224.pth'
 model = dict(
-    backbone=dict(arch='small', init_cfg=dict(checkpoint=pretrained)),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.2),
+    neck=dict(in_channels=_base_.channels),
 )

@@ -36,16 +36,16 @@ val_evaluator = dict(ann_file='data/nuclei/annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 
 # With FPN's usual 256 channels the neck and the heads cost twice what the backbone does.
-channels = 128
+width = 128
 model = dict(
     backbone=dict(init_cfg=None, drop_path_rate=0.0),
-    neck=dict(out_channels=channels),
-    rpn_head=dict(in_channels=channels, feat_channels=channels, anchor_generator=dict(scales=[4])),
+    neck=dict(out_channels=width),
+    rpn_head=dict(in_channels=width, feat_channels=width, anchor_generator=dict(scales=[4])),
     roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=channels),
-        bbox_head=dict(in_channels=channels, fc_out_channels=512, num_classes=len(classes)),
-        mask_roi_extractor=dict(out_channels=channels),
-        mask_head=dict(in_channels=channels, conv_out_channels=channels, num_classes=len(classes)),
+        bbox_roi_extractor=dict(out_channels=width),
+        bbox_head=dict(in_channels=width, fc_out_channels=512, num_classes=len(classes)),
+        mask_roi_extractor=dict(out_channels=width),
+        mask_head=dict(in_channels=width, conv_out_channels=width, num_classes=len(classes)),
     ),
     # Few regions for many steps: each costs a head.
     train_cfg=dict(

@@ -5,13 +5,9 @@ Result: no published result for this config. As the ablation of the paper: windo
 of Swin; the authors published no code for it.
 """
 
-_base_ = ['mask_rcnn_swin_v2_t.py']
+_base_ = ['_base_/backbones/swin_v2_s.py', '_base_/recipes/mask_rcnn_1x.py']
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v2.0.0/swinv2_small_patch4_window16_256.pth'
 model = dict(
-    backbone=dict(
-        arch='small',
-        drop_path_rate=0.2,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.2),
+    neck=dict(in_channels=_base_.channels),
 )

@@ -5,22 +5,9 @@ Result: no published result for this config. The authors published no dense code
 Swin's, the pyramid ViTDet's.
 """
 
-_base_ = [
-    '_base_/models/mask_rcnn.py',
-    '_base_/datasets/coco_instance.py',
-    '_base_/schedules/1x.py',
-    '_base_/default_runtime.py',
-]
+_base_ = ['_base_/backbones/volo_d1.py', '_base_/recipes/mask_rcnn_1x.py']
 
-pretrained = 'https://github.com/sail-sg/volo/releases/download/volo_1/d1_224_84.2.pth.tar'
 model = dict(
-    backbone=dict(
-        type='mmbackbones.VOLO',
-        arch='d1',
-        drop_path_rate=0.1,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[96, 192, 384, 384]),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.1),
+    neck=dict(in_channels=_base_.channels),
 )
-# The stem has batch norms, and two images are a small batch.
-sync_bn = 'torch'

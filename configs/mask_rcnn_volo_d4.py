@@ -5,14 +5,9 @@ Result: no published result for this config. The authors published no dense code
 Swin's, the pyramid ViTDet's.
 """
 
-_base_ = ['mask_rcnn_volo_d1.py']
+_base_ = ['_base_/backbones/volo_d4.py', '_base_/recipes/mask_rcnn_1x.py']
 
-pretrained = 'https://github.com/sail-sg/volo/releases/download/volo_1/d4_224_85.7.pth.tar'
 model = dict(
-    backbone=dict(
-        arch='d4',
-        drop_path_rate=0.3,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[192, 384, 768, 768]),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.3),
+    neck=dict(in_channels=_base_.channels),
 )

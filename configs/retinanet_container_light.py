@@ -6,24 +6,9 @@ The authors' dense code is not published, so the recipe is Swin's. Their weights
 without a direct address: put the file that https://github.com/allenai/container links to there.
 """
 
-_base_ = [
-    '_base_/models/retinanet.py',
-    '_base_/datasets/coco_detection.py',
-    '_base_/schedules/1x.py',
-    '_base_/default_runtime.py',
-]
+_base_ = ['_base_/backbones/container_light.py', '_base_/recipes/retinanet_1x.py']
 
-pretrained = 'checkpoints/container_light.pth'
 model = dict(
-    backbone=dict(
-        type='mmbackbones.Container',
-        arch='light',
-        # An output norm that no head reads gets no gradient, which stops DDP.
-        out_indices=(1, 2, 3),
-        drop_path_rate=0.1,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[128, 320, 512]),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.1),
+    neck=dict(in_channels=_base_.channels[1:]),
 )
-# The backbone has batch norms, and two images are a small batch.
-sync_bn = 'torch'

@@ -5,14 +5,11 @@ Result: box AP 48.7, reported by the authors, not reproduced here.
 The authors published the config of DaViT-T only; drop path is our choice.
 """
 
-_base_ = ['retinanet_davit_t_3x.py']
+_base_ = ['_base_/backbones/davit_b.py', '_base_/recipes/retinanet_3x.py']
 
-pretrained = 'https://huggingface.co/timm/davit_base.msft_in1k/resolve/main/model.safetensors'
 model = dict(
-    backbone=dict(
-        arch='base',
-        drop_path_rate=0.4,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[256, 512, 1024]),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.4),
+    neck=dict(in_channels=_base_.channels[1:]),
 )
+# The authors decay every parameter.
+optim_wrapper = dict(paramwise_cfg=dict(_delete_=True))

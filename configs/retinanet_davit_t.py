@@ -4,24 +4,11 @@ Recipe: https://github.com/dingmyu/davit
 Result: box AP 44.0, reported by the authors, not reproduced here.
 """
 
-_base_ = [
-    '_base_/models/retinanet.py',
-    '_base_/datasets/coco_detection.py',
-    '_base_/schedules/1x.py',
-    '_base_/default_runtime.py',
-]
+_base_ = ['_base_/backbones/davit_t.py', '_base_/recipes/retinanet_1x.py']
 
-pretrained = 'https://huggingface.co/timm/davit_tiny.msft_in1k/resolve/main/model.safetensors'
 model = dict(
-    backbone=dict(
-        type='mmbackbones.DaViT',
-        arch='tiny',
-        # An output norm that no head reads gets no gradient, which stops DDP.
-        out_indices=(1, 2, 3),
-        drop_path_rate=0.1,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[192, 384, 768]),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.1),
+    neck=dict(in_channels=_base_.channels[1:]),
 )
 # The authors decay every parameter.
 optim_wrapper = dict(paramwise_cfg=dict(_delete_=True))

@@ -5,14 +5,10 @@ Result: no published result for this config. The recipe is Swin's, drop path tha
 classifier; the authors published neither with this method.
 """
 
-_base_ = ['retinanet_maxvit_t.py']
+_base_ = ['_base_/backbones/maxvit_s.py', '_base_/recipes/retinanet_1x.py']
 
-pretrained = 'https://huggingface.co/timm/maxvit_small_tf_224.in1k/resolve/main/model.safetensors'
 model = dict(
-    backbone=dict(
-        arch='small',
-        drop_path_rate=0.3,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[192, 384, 768]),
+    data_preprocessor=_base_.normalization,
+    backbone=dict(**_base_.backbone, drop_path_rate=0.3),
+    neck=dict(in_channels=_base_.channels[1:]),
 )

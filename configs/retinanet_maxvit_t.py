@@ -5,25 +5,10 @@ Result: no published result for this config. The recipe is Swin's, drop path tha
 classifier; the authors published neither with this method.
 """
 
-_base_ = [
-    '_base_/models/retinanet.py',
-    '_base_/datasets/coco_detection.py',
-    '_base_/schedules/1x.py',
-    '_base_/default_runtime.py',
-]
+_base_ = ['_base_/backbones/maxvit_t.py', '_base_/recipes/retinanet_1x.py']
 
-pretrained = 'https://huggingface.co/timm/maxvit_tiny_tf_224.in1k/resolve/main/model.safetensors'
 model = dict(
-    # timm has it so for all of these weights; the authors' own evaluation at 224 had ImageNet's.
-    data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
-    backbone=dict(
-        type='mmbackbones.MaxViT',
-        arch='tiny',
-        out_indices=(1, 2, 3),
-        drop_path_rate=0.2,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[128, 256, 512]),
+    data_preprocessor=_base_.normalization,
+    backbone=dict(**_base_.backbone, drop_path_rate=0.2),
+    neck=dict(in_channels=_base_.channels[1:]),
 )
-# The backbone has batch norms, and two images are a small batch.
-sync_bn = 'torch'

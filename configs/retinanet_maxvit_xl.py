@@ -5,14 +5,10 @@ Result: no published result for this config. The recipe is Swin's, drop path tha
 classifier; the authors published neither with this method.
 """
 
-_base_ = ['retinanet_maxvit_t.py']
+_base_ = ['_base_/backbones/maxvit_xl.py', '_base_/recipes/retinanet_1x.py']
 
-pretrained = 'https://huggingface.co/timm/maxvit_xlarge_tf_224.in21k/resolve/main/model.safetensors'
 model = dict(
-    backbone=dict(
-        arch='xlarge',
-        drop_path_rate=0.7,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[384, 768, 1536]),
+    data_preprocessor=_base_.normalization,
+    backbone=dict(**_base_.backbone, drop_path_rate=0.7),
+    neck=dict(in_channels=_base_.channels[1:]),
 )

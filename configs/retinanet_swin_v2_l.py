@@ -5,15 +5,9 @@ Result: no published result for this config. As the ablation of the paper: windo
 of Swin; the authors published no code for it.
 """
 
-_base_ = ['retinanet_swin_v2_t.py']
+_base_ = ['_base_/backbones/swin_v2_l.py', '_base_/recipes/retinanet_1x.py']
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v2.0.0/swinv2_large_patch4_window12_192_22k.pth'
 model = dict(
-    backbone=dict(
-        arch='large',
-        pretrained_window_size=(12, 12, 12, 6),
-        drop_path_rate=0.3,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[384, 768, 1536]),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.3),
+    neck=dict(in_channels=_base_.channels[1:]),
 )

@@ -5,14 +5,9 @@ Result: no published result for this config. The authors published no dense code
 Swin's, the pyramid ViTDet's.
 """
 
-_base_ = ['retinanet_volo_d1.py']
+_base_ = ['_base_/backbones/volo_d2.py', '_base_/recipes/retinanet_1x.py']
 
-pretrained = 'https://github.com/sail-sg/volo/releases/download/volo_1/d2_224_85.2.pth.tar'
 model = dict(
-    backbone=dict(
-        arch='d2',
-        drop_path_rate=0.2,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[256, 512, 512]),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.2),
+    neck=dict(in_channels=_base_.channels[1:]),
 )

@@ -4,19 +4,12 @@ Recipe: https://github.com/open-mmlab/mmdetection
 Result: no published result for this config. The recipe is that for Swin-B.
 """
 
-_base_ = '_base_/recipes/rtmdet.py'
+_base_ = ['_base_/backbones/maxvit_t.py', '_base_/recipes/rtmdet.py']
 
-pretrained = 'https://huggingface.co/timm/maxvit_tiny_tf_224.in1k/resolve/main/model.safetensors'
 model = dict(
-    # timm has it so for all of these weights; the authors' own evaluation at 224 had ImageNet's.
-    data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
-    backbone=dict(
-        _delete_=True,
-        type='mmbackbones.MaxViT',
-        arch='tiny',
-        out_indices=(1, 2, 3),
-        drop_path_rate=0.2,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[128, 256, 512]),
+    data_preprocessor=_base_.normalization,
+    backbone=dict(**_base_.backbone, drop_path_rate=0.2),
+    neck=dict(in_channels=_base_.channels[1:]),
 )
+# 32 images per GPU are batch enough.
+sync_bn = None

@@ -4,10 +4,12 @@ Recipe: https://github.com/open-mmlab/mmdetection
 Result: box AP 56.4, reported by MMDetection, not reproduced here.
 """
 
-_base_ = 'mmdet::rtmdet/rtmdet_l_swin_b_p6_4xb16-100e_coco.py'
+_base_ = [
+    '_base_/backbones/swin_b_384_22k.py',
+    'mmdet::rtmdet/rtmdet_l_swin_b_p6_4xb16-100e_coco.py',
+]
 
 custom_imports = dict(imports=['mmbackbones'], allow_failed_imports=False)
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window12_384_22k.pth'
 model = dict(
     backbone=dict(
         _delete_=True,
@@ -20,7 +22,7 @@ model = dict(
         out_indices=(1, 2, 3, 4),
         drop_path_rate=0.3,
         with_cp=True,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+        init_cfg=_base_.backbone.init_cfg,
     ),
 )
 default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP', rule='greater'))

@@ -4,17 +4,11 @@ Recipe: https://github.com/open-mmlab/mmdetection
 Result: no published result for this config. The recipe is that for Swin-B.
 """
 
-_base_ = '_base_/recipes/rtmdet.py'
+_base_ = ['_base_/backbones/volo_d1.py', '_base_/recipes/rtmdet.py']
 
-pretrained = 'https://github.com/sail-sg/volo/releases/download/volo_1/d1_224_84.2.pth.tar'
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='mmbackbones.VOLO',
-        arch='d1',
-        out_indices=(1, 2, 3),
-        drop_path_rate=0.1,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[192, 384, 384]),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.1),
+    neck=dict(in_channels=_base_.channels[1:]),
 )
+# 32 images per GPU are batch enough.
+sync_bn = None

@@ -6,23 +6,10 @@ The authors' dense code is not published, so the recipe is Swin's. Their weights
 without a direct address: put the file that https://github.com/allenai/container links to there.
 """
 
-_base_ = [
-    '_base_/models/upernet.py',
-    '_base_/datasets/ade20k.py',
-    '_base_/schedules/160k.py',
-    '_base_/default_runtime_seg.py',
-]
+_base_ = ['_base_/backbones/container_light.py', '_base_/recipes/upernet.py']
 
-pretrained = 'checkpoints/container_light.pth'
 model = dict(
-    backbone=dict(
-        type='mmbackbones.Container',
-        arch='light',
-        drop_path_rate=0.1,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    decode_head=dict(in_channels=[64, 128, 320, 512]),
-    auxiliary_head=dict(in_channels=320),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.1),
+    decode_head=dict(in_channels=_base_.channels),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
 )
-# The backbone has batch norms, and two images are a small batch.
-sync_bn = 'torch'

@@ -5,15 +5,12 @@ Result: mIoU 49.4, reported by the authors, not reproduced here.
 The authors published the config of DaViT-T only; drop path is our choice.
 """
 
-_base_ = ['upernet_davit_t.py']
+_base_ = ['_base_/backbones/davit_b.py', '_base_/recipes/upernet.py']
 
-pretrained = 'https://huggingface.co/timm/davit_base.msft_in1k/resolve/main/model.safetensors'
 model = dict(
-    backbone=dict(
-        arch='base',
-        drop_path_rate=0.3,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
-    decode_head=dict(in_channels=[128, 256, 512, 1024]),
-    auxiliary_head=dict(in_channels=512),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.3),
+    decode_head=dict(in_channels=_base_.channels, norm_cfg=dict(type='BN')),
+    auxiliary_head=dict(in_channels=_base_.channels[2], norm_cfg=dict(type='BN')),
 )
+# The authors decay every parameter.
+optim_wrapper = dict(paramwise_cfg=dict(_delete_=True))

@@ -5,13 +5,12 @@ Result: mIoU 48.8, reported by the authors, not reproduced here.
 The authors published the config of DaViT-T only; drop path is our choice.
 """
 
-_base_ = ['upernet_davit_t.py']
+_base_ = ['_base_/backbones/davit_s.py', '_base_/recipes/upernet.py']
 
-pretrained = 'https://huggingface.co/timm/davit_small.msft_in1k/resolve/main/model.safetensors'
 model = dict(
-    backbone=dict(
-        arch='small',
-        drop_path_rate=0.3,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.3),
+    decode_head=dict(in_channels=_base_.channels, norm_cfg=dict(type='BN')),
+    auxiliary_head=dict(in_channels=_base_.channels[2], norm_cfg=dict(type='BN')),
 )
+# The authors decay every parameter.
+optim_wrapper = dict(paramwise_cfg=dict(_delete_=True))

@@ -4,23 +4,12 @@ Recipe: https://github.com/dingmyu/davit
 Result: mIoU 46.3, reported by the authors, not reproduced here.
 """
 
-_base_ = [
-    '_base_/models/upernet.py',
-    '_base_/datasets/ade20k.py',
-    '_base_/schedules/160k.py',
-    '_base_/default_runtime_seg.py',
-]
+_base_ = ['_base_/backbones/davit_t.py', '_base_/recipes/upernet.py']
 
-pretrained = 'https://huggingface.co/timm/davit_tiny.msft_in1k/resolve/main/model.safetensors'
 model = dict(
-    backbone=dict(
-        type='mmbackbones.DaViT',
-        arch='tiny',
-        drop_path_rate=0.3,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    decode_head=dict(in_channels=[96, 192, 384, 768], norm_cfg=dict(type='BN')),
-    auxiliary_head=dict(in_channels=384, norm_cfg=dict(type='BN')),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.3),
+    decode_head=dict(in_channels=_base_.channels, norm_cfg=dict(type='BN')),
+    auxiliary_head=dict(in_channels=_base_.channels[2], norm_cfg=dict(type='BN')),
 )
 # The authors decay every parameter.
 optim_wrapper = dict(paramwise_cfg=dict(_delete_=True))

@@ -5,15 +5,11 @@ Result: no published result for this config. The recipe is Swin's, drop path tha
 classifier; the authors published neither with this method.
 """
 
-_base_ = ['upernet_maxvit_t.py']
+_base_ = ['_base_/backbones/maxvit_s.py', '_base_/recipes/upernet.py']
 
-pretrained = 'https://huggingface.co/timm/maxvit_small_tf_224.in1k/resolve/main/model.safetensors'
 model = dict(
-    backbone=dict(
-        arch='small',
-        drop_path_rate=0.3,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
-    decode_head=dict(in_channels=[96, 192, 384, 768]),
-    auxiliary_head=dict(in_channels=384),
+    data_preprocessor=_base_.normalization,
+    backbone=dict(**_base_.backbone, drop_path_rate=0.3),
+    decode_head=dict(in_channels=_base_.channels),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
 )

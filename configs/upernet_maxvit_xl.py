@@ -5,15 +5,11 @@ Result: no published result for this config. The recipe is Swin's, drop path tha
 classifier; the authors published neither with this method.
 """
 
-_base_ = ['upernet_maxvit_t.py']
+_base_ = ['_base_/backbones/maxvit_xl.py', '_base_/recipes/upernet.py']
 
-pretrained = 'https://huggingface.co/timm/maxvit_xlarge_tf_224.in21k/resolve/main/model.safetensors'
 model = dict(
-    backbone=dict(
-        arch='xlarge',
-        drop_path_rate=0.7,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
-    decode_head=dict(in_channels=[192, 384, 768, 1536]),
-    auxiliary_head=dict(in_channels=768),
+    data_preprocessor=_base_.normalization,
+    backbone=dict(**_base_.backbone, drop_path_rate=0.7),
+    decode_head=dict(in_channels=_base_.channels),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
 )

@@ -4,11 +4,10 @@ Recipe: https://github.com/SwinTransformer/Swin-Transformer-Semantic-Segmentatio
 Result: mIoU 48.13, 49.72 with ms+flip, reported by the authors, not reproduced here.
 """
 
-_base_ = ['upernet_swin_t.py']
+_base_ = ['_base_/backbones/swin_b.py', '_base_/recipes/upernet.py']
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window7_224.pth'
 model = dict(
-    backbone=dict(arch='base', init_cfg=dict(checkpoint=pretrained)),
-    decode_head=dict(in_channels=[128, 256, 512, 1024]),
-    auxiliary_head=dict(in_channels=512),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.3),
+    decode_head=dict(in_channels=_base_.channels),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
 )

@@ -6,22 +6,10 @@ They published no config for it: the 512 recipe at 640, with the window that fit
 Result from https://github.com/microsoft/Swin-Transformer
 """
 
-_base_ = [
-    '_base_/models/upernet.py',
-    '_base_/datasets/ade20k_640.py',
-    '_base_/schedules/160k.py',
-    '_base_/default_runtime_seg.py',
-]
+_base_ = ['_base_/backbones/swin_b_22k.py', '_base_/recipes/upernet_640.py']
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window7_224_22k.pth'
 model = dict(
-    data_preprocessor=dict(size=(640, 640)),
-    backbone=dict(
-        type='mmbackbones.SwinTransformer',
-        arch='base',
-        drop_path_rate=0.3,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    decode_head=dict(in_channels=[128, 256, 512, 1024]),
-    auxiliary_head=dict(in_channels=512),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.3),
+    decode_head=dict(in_channels=_base_.channels),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
 )

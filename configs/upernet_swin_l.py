@@ -6,11 +6,10 @@ They published no config for it: the 512 recipe at 640, with the window that fit
 Result from https://github.com/microsoft/Swin-Transformer
 """
 
-_base_ = ['upernet_swin_b_22k.py']
+_base_ = ['_base_/backbones/swin_l_22k.py', '_base_/recipes/upernet_640.py']
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_large_patch4_window7_224_22k.pth'
 model = dict(
-    backbone=dict(arch='large', init_cfg=dict(checkpoint=pretrained)),
-    decode_head=dict(in_channels=[192, 384, 768, 1536]),
-    auxiliary_head=dict(in_channels=768),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.3),
+    decode_head=dict(in_channels=_base_.channels),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
 )

@@ -5,16 +5,10 @@ Result: no published result for this config. As the ablation of the paper: windo
 with layer-wise decay; the authors published no code for it.
 """
 
-_base_ = ['upernet_swin_v2_t.py']
+_base_ = ['_base_/backbones/swin_v2_b.py', '_base_/recipes/upernet_layer_decay.py']
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v2.0.0/swinv2_base_patch4_window12_192_22k.pth'
 model = dict(
-    backbone=dict(
-        arch='base',
-        pretrained_window_size=(12, 12, 12, 6),
-        drop_path_rate=0.3,
-        init_cfg=dict(checkpoint=pretrained),
-    ),
-    decode_head=dict(in_channels=[128, 256, 512, 1024]),
-    auxiliary_head=dict(in_channels=512),
+    backbone=dict(**_base_.backbone, drop_path_rate=0.3),
+    decode_head=dict(in_channels=_base_.channels),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
 )

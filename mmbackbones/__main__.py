@@ -157,7 +157,7 @@ def main(arguments=None):
     info.add_argument('name', help='for example SwinTransformer')
     info.add_argument('--neck', action='store_true', help="only the neck's lines for a config")
     info.set_defaults(run=show_info)
-    path = commands.add_parser('path', help='where a config or tool lies')
+    path = commands.add_parser('path', help='where a config, a backbone of configs or a tool lies')
     path.add_argument('name', help='for example mask_rcnn_swin_t, or train for tools/train.py')
     path.set_defaults(run=show_path)
     values = vars(parser.parse_args(arguments))

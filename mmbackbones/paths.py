@@ -11,9 +11,10 @@ ROOT = PACKAGE / '.mim' if (PACKAGE / '.mim').is_dir() else PACKAGE.parent
 
 
 def path_of(name: str) -> str:
-    """The absolute path of a config, a command or their folder: mask_rcnn_swin_t, train."""
+    """The absolute path of a config, a backbone or a command: mask_rcnn_swin_t, davit_t, train."""
     folders = ('configs', 'tools')
-    patterns = (*folders, 'configs/yardstick/*.py', 'configs/*.py', 'tools/*.py', 'tools/dist_*.sh')
+    configs = ('configs/_base_/backbones/*.py', 'configs/yardstick/*.py', 'configs/*.py')
+    patterns = (*folders, *configs, 'tools/*.py', 'tools/dist_*.sh')
     found = {path.name: path for pattern in patterns for path in ROOT.glob(pattern)}
     wanted = Path(name).name
     path = found.get(wanted) or found.get(f'{wanted}.py')
@@ -25,7 +26,10 @@ def path_of(name: str) -> str:
 
 
 def configs_of(name):
-    """The names of the configs with a backbone of a published size: {arch: [config]}."""
+    """The names of the configs with a backbone of a published size: {arch: [config]}.
+
+    Configs are read, not run.
+    """
     found = defaultdict(list)
     for path in sorted(ROOT.glob('configs/*.py')):
         settings = backbone_settings(path)
@@ -36,7 +40,7 @@ def configs_of(name):
 
 @cache
 def backbone_settings(path):
-    """The plain values of `backbone=dict(...)` in a config and its bases, of which nothing runs."""
+    """The values of a config's and its bases' `backbone`, None for what is no plain value."""
     tree, settings = ast.parse(path.read_text()), {}
     assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
     lists = [node.value for node in assigned if ast.unparse(node.targets[0]) == '_base_']
@@ -44,10 +48,12 @@ def backbone_settings(path):
     names = [node.value for found in lists for node in ast.walk(found) if is_text(node)]
     for base in [path.parent / name for name in names if '::' not in name]:
         settings |= backbone_settings(base.resolve()) if base.is_file() else {}
+    found = [node.value for node in assigned if ast.unparse(node.targets[0]) == 'backbone']
     keywords = [node for node in ast.walk(tree) if isinstance(node, ast.keyword)]
-    for backbone in [keyword.value for keyword in keywords if keyword.arg == 'backbone']:
+    for backbone in found + [node.value for node in keywords if node.arg == 'backbone']:
         values = getattr(backbone, 'keywords', ())  # of a call of dict
-        settings |= {v.arg: v.value.value for v in values if isinstance(v.value, ast.Constant)}
+        for name, value in ((each.arg, each.value) for each in values if each.arg):
+            settings[name] = value.value if isinstance(value, ast.Constant) else None
     return settings
 
 

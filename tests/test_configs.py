@@ -184,6 +184,22 @@ def test_heads_take_what_the_backbone_gives(name):
     assert cfg.data_preprocessor.size == config(name).crop_size
 
 
+def test_weights_and_channels_of_backbones_stand_once():
+    found = {path.stem: Config.fromfile(path) for path in ROOT.glob('_base_/backbones/*.py')}
+    used = {config(name).backbone.init_cfg.checkpoint for name in CONFIGS}
+    assert used == {cfg.backbone.init_cfg.checkpoint for cfg in found.values()}
+    assert len(used) == len(found)
+    for name in CONFIGS:
+        code = (ROOT / f'{name}.py').read_text().split('"""')[2]
+        assert not re.search(r"checkpoint=['\"]|in_channels=\[", code), name
+    for name, cfg in found.items():
+        with torch.device('meta'):
+            net = MODELS.build(dict(cfg.backbone, init_cfg=None))
+        assert cfg.channels == list(net.out_channels)
+        norms = any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
+        assert cfg.get('sync_bn') == ('torch' if norms else None), name
+
+
 @every_config
 def test_maps_that_no_head_reads_are_left_out(name):
     three = ('retinanet', 'cascade_mask_rcnn_maxvit', 'dino_4scale', 'rtmdet')
@@ -309,6 +325,8 @@ def test_the_yardstick_differs_in_the_backbone_alone(method, monkeypatch):
     ours, its = (copy.deepcopy(config(each)) for each in (f'{method}_swin_t', name))
     for cfg in (ours, its):
         del cfg.model.backbone
+        for copied in ('backbone', 'channels'):
+            cfg.pop(copied, None)
         for part in ('neck', 'decode_head', 'auxiliary_head'):
             cfg.model.get(part, {}).pop('in_channels', None)
     assert its.to_dict() == ours.to_dict()

@@ -19,6 +19,7 @@ from test_train_options import CONFIGS
 
 PAGE = (CONFIGS / 'README.md').read_text()
 EXAMPLES = dict(re.findall(r'```python\n# (\w+\.py): .*?\n(.*?)```', PAGE, re.S))
+METHOD = re.search(r'```python\n# sparse_rcnn_davit_t\.py\n(.*?)```', PAGE, re.S)[1]
 
 
 @pytest.fixture
@@ -53,6 +54,15 @@ def write_fields(folder):
         cv2.imwrite(str(folder / f'images/{split}/a.jpg'), np.zeros((40, 64, 3), np.uint8))
         labels = np.arange(64, dtype=np.uint8)[None].repeat(40, 0) % 3
         cv2.imwrite(str(folder / f'maps/{split}/a.png'), labels)
+
+
+def test_a_method_of_mm_gets_a_backbone_in_three_lines(tmp_path):
+    (tmp_path / 'sparse.py').write_text(METHOD)
+    model = Config.fromfile(tmp_path / 'sparse.py').model
+    assert (model.type, model.backbone.type) == ('SparseRCNN', 'mmbackbones.DaViT')
+    assert model.backbone.init_cfg.checkpoint.startswith('https://')
+    assert model.neck.in_channels == [96, 192, 384, 768]
+    assert 'depth' not in model.backbone
 
 
 def test_there_are_both_examples():

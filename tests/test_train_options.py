@@ -190,6 +190,7 @@ def test_parts_that_may_be_new_go_to_the_hook(configure):
         ('train_dataloder.batch_size=2', 'no train_dataloder; did you mean train_dataloader?'),
         ('demo.epoch=2', '--cfg-options demo.epoch: there is no epoch; did you mean epochs?'),
         ('demo.colour=2', 'there is no colour; known are batch_size, epochs'),
+        ('backbone.with_cp=True', 'set it there, as in model.backbone.with_cp=True'),
         ('model.backbon.with_cp=True', 'there is no backbon; did you mean backbone?'),
         ('train_dataloader.batchsize=2', 'there is no batchsize; did you mean batch_size?'),
         ('anything=1', 'there is no anything; known are allow_new, auto_scale_lr'),

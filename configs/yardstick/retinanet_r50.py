@@ -1,13 +1,11 @@
 """RetinaNet with mmdet's ResNet-50, by the recipe of Swin-T: what the others are compared with."""
 
-_base_ = '../retinanet_swin_t.py'
+_base_ = '../_base_/recipes/retinanet_1x.py'
 
 model = dict(
     backbone=dict(
-        _delete_=True,
         type='mmdet.ResNet',
         depth=50,
-        out_indices=(1, 2, 3),
         frozen_stages=1,
         norm_eval=True,
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'),

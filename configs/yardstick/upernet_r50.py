@@ -1,10 +1,9 @@
 """UPerNet with mmdet's ResNet-50, by the recipe of Swin-T: what the others are compared with."""
 
-_base_ = '../upernet_swin_t.py'
+_base_ = '../_base_/recipes/upernet.py'
 
 model = dict(
     backbone=dict(
-        _delete_=True,
         type='mmdet.ResNet',
         depth=50,
         frozen_stages=1,

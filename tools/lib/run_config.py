@@ -22,10 +22,10 @@ from lib.short_log import ShortLogRunner, import_quietly
 from mmbackbones import path_of
 from mmbackbones.registry import MODELS
 from mmbackbones.weights.downloading import local_file
+from mmbackbones.weights.errors import CheckpointError, brief, refused
 from mmbackbones.weights.loading import OWN
 from mmbackbones.weights.published_dense import published_dense, with_published_weights
-from mmbackbones.weights.reading import CheckpointError, below, brief, refused
-from mmbackbones.weights.resuming import load_from_checked_file
+from mmbackbones.weights.reading import below, load_from_checked_file
 
 SOURCES = {
     'mmdet': 'download train2017, val2017 and annotations from https://cocodataset.org/#download',
@@ -45,6 +45,7 @@ OPTIONAL_KEYS = (
     'tta_model',
     'tta_pipeline',
 )
+COPIED = ('backbone', 'channels', 'normalization')  # by configs, from configs/_base_/backbones
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room left on a disk, or for a user or file
 
 
@@ -102,6 +103,11 @@ def check_options(cfg, options, parser):
     """
     for key in options:
         top, *names = key.split('.')
+        if top in COPIED:
+            parser.error(
+                f'--cfg-options {key}: {top} is copied into model when the config is read; set it '
+                f'there, as in model.backbone.with_cp=True'
+            )
         check_key(key, top, {*cfg, *OPTIONAL_KEYS}, parser, all_known=True)
         part = DEMO | cfg.get('demo', {}) if top == 'demo' else cfg.get(top)
         for name in names:

@@ -9,7 +9,9 @@ model = dict(
         bgr_to_rgb=True,
         pad_size_divisor=32,
     ),
-    # The backbone leaves stride 4 out, so the first map it hands over is the first one used.
+    # The backbone leaves stride 4 out: a norm of it that no head reads would get no gradient, which
+    # stops DDP. So the first map that it hands over is the first one used.
+    backbone=dict(out_indices=(1, 2, 3)),
     neck=dict(type='FPN', out_channels=256, start_level=0, add_extra_convs='on_input', num_outs=5),
     bbox_head=dict(
         type='RetinaHead',

@@ -6,5 +6,6 @@ _base_ = [
 ]
 
 custom_imports = dict(imports=['mmbackbones'], allow_failed_imports=False)
+model = dict(backbone=dict(_delete_=True))
 default_hooks = dict(checkpoint=dict(save_best='coco/segm_mAP', rule='greater'))
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=_base_.custom_keys))

@@ -1,0 +1,15 @@
+"""MaxViT-S of its authors, trained on ImageNet-1K; weights as timm has them."""
+
+channels = [96, 192, 384, 768]
+backbone = dict(
+    type='mmbackbones.MaxViT',
+    arch='small',
+    init_cfg=dict(
+        type='Pretrained',
+        checkpoint='https://huggingface.co/timm/maxvit_small_tf_224.in1k/resolve/main/model.safetensors',
+    ),
+)
+# timm has it so for all of these weights; the authors' own evaluation at 224 had ImageNet's.
+normalization = dict(mean=[127.5] * 3, std=[127.5] * 3)
+# The backbone has batch norms, and two images are a small batch.
+sync_bn = 'torch'

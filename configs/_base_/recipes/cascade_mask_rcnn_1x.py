@@ -1,0 +1,8 @@
+"""Cascade Mask R-CNN on COCO, 12 epochs, as Swin's authors do; the config adds the backbone."""
+
+_base_ = [
+    '../models/cascade_mask_rcnn.py',
+    '../datasets/coco_instance.py',
+    '../schedules/1x.py',
+    '../default_runtime.py',
+]

@@ -1,0 +1,8 @@
+"""RetinaNet on COCO, 36 epochs, by the recipe of Mask R-CNN; the config adds the backbone."""
+
+_base_ = [
+    '../models/retinanet.py',
+    '../datasets/coco_detection.py',
+    '../schedules/3x.py',
+    '../default_runtime.py',
+]
