@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -206,3 +207,33 @@ def test_pages_name_every_config_and_every_tool():
 
 def test_the_first_page_is_one_screen():
     assert len((ROOT / 'README.md').read_text().splitlines()) <= 120
+
+
+def lines_to_paste():
+    """(page, words) of each command in the pages that runs a tool or the package."""
+    for page in PAGES:
+        for block in re.findall('^```bash\n(.*?)^```', page.read_text(), re.M | re.S):
+            for line in block.splitlines():
+                words = shlex.split(line, comments=True)
+                ours = words[:3] == ['python', '-m', 'mmbackbones']
+                if ours or any(word.startswith('tools/') for word in words):
+                    yield str(page.relative_to(ROOT)), tuple(words)
+
+
+@pytest.mark.parametrize(('page', 'words'), sorted(set(lines_to_paste())))
+def test_lines_to_paste_name_what_exists(page, words, call_tool):
+    """Files of ours, commands and flags; what they do, the tests of the tools tell."""
+    for word in words:
+        if word.startswith(('tools/', 'configs/')):
+            assert (ROOT / word).exists() or '$' in word, word
+    start = next((i for i, word in enumerate(words) if word.startswith('tools/')), None)
+    if start is None:
+        start = words.index('mmbackbones') + 1
+        known = (PACKAGE / '__main__.py').read_text()
+        assert f"'{words[start]}'" in known
+    elif words[start].endswith('.py'):
+        known = call_tool(Path(words[start]).stem, '--help')[1]
+    else:
+        known = (ROOT / words[start]).read_text() + call_tool('train', '--help')[1]
+    for flag in words[start:]:
+        assert not flag.startswith('--') or re.search(rf'{flag}\b', known), flag
