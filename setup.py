@@ -10,6 +10,7 @@ from setuptools.command.build_py import build_py
 HERE = Path(__file__).parent
 VERSION = re.search(r"__version__ = '(.+)'", (HERE / 'mmbackbones/__init__.py').read_text())[1]
 EXPORT = ['onnx', 'onnxruntime', 'onnxscript', 'openvino']
+URL = 'https://github.com/mmbackbones/mmbackbones'
 # Scripts that set up or test a checkout stay out.
 CARRIED = ('.mim/**/*.yml', 'configs/**/*.py', 'tools/**/*.py', 'tools/dist_*.sh')
 
@@ -43,6 +44,11 @@ setup(
     license='Apache-2.0',
     license_files=['LICENSE'],
     author='The mmbackbones authors',
+    url=URL,
+    project_urls={
+        'Changelog': f'{URL}/blob/main/.github/CHANGELOG.md',
+        'Issues': f'{URL}/issues',
+    },
     # Makes an editable install a path, which no folder of this name in the current one hides.
     package_dir={'': '.'},
     packages=find_packages(include=['mmbackbones', 'mmbackbones.*']),

@@ -84,6 +84,19 @@ def floats(values):
 
 
 @HOOKS.register_module()
+class CompileHook(Hook):
+    """Lets `compile=True` of mmengine get through the step of an optimizer.
+
+    PyTorch's compiler wants its groups to be plain dicts, and mmengine makes them of the class that
+    its configs have.
+    """
+
+    def before_train(self, runner):
+        optimizer = runner.optim_wrapper.optimizer
+        optimizer.param_groups = [dict(group) for group in optimizer.param_groups]
+
+
+@HOOKS.register_module()
 class BatchNormMomentumHook(Hook):
     """Sets the momentum of all batch norms, for trainings that are short.
 

@@ -7,9 +7,11 @@ import pytest
 import torch
 from families import build
 from lib import short_log
+from mmengine.config import ConfigDict
 from mmengine.model import BaseModel
+from mmengine.optim import build_optim_wrapper
 
-from mmbackbones.hooks import BatchNormMomentumHook, BFloat16Hook, DetectNanHook
+from mmbackbones.hooks import BatchNormMomentumHook, BFloat16Hook, CompileHook, DetectNanHook
 
 
 def difference(hook):
@@ -123,3 +125,21 @@ def test_steps_are_one_line_of_a_terminal(tmp_path, monkeypatch, terminal):
     assert ('steps, loss 1.000,' in shown) == terminal
     assert shown.count('said by a model\n') == 14
     assert 'Saving checkpoint at 2 epochs' in shown
+
+
+def test_the_step_of_an_optimizer_compiles():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.LayerNorm(2))
+    optimizer = dict(type='AdamW', lr=0.1, weight_decay=0.1)
+    cfg = ConfigDict(optimizer=optimizer, paramwise_cfg=dict(norm_decay_mult=0.0))
+    wrapper = build_optim_wrapper(model, cfg)
+    CompileHook().before_train(SimpleNamespace(optim_wrapper=wrapper))
+    before = model[0].weight.clone()
+
+    @torch.compile(backend='eager')
+    def step(x):
+        wrapper.update_params(model(x).square().sum())
+
+    step(torch.ones(1, 2))
+    assert not model[0].weight.equal(before)
+    decays = {group['weight_decay'] for group in wrapper.optimizer.param_groups}
+    assert decays == {0.0, 0.1}

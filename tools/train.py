@@ -62,6 +62,8 @@ def configure(args, parser):
         parser.error(f'{args.config} has no auto_scale_lr.base_batch_size to scale from')
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
+    if cfg.get('compile'):
+        cfg.custom_hooks.append(dict(type='mmbackbones.CompileHook'))
     if args.detect_nan:
         cfg.custom_hooks.append(dict(type='mmbackbones.DetectNanHook'))
     if args.resume or cfg.get('resume'):

@@ -74,4 +74,4 @@ def pad_to(x, multiple):
 
 def up_to(side, multiple):
     """How much a side lacks to a multiple."""
-    return -(-side // multiple) * multiple - side
+    return (side + multiple - 1) // multiple * multiple - side

@@ -71,7 +71,7 @@ def axis_order(length, size, shift, grid, device):
 
     Tokens from `length` on are padding.
     """
-    count = -(-length // size)
+    count = (length + size - 1) // size
     places, tokens = (torch.arange(n, device=device) for n in (count * size, length))
     if grid:
         windows = torch.arange(count, device=device).expand(size, count)
