@@ -16,12 +16,13 @@ pytest.importorskip('mmcv.ops', reason='mmcv was built without its operators')
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
+import mmdet
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.hooks import CheckpointHook
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, PARAM_SCHEDULERS, DefaultScope
-from mmengine.utils import import_modules_from_strings
+from mmengine.utils import digit_version, import_modules_from_strings
 from torch import nn
 
 from mmbackbones.paths import configs_of
@@ -76,6 +77,11 @@ def model(name):
     import_modules_from_strings(f'{cfg.default_scope}.models')
     with DefaultScope.overwrite_default_scope(cfg.default_scope), torch.device('meta'):
         return MODELS.build(cfg.model)
+
+
+def recent_mmdet():
+    """Whether mmdet is of 3.5, which OneDL has, and not of 3.3 as OpenMMLab's."""
+    return digit_version(mmdet.__version__) >= digit_version('3.5')
 
 
 def published(name):

@@ -123,7 +123,7 @@ def test_boxes_and_masks_of_random_weights_are_drawn_and_called_so(call, tmp_pat
     assert changed > 0.02
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.png', 'outputs']
     call(image_demo, 'a.png {work}/det.py --demo --score-thr 1 --out-dir none')
-    assert abs(picture('none/a.png')[20:] - before).max() <= 2  # nothing is above this score
+    assert abs(picture('none/a.png')[20:] - before).max() <= 8  # nothing is above this score
 
 
 def test_images_of_odd_sizes_do_not_take_their_folder_with_them(call, tmp_path, capsys):

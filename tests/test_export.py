@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 import torch
 from export import OTHERS, compare, main
-from families import FAMILIES, NAMES, build, every_class
+from families import FAMILIES, NAMES, build, every_class, gradients
 from lib.engine_graphs import absorb_constants, capture, capture_for_engines
 from lib.engines import (
     FORMATS,
@@ -136,6 +136,21 @@ def test_torch_compile_makes_one_graph_for_fifty_sizes(name, training):
             batch, *sides = (int(torch.randint(*ends, (), generator=random)) for ends in ENDS)
             compiled(torch.randn(batch, 3, *sides))
     assert backend.frame_count == 1
+
+
+@pytest.mark.slow
+@every_class
+def test_torch_compile_computes_the_same_gradients(name):
+    """By inductor, which cannot compile every graph that PyTorch captures."""
+    net = build(name).train()
+    torch.compiler.reset()
+    compiled = torch.compile(net, fullgraph=True, dynamic=True)
+    for shape in ((2, 3, 150, 131), (3, 3, 97, 160)):
+        images = torch.randn(shape)
+        results = [gradients(each, images).values() for each in (compiled, net)]
+        largest = max(grad.abs().max() for grad in results[1])
+        for got, wanted in zip(*results, strict=True):
+            assert (got - wanted).abs().max() <= 1e-4 * largest
 
 
 def test_a_difference_is_seen():

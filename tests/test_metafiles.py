@@ -8,7 +8,7 @@ pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
 from families import BY_FILE
-from test_configs import CONFIGS, NAME, config, model
+from test_configs import CONFIGS, NAME, config, model, recent_mmdet
 
 from mmbackbones.weights.published_dense import find_published
 
@@ -84,8 +84,12 @@ def read(name):
 
 @pytest.mark.parametrize('family', BY_FILE)
 def test_metafile_says_what_the_configs_say(family):
-    found = read(f'metafiles/{family}.yml')
-    assert found == metafile(family), 'python tests/test_metafiles.py writes it anew'
+    found, expected = read(f'metafiles/{family}.yml'), metafile(family)
+    if not recent_mmdet():  # its DINO learns 131,072 numbers less
+        for entry in found['Models'] + expected['Models']:
+            if entry['Name'].startswith('dino'):
+                del entry['Metadata']['Parameters']
+    assert found == expected, 'python tests/test_metafiles.py writes it anew'
     collection = found['Collections'][0]
     assert f'Paper: {collection["Paper"]["URL"]}.' in (ROOT / collection['Code']).read_text()
 

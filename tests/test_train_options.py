@@ -32,12 +32,13 @@ model = dict(
 def configure(tmp_path, monkeypatch):
     """The config that train.py would train with, as if there was a GPU."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(torch.accelerator, 'is_available', lambda: True)
     (tmp_path / 'tiny.py').write_text(TINY.format(config=CONFIGS / 'mask_rcnn_swin_t.py'))
 
     def function(*arguments):
         monkeypatch.setattr(sys, 'argv', ['train.py', 'tiny.py', '--demo', *arguments])
-        return train.configure(*train.parse())
+        with monkeypatch.context() as with_gpu:  # which PyTorch must not believe afterwards
+            with_gpu.setattr(torch.accelerator, 'is_available', lambda: True)
+            return train.configure(*train.parse())
 
     return function
 

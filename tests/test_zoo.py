@@ -18,7 +18,7 @@ import test as test_tool
 from lib.flops import build
 from mmengine.config import Config
 from recording import Recording
-from test_configs import CONFIGS, model
+from test_configs import CONFIGS, model, recent_mmdet
 from test_published_models import configs
 from test_train_options import CONFIGS as FOLDER
 from test_train_options import TINY
@@ -32,6 +32,7 @@ from mmbackbones.weights.published_dense import (
     with_published_weights,
 )
 
+NEW = 'mmdet::mm_grounding_dino/'  # some of these came with mmdet 3.5
 AUTHORS = 'the authors of Swin Transformer'
 
 
@@ -39,7 +40,8 @@ AUTHORS = 'the authors of Swin Transformer'
 def test_every_row_is_a_config_with_a_file_and_results(whose):
     for config, (results, url) in DENSE[whose].items():
         if '::' in config:
-            assert Path(configs(config)).is_file()
+            lacks = config.startswith(NEW) and not recent_mmdet()
+            assert Path(configs(config)).is_file() or lacks
         else:
             assert config in CONFIGS
         assert re.fullmatch(r'https://\S+\.pth', url)

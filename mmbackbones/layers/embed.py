@@ -1,5 +1,6 @@
 """From images to tokens, and from tokens to fewer of them."""
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -42,13 +43,14 @@ class PatchMerging(nn.Module):
 class Halve(nn.Sequential):
     """A pool of 2 x 2: (B, C, H, W) -> (B, C, ceil(H / 2), ceil(W / 2)).
 
-    It takes no account of what is behind an odd side. In graphs the side ends twice, which comes to
-    the same and which exporters understand.
+    It takes no account of what is behind an odd side. In exported graphs the side ends twice, which
+    comes to the same and which engines understand.
     """
 
     def forward(self, x):
         bottom, right = (up_to(side, 2) for side in x.shape[2:])
-        if in_graph() and (any_size(*x.shape[2:]) or bottom or right):
+        exported = in_graph() and not torch.compiler.is_dynamo_compiling()
+        if exported and (any_size(*x.shape[2:]) or bottom or right):
             x = F.pad(x, (0, right, 0, bottom), mode='replicate')
         return super().forward(x)
 
