@@ -44,7 +44,8 @@ class Halve(nn.Sequential):
     """A pool of 2 x 2: (B, C, H, W) -> (B, C, ceil(H / 2), ceil(W / 2)).
 
     It takes no account of what is behind an odd side. In exported graphs the side ends twice, which
-    comes to the same and which engines understand.
+    comes to the same and which engines understand. An average must not count what is behind
+    (`count_include_pad=False`): PyTorch does so never, but the gradient of its compiler does.
     """
 
     def forward(self, x):

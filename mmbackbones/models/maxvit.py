@@ -65,7 +65,7 @@ class TensorFlowParts:
     @staticmethod
     def halve():
         """The pool of a shortcut."""
-        return Halve(nn.AvgPool2d(2, ceil_mode=True))
+        return Halve(nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False))
 
     @staticmethod
     def expand(in_dim, dim):

@@ -46,7 +46,7 @@ class OutlookAttention(nn.Module):
     def __init__(self, dim, num_heads):
         super().__init__()
         self.num_heads, self.scale = num_heads, (dim // num_heads) ** -0.5
-        self.pool = ChannelsFirst(Halve(nn.AvgPool2d(2, ceil_mode=True)))
+        self.pool = ChannelsFirst(Halve(nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)))
         self.v = nn.Linear(dim, dim, bias=False)
         self.attn = nn.Linear(dim, 81 * num_heads)
         self.proj = nn.Linear(dim, dim)
@@ -65,7 +65,7 @@ class OutlookAttention(nn.Module):
 
     def neighbourhoods(self, v):
         """(B, H, W, C) -> (B, h, w, heads, 9, C / heads): the 3 x 3 values around even tokens."""
-        v = F.pad(pad_to(v, 2), (0, 0, 1, 1, 1, 1)).unfold(1, 3, 2).unfold(2, 3, 2)
+        v = three_by_three(F.pad(pad_to(v, 2), (0, 0, 1, 1, 1, 1)))
         v = v.unflatten(3, (self.num_heads, -1))  # (B, h, w, heads, C / heads, 3, 3)
         return v.permute(0, 1, 2, 3, 5, 6, 4).flatten(4, 5)
 
@@ -73,6 +73,16 @@ class OutlookAttention(nn.Module):
         """Nine mixtures of nine values (B, 2h, 2w, C), added up where they lie."""
         mixed = (weights @ values).unflatten(4, (3, 3)).permute(0, 1, 4, 2, 5, 3, 6).flatten(5)
         return add_neighbours(add_neighbours(mixed, 3), 1)
+
+
+def three_by_three(v):
+    """(B, 2h + 2, 2w + 2, C) -> (B, h, w, C, 3, 3): the 3 x 3 tokens from each even one on."""
+    if not torch.compiler.is_dynamo_compiling():
+        return v.unfold(1, 3, 2).unfold(2, 3, 2)
+    # The same by slices: of two unfolds, PyTorch 2.13 compiles a wrong gradient for a CPU.
+    height, width = v.shape[1] - 2, v.shape[2] - 2
+    rows = torch.stack([v[:, i : i + height : 2] for i in range(3)], -1)
+    return torch.stack([rows[:, :, i : i + width : 2] for i in range(3)], -1)
 
 
 def add_neighbours(x, axis):
