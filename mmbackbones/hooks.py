@@ -85,10 +85,9 @@ def floats(values):
 
 @HOOKS.register_module()
 class CompileHook(Hook):
-    """Lets `compile=True` of mmengine get through the step of an optimizer.
+    """Makes the optimizer's `param_groups` plain dicts, as mmengine's `compile=True` needs.
 
-    PyTorch's compiler wants its groups to be plain dicts, and mmengine makes them of the class that
-    its configs have.
+    mmengine makes them `ConfigDict`s, on which `torch.compile` fails in the optimizer's step.
     """
 
     def before_train(self, runner):

@@ -44,8 +44,8 @@ class Halve(nn.Sequential):
     """A pool of 2 x 2: (B, C, H, W) -> (B, C, ceil(H / 2), ceil(W / 2)).
 
     It takes no account of what is behind an odd side. In exported graphs the side ends twice, which
-    comes to the same and which engines understand. An average must not count what is behind
-    (`count_include_pad=False`): PyTorch does so never, but the gradient of its compiler does.
+    comes to the same and which engines understand. Give averages `count_include_pad=False`: with
+    the default, which is the same in eager PyTorch, 2.13 compiles wrong gradients at odd sides.
     """
 
     def forward(self, x):
@@ -77,4 +77,4 @@ def pad_to(x, multiple):
 
 def up_to(side, multiple):
     """How much a side lacks to a multiple."""
-    return (side + multiple - 1) // multiple * multiple - side
+    return -(-side // multiple) * multiple - side

@@ -52,7 +52,8 @@ def window_order(height, width, size, shift, grid, hide_padding, device):
     outside_y, outside_x = y >= height, x >= width
     padding, regions = outside_y | outside_x, None
     padded = any_size(height, width) or padding.numel() > height * width
-    if (hide_padding and padded) or shift:  # a graph for any size may not ask for Swin V2's shift
+    # Asked for last, as Swin V2's depends on the size of the map, which a graph for any size lacks.
+    if (hide_padding and padded) or shift:
         regions = 8 * (y < shift) + 4 * (x < shift)
     if hide_padding and padded:
         regions = regions + 2 * outside_y + outside_x
@@ -71,7 +72,7 @@ def axis_order(length, size, shift, grid, device):
 
     Tokens from `length` on are padding.
     """
-    count = (length + size - 1) // size
+    count = -(-length // size)
     places, tokens = (torch.arange(n, device=device) for n in (count * size, length))
     if grid:
         windows = torch.arange(count, device=device).expand(size, count)

@@ -76,7 +76,7 @@ class OutlookAttention(nn.Module):
 
 
 def three_by_three(v):
-    """(B, 2h + 2, 2w + 2, C) -> (B, h, w, C, 3, 3): the 3 x 3 tokens from each even one on."""
+    """(B, 2h + 2, 2w + 2, C) -> (B, h, w, C, 3, 3): windows of 3 x 3 tokens, with stride 2."""
     if not torch.compiler.is_dynamo_compiling():
         return v.unfold(1, 3, 2).unfold(2, 3, 2)
     # The same by slices: of two unfolds, PyTorch 2.13 compiles a wrong gradient for a CPU.
@@ -195,6 +195,6 @@ class VOLO(Backbone):
 
     def levels(self, x):
         """The maps; the fine one, up-sampled, may be wider than the image."""
-        H, W = ((side + 3) // 4 for side in x.shape[2:])
+        H, W = (-(-side // 4) for side in x.shape[2:])
         for i, level in zip(self.out_indices, super().levels(x), strict=True):
             yield in_order(level.narrow(2, 0, H).narrow(3, 0, W)) if i == 0 else level

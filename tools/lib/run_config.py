@@ -202,11 +202,10 @@ def checkpoints(work_dir):
 def check_unused(work_dir, parser):
     """Exit with one sentence if a new training would write over the checkpoints of another."""
     if found := checkpoints(work_dir):
-        if process_number():  # the first one says it
-            sys.exit(2)
-        parser.error(
+        fail_once(
             f'{work_dir} holds a training ({found[0].name}) that this one would write over; go on '
-            f'with it by --resume, or set another --work-dir'
+            f'with it by --resume, or set another --work-dir',
+            parser,
         )
 
 
@@ -288,20 +287,26 @@ def process_number():
     return int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0)))
 
 
+def fail_once(message, parser):
+    """Exit with a message; of several processes, the first one alone prints it."""
+    if process_number():
+        sys.exit(2)
+    parser.error(message)
+
+
 def check_paths(cfg, loaders, parser):
     """Exit with one sentence if a file or folder of the datasets is missing."""
     for loader in loaders:
         missing = next(
             (path for path in data_paths(cfg[loader].dataset) if not path.exists()), None
         )
-        if missing and process_number():
-            sys.exit(2)  # the first one says why
         if missing:
             source = SOURCES.get(cfg.get('default_scope'), 'get the data')
             root = cfg[loader].dataset.data_root
-            parser.error(
+            fail_once(
                 f'{missing} is missing: {source} and unpack into {root}, set '
-                f'{loader}.dataset.data_root, or try the demo set with --demo'
+                f'{loader}.dataset.data_root, or try the demo set with --demo',
+                parser,
             )
 
 
