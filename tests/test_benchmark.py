@@ -10,7 +10,7 @@ import benchmark
 import cv2
 import pytest
 import torch
-from benchmark import activations, prepared, shapes
+from benchmark import activations, builders, parse, prepared, shapes
 from lib.peers import PEERS, ours, plain, plain_container
 
 from mmbackbones.registry import MODELS
@@ -43,15 +43,21 @@ def test_it_measures_shows_and_keeps(tmp_path):
     assert cv2.imread(str(out.with_suffix('.png'))).std() > 5
 
 
-def test_engines_run_the_graphs_of_everybody(tmp_path):
+def test_engines_run_the_files_of_everybody(tmp_path):
     out, backends = tmp_path / 'figures.json', ('eager', 'onnxruntime', 'openvino')
-    small = ('--shape', '32x64', '--rounds', 1, '--peers', 'paper')
+    small = ('--shape', '32x64', '--rounds', 1, '--peers', 'paper', '--any-size')
     done = run('Container', *small, '--backend', *backends, '--out', out)
     assert done.returncode == 0, done.stderr[-2000:]
     kept = json.loads(out.read_text())
     assert list(kept['figures']) == [f'{who} {b}' for b in backends for who in ('ours', 'paper')]
     assert kept['figures']['ours eager']['ratio'] == 1
     assert {'onnxruntime', 'openvino'} <= set(kept['machine'])
+
+
+def test_only_ours_runs_a_stream_of_shapes_on_engines(monkeypatch):
+    words = 'benchmark.py VOLO --peers timm --backend eager openvino --stream 2'
+    monkeypatch.setattr(sys, 'argv', words.split())
+    assert list(builders(parse())) == ['ours eager', 'timm eager', 'ours openvino']
 
 
 def test_engines_do_not_train():

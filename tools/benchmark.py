@@ -3,7 +3,8 @@
 Every round runs every contestant once; what counts is the median of the rounds' ratios, each over
 the first contestant, so that a noisy machine slows all alike. The share says how much of the
 machine's own measured rate of matrix products a contestant reaches. With several --backend each
-network runs on each of them; the graphs of engines are for the one size unless --any-size is given.
+network runs on each of them. Engines run files for the one size; with --any-size ours is for all,
+others' still for the one, as PyTorch's exporter fails with timm's or goes on for minutes.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from pathlib import Path
 import matplotlib
 import torch
 from lib.arguments import make_parser, shape
-from lib.engines import OPSET, read_onnx, read_openvino, write_onnx, write_onnx_as_it_is
+from lib.engines import EXAMPLE, OPSET, read_onnx, read_openvino, write_onnx, write_onnx_as_it_is
 from lib.flops import count
 from lib.memory import keep_pages, kept
 from lib.peers import PEERS, ours, plain
@@ -51,7 +52,8 @@ def parse():
     parser.add_argument('--peers', nargs='+', help='of timm torchvision mmdet ... plain [all]')
     parser.add_argument('--options', default='{}', help='our arguments as JSON')
     parser.add_argument('--shape', default='896x1344', metavar='HxW')
-    parser.add_argument('--stream', type=int, default=0, help='so many different shapes instead')
+    text = 'so many different shapes instead; on engines ours alone runs them'
+    parser.add_argument('--stream', type=int, default=0, help=text)
     parser.add_argument('--batch', type=int, default=1)
     parser.add_argument('--mode', choices=('inference', 'training'), default='inference')
     parser.add_argument('--dtype', choices=sorted(DTYPES), default='float32', help='of autocast')
@@ -60,7 +62,7 @@ def parse():
     parser.add_argument('--rounds', type=int, default=9)
     text = 'run every network on each of these [eager]'
     parser.add_argument('--backend', nargs='+', choices=BACKENDS, default=['eager'], help=text)
-    text = 'graphs with free sizes; networks that cannot be exported so are left out'
+    text = 'our files of engines, and compiled graphs of all, with free sizes'
     parser.add_argument('--any-size', action='store_true', help=text)
     text = 'of everybody: keeps the memory of freed tensors, or as glibc has it [keep-pages]'
     parser.add_argument('--malloc', choices=MALLOCS, default=MALLOCS[0], help=text)
@@ -83,6 +85,7 @@ def builders(args):
         f'{name} {backend}' if several else name: (build, backend)
         for backend in args.backend
         for name, build in networks.items()
+        if name == 'ours' or backend not in ENGINES or not args.stream
     }
 
 
@@ -115,12 +118,13 @@ def shapes(args):
 
 def engine(net, backend, args):
     """A function of images that an engine runs: ours as tools/export.py writes it."""
-    images = torch.rand(2 if args.any_size else args.batch, 3, *args.shape)
-    write = write_onnx if isinstance(net, Backbone) else write_onnx_as_it_is
+    own = isinstance(net, Backbone)
+    write, free = (write_onnx, args.any_size) if own else (write_onnx_as_it_is, False)
+    number, *size = EXAMPLE if free else (args.batch, *args.shape)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')
         path = str(Path(folder, 'net.onnx'))
-        write(net, images, path, args.any_size, OPSET)
+        write(net, torch.rand(number, 3, *size), path, free, OPSET)
         return ENGINES[backend](path, args.threads)
 
 

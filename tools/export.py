@@ -16,13 +16,12 @@ from pathlib import Path
 
 import torch
 from lib.arguments import add_cfg_options, build_backbone, make_parser
-from lib.engines import FORMATS, NEEDED, OPSET
+from lib.engines import EXAMPLE, FORMATS, NEEDED, OPSET
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 OTHERS = ((1, 61, 97), (3, 128, 224), (2, 265, 190), (1, 20, 33))  # (images, height, width)
-EXAMPLE = (2, 224, 288)
 # Of an output's standard deviation; half precision carries 11 bits.
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 5e-2}
 

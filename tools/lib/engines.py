@@ -18,6 +18,7 @@ from lib.engine_graphs import (
 for name in ('onnxscript', 'torch.onnx'):  # which report all that they leave as it is
     logging.getLogger(name).setLevel(logging.ERROR)
 OPSET = 20  # of ONNX, unless another is asked for
+EXAMPLE = (2, 224, 288)  # images, height and width that a file for any size is made from
 LIMIT = 2**31  # bytes, of an .onnx file; weights of more lie in a second one
 
 
