@@ -107,13 +107,27 @@ class InOrder(TorchFunctionMode):
 
 
 class InParts(InOrder):
-    """As `InOrder`, with attention as matrix products and a softmax, which engines fuse again."""
+    """As `InOrder`, with attention as matrix products and a softmax, which engines fuse again.
+
+    Bicubic resizing becomes a product with the weights of rows and one with those of columns:
+    onnxruntime took 4 % of VOLO's time for the positions of an image of any size.
+    """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func is not F.scaled_dot_product_attention:
-            return super().__torch_function__(func, types, args, kwargs)
-        q, k, v, mask = args
-        return probabilities(q, k, mask, (kwargs or {}).get('scale')) @ v
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention:
+            q, k, v, mask = args
+            return probabilities(q, k, mask, kwargs.get('scale')) @ v
+        if func is F.interpolate and kwargs['mode'] == 'bicubic':
+            (image,), (height, width) = args, kwargs['size']
+            rows = weights_of_resizing(image.shape[2], height)
+            return rows @ image @ weights_of_resizing(image.shape[3], width).mT
+        return super().__torch_function__(func, types, args, kwargs)
+
+
+def weights_of_resizing(old, new):
+    """(new, old), how much each of the old numbers counts in each of the new."""
+    return F.interpolate(torch.eye(old)[None, None], (new, old), mode='bicubic')[0, 0]
 
 
 def dynamic_shapes(free):
