@@ -65,24 +65,16 @@ class OutlookAttention(nn.Module):
 
     def neighbourhoods(self, v):
         """(B, H, W, C) -> (B, h, w, heads, 9, C / heads): the 3 x 3 values around even tokens."""
-        v = three_by_three(F.pad(pad_to(v, 2), (0, 0, 1, 1, 1, 1)))
-        v = v.unflatten(3, (self.num_heads, -1))  # (B, h, w, heads, C / heads, 3, 3)
-        return v.permute(0, 1, 2, 3, 5, 6, 4).flatten(4, 5)
+        v = pad_to(v, 2).unflatten(3, (self.num_heads, -1))
+        width = v.shape[2]
+        v = F.pad(v, (0, 0, 0, 0, 1, 1, 1, 1)).unfold(1, 3, 2).movedim(-1, 4)
+        # Slices, as PyTorch 2.13 compiles a wrong gradient of two unfolds for a CPU.
+        return torch.stack([v[:, :, i : i + width : 2] for i in range(3)], 5).flatten(4, 5)
 
     def mixtures(self, weights, values):
         """Nine mixtures of nine values (B, 2h, 2w, C), added up where they lie."""
         mixed = (weights @ values).unflatten(4, (3, 3)).permute(0, 1, 4, 2, 5, 3, 6).flatten(5)
         return add_neighbours(add_neighbours(mixed, 3), 1)
-
-
-def three_by_three(v):
-    """(B, 2h + 2, 2w + 2, C) -> (B, h, w, C, 3, 3): windows of 3 x 3 tokens, with stride 2."""
-    if not torch.compiler.is_dynamo_compiling():
-        return v.unfold(1, 3, 2).unfold(2, 3, 2)
-    # The same by slices: of two unfolds, PyTorch 2.13 compiles a wrong gradient for a CPU.
-    height, width = v.shape[1] - 2, v.shape[2] - 2
-    rows = torch.stack([v[:, i : i + height : 2] for i in range(3)], -1)
-    return torch.stack([rows[:, :, i : i + width : 2] for i in range(3)], -1)
 
 
 def add_neighbours(x, axis):
