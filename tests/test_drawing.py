@@ -24,6 +24,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
 from mmseg.datasets import ADE20KDataset
+from test_configs import recent_mmdet
 
 from mmbackbones import CheckpointError, load_checkpoint
 
@@ -123,7 +124,8 @@ def test_boxes_and_masks_of_random_weights_are_drawn_and_called_so(call, tmp_pat
     assert changed > 0.02
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.png', 'outputs']
     call(image_demo, 'a.png {work}/det.py --demo --score-thr 1 --out-dir none')
-    assert abs(picture('none/a.png')[20:] - before).max() <= 8  # nothing is above this score
+    limit = 2 if recent_mmdet() else 8  # OpenMMLab's stack resamples the image
+    assert abs(picture('none/a.png')[20:] - before).max() <= limit  # nothing is above this score
 
 
 def test_images_of_odd_sizes_do_not_take_their_folder_with_them(call, tmp_path, capsys):
