@@ -8,9 +8,10 @@ import export
 import onnxruntime
 import pytest
 import torch
+import torch.nn.functional as F
 from export import OTHERS, compare, main
 from families import FAMILIES, NAMES, build, every_class, gradients
-from lib.engine_graphs import absorb_constants, capture, capture_for_engines
+from lib.engine_graphs import InParts, absorb_constants, capture, capture_for_engines
 from lib.engines import (
     FORMATS,
     read_onnx,
@@ -149,6 +150,25 @@ def test_torch_compile_computes_the_same_gradients(name):
     largest = max(grad.abs().max() for grad in results[1])
     for got, wanted in zip(*results, strict=True):
         assert (got - wanted).abs().max() <= 1e-4 * largest
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(size=(9, 4)),
+        dict(size=(9, 4), align_corners=True),
+        dict(size=(9, 4), antialias=True),
+        dict(size=9),
+        dict(scale_factor=2),
+    ],
+    ids=str,
+)
+def test_bicubic_resizing_in_parts_is_the_same(options):
+    image = torch.randn(2, 3, 7, 5)
+    expected = F.interpolate(image, mode='bicubic', **options)
+    with InParts():
+        resized = F.interpolate(image, mode='bicubic', **options)
+    torch.testing.assert_close(resized, expected, atol=1e-5, rtol=0)
 
 
 def test_a_difference_is_seen():

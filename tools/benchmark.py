@@ -3,8 +3,8 @@
 Every round runs every contestant once; what counts is the median of the rounds' ratios, each over
 the first contestant, so that a noisy machine slows all alike. The share says how much of the
 machine's own measured rate of matrix products a contestant reaches. With several --backend each
-network runs on each of them. Engines run files for the one size; with --any-size ours is for all,
-others' still for the one, as PyTorch's exporter fails with timm's or goes on for minutes.
+network runs on each of them. Engines run files for one size, --shape; with --any-size our file is
+for any, while those of peers stay for one: PyTorch's exporter fails on timm's or takes minutes.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def parse():
     parser.add_argument('--peers', nargs='+', help='of timm torchvision mmdet ... plain [all]')
     parser.add_argument('--options', default='{}', help='our arguments as JSON')
     parser.add_argument('--shape', default='896x1344', metavar='HxW')
-    text = 'so many different shapes instead; on engines ours alone runs them'
+    text = 'so many different shapes instead, which of the files of engines only ours takes'
     parser.add_argument('--stream', type=int, default=0, help=text)
     parser.add_argument('--batch', type=int, default=1)
     parser.add_argument('--mode', choices=('inference', 'training'), default='inference')
@@ -62,7 +62,7 @@ def parse():
     parser.add_argument('--rounds', type=int, default=9)
     text = 'run every network on each of these [eager]'
     parser.add_argument('--backend', nargs='+', choices=BACKENDS, default=['eager'], help=text)
-    text = 'our files of engines, and compiled graphs of all, with free sizes'
+    text = 'compile everybody, and export ours, for images of any size [for one]'
     parser.add_argument('--any-size', action='store_true', help=text)
     text = 'of everybody: keeps the memory of freed tensors, or as glibc has it [keep-pages]'
     parser.add_argument('--malloc', choices=MALLOCS, default=MALLOCS[0], help=text)
@@ -119,12 +119,15 @@ def shapes(args):
 def engine(net, backend, args):
     """A function of images that an engine runs: ours as tools/export.py writes it."""
     own = isinstance(net, Backbone)
-    write, free = (write_onnx, args.any_size) if own else (write_onnx_as_it_is, False)
-    number, *size = EXAMPLE if free else (args.batch, *args.shape)
+    number, *size = EXAMPLE if own and args.any_size else (args.batch, *args.shape)
+    images = torch.rand(number, 3, *size)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')
         path = str(Path(folder, 'net.onnx'))
-        write(net, torch.rand(number, 3, *size), path, free, OPSET)
+        if own:
+            write_onnx(net, images, path, args.any_size, OPSET)
+        else:
+            write_onnx_as_it_is(net, images, path, OPSET)
         return ENGINES[backend](path, args.threads)
 
 

@@ -52,10 +52,11 @@ def window_order(height, width, size, shift, grid, hide_padding, device):
     outside_y, outside_x = y >= height, x >= width
     padding, regions = outside_y | outside_x, None
     padded = any_size(height, width) or padding.numel() > height * width
-    # Asked for last, as Swin V2's depends on the size of the map, which a graph for any size lacks.
-    if (hide_padding and padded) or shift:
+    hidden = hide_padding and padded
+    # `shift` stands last: Swin V2's is known only with the map's size, as in no graph for any size.
+    if hidden or shift:
         regions = 8 * (y < shift) + 4 * (x < shift)
-    if hide_padding and padded:
+    if hidden:
         regions = regions + 2 * outside_y + outside_x
     shape = tokens.shape[0] * tokens.shape[1], size**2
     return WindowOrder(

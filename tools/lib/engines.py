@@ -12,7 +12,6 @@ from lib.engine_graphs import (
     absorb_constants,
     capture,
     capture_for_engines,
-    dynamic_shapes,
 )
 
 for name in ('onnxscript', 'torch.onnx'):  # which report all that they leave as it is
@@ -68,12 +67,11 @@ def translate(net, graph, path, free, opset):
     )
 
 
-def write_onnx_as_it_is(net, image, path, free, opset):
-    """A file of ONNX as PyTorch's exporter makes it of anybody's network."""
+def write_onnx_as_it_is(net, image, path, opset):
+    """A file of ONNX as PyTorch's exporter makes it of anybody's network, for this size alone."""
     torch.onnx.export(
         *(net, (image,), path),
         input_names=['image'],
-        dynamic_shapes=dynamic_shapes(free),
         opset_version=opset,
         external_data=False,
         dynamo=True,
