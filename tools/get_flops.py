@@ -3,7 +3,8 @@
 As in the papers, a FLOP is a multiplication with its addition, of convolutions and matrix products,
 attention included. PyTorch's own counter watches a real forward pass; that of a backbone alone
 runs on the meta device, without memory or arithmetic. Maps are padded to whole windows first, as in
-the official code, and what layers do to padding counts.
+the official code, and what layers do to padding counts. Detectors of two stages have as many boxes
+as equal scores leave.
 """
 
 from pathlib import Path
@@ -17,7 +18,7 @@ from lib.arguments import (
     make_parser,
     read_model,
 )
-from lib.flops import build, count, parameters, passing
+from lib.flops import WithoutProducts, build, count, parameters, passing
 
 from mmbackbones.registry import MODELS
 
@@ -41,7 +42,8 @@ def show_config(path, cfg, shapes):
     """One line per part of the model, for every shape, and the summary that mmdet prints."""
     model = build(cfg)
     for shape in shapes:
-        flops = count(passing(model, cfg.default_scope, shape))
+        with WithoutProducts():
+            flops = count(passing(model, cfg.default_scope, shape))
         print(f'{Path(path).stem} at {shape[0]} x {shape[1]}')
         for name, part, number in by_part(model, flops):
             print(f'  {name:16} {parameters(part):13,} parameters {number / 1e9:9.1f}G')

@@ -15,6 +15,7 @@ from lib.run_config import (
     load_config,
     run,
 )
+from lib.training_file import write_training_file
 from mmengine.config import Config
 
 # bfloat16 has the range of float32, so its losses need no scale.
@@ -117,7 +118,7 @@ def use_deepspeed(cfg, precision):
 def main():
     """Train."""
     keep_pages()
-    run(configure(*parse()), 'train')
+    run(configure(*parse()), 'train', write_training_file)
 
 
 if __name__ == '__main__':

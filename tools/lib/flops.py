@@ -3,7 +3,9 @@
 import torch
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.utils import import_modules_from_strings
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
 
 
 def flops_of_attention(query, key, value, *args, out_shape=None, **kwargs):
@@ -12,6 +14,21 @@ def flops_of_attention(query, key, value, *args, out_shape=None, **kwargs):
 
 
 FORGOTTEN = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: flops_of_attention}
+
+
+class WithoutProducts(TorchDispatchMode):
+    """A context in which whatever has FLOPs returns zeros, and is counted in a tenth of the time.
+
+    On the CPU alone. The rest is computed, as non-maximum suppression asks for numbers; a detector
+    of two stages gets its boxes from equal scores.
+    """
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket not in flop_registry.keys() | FORGOTTEN.keys():
+            return func(*args, **(kwargs or {}))
+        inputs = tree_map_only(torch.Tensor, lambda t: t.to('meta'), (args, kwargs or {}))
+        outputs = func(*inputs[0], **inputs[1])
+        return tree_map_only(torch.Tensor, lambda t: torch.zeros_like(t, device='cpu'), outputs)
 
 
 def count(run):
@@ -35,7 +52,8 @@ def parameters(module):
 def build(cfg):
     """The model of a config, with random weights, and a data sample for an image of a shape."""
     import_modules_from_strings([f'{cfg.default_scope}.models', f'{cfg.default_scope}.structures'])
-    cfg.model.backbone.init_cfg = None
+    if 'backbone' in cfg.model:
+        cfg.model.backbone.init_cfg = None
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         return MODELS.build(cfg.model).eval()
 
@@ -49,7 +67,11 @@ def sample(scope, shape):
 
 
 def passing(model, scope, shape):
-    """A function that sends an image of a shape through a detector or segmenter."""
-    image = torch.rand(1, 3, *shape, device=next(model.parameters()).device)
+    """A function that sends an image of a shape through a detector or segmenter.
+
+    The image has the channels that the first convolution reads.
+    """
+    channels = (m.in_channels for m in model.modules() if isinstance(m, torch.nn.Conv2d))
+    image = torch.rand(1, next(channels, 3), *shape, device=next(model.parameters()).device)
     samples = [sample(scope, shape)]
     return lambda: model(image, samples, mode='tensor')

@@ -315,10 +315,14 @@ def check_work_dir(cfg, parser):
     check_folder(cfg.work_dir, '--work-dir', parser)
 
 
-def run(cfg, action):
-    """Let a runner `train` or `test`; unfit weights, NaN and a full disk are one sentence."""
+def run(cfg, action, prepare=lambda runner: None):
+    """Let a runner `train` or `test`; unfit weights, NaN and a full disk are one sentence.
+
+    `prepare` is called with the runner before.
+    """
     try:
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else ShortLogRunner.from_cfg(cfg)
+        prepare(runner)
         getattr(runner, action)()
     except CheckpointError as error:
         sys.exit(str(error))
