@@ -2,22 +2,28 @@
 
 import argparse
 import json
+import math
 import re
 import sys
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 from rich.table import Table
 
-# What to draw of all that is logged, if it is there.
+# What is drawn first of all that is logged.
 LOSSES = ('loss', 'loss_cls', 'loss_bbox', 'loss_mask', 'decode.loss_ce', 'aux.loss_ce')
 METRICS = ('coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/segm_mAP', 'coco/segm_mAP_50', 'mIoU', 'aAcc')
 LOGS = '*/vis_data/scalars.json'  # of a work dir
+NO_METRICS = ('step', 'iter', 'epoch', 'time', 'data_time', 'memory', 'lr')  # of an evaluation
+MOST_LINES, MOST_PANELS = 20, 9
+# A stranger's log may hold anything: bytes of a file and of a line, characters of a name, and the
+# largest number that is drawn.
+LARGEST_FILE, LONGEST_LINE, LONGEST_NAME, LARGEST_NUMBER = 2**27, 2**20, 200, 10**30
 OF_TRAINING, OF_EVALUATION = 'iteration', 'evaluated after epoch or iteration'
 
 
@@ -44,10 +50,9 @@ def read_scalars(run):
         for row in rows:
             (training if 'loss' in row else evaluation)[row['step']] = row
     if len(begun) > 1:
-        print(
+        note(
             f'{run} holds {len(begun)} trainings; this is the newest, begun at {begun[-1]}; for '
-            f'others give their scalars.json',
-            file=sys.stderr,
+            f'others give their scalars.json'
         )
     if not training and not evaluation:
         raise ValueError(f'{run} has logged nothing yet; wait for the first losses of the training')
@@ -57,8 +62,10 @@ def read_scalars(run):
 def begins(log, rows):
     """Whether a log is that of a new training: it has steps, and its config resumes nothing."""
     config = log.with_name('config.py')
-    new = config.is_file() and not re.search('^resume = True', config.read_text(), re.MULTILINE)
-    return new and any('loss' in row for row in rows)
+    if not config.is_file() or not any('loss' in row for row in rows):
+        return False
+    with config.open(errors='replace') as file:
+        return not re.search('^resume = True', file.read(LARGEST_FILE), re.MULTILINE)
 
 
 def runs_in(paths):
@@ -71,14 +78,48 @@ def runs_in(paths):
 
 
 def rows_of(log):
-    """What a file logs; a note says of a line that is cut, as by the end of a process."""
-    lines = enumerate(log.read_text(errors='replace').split('\n'), 1)
-    for number, line in ((number, line) for number, line in lines if line.strip()):
-        try:
-            row = json.loads(line)
-            yield row | {'step': int(row['step'])}
-        except (ValueError, TypeError, KeyError):
-            print(f'{log}: line {number} is cut or damaged, left out', file=sys.stderr)
+    """What a file logs; a note says of lines that are wrong, or cut by the end of a process."""
+    if not log.is_file() or log.stat().st_size > LARGEST_FILE:
+        raise ValueError(f'{log} is no file, or has more than {LARGEST_FILE:,} bytes; leave it out')
+    wrong = []
+    with log.open(errors='replace') as file:
+        for number, line in enumerate(file, 1):
+            try:
+                if line.strip():
+                    yield row_of(line)
+            except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+                wrong.append(number)
+    if wrong:
+        more = f' and {len(wrong) - 1} more are' if len(wrong) > 1 else ' is'
+        note(f'{log}: line {wrong[0]}{more} cut or damaged, left out')
+
+
+def row_of(line):
+    """The numbers of a line by their names, or an error if there is no step or a wrong time."""
+    if len(line) > LONGEST_LINE:
+        raise ValueError('too long')
+    row = json.loads(line)
+    step, loss = row['step'], row.get('loss', 0.0)
+    whole = type(step) is int and 0 <= step < 2**53 and type(loss) in (int, float)
+    if not whole or not 0 <= row.get('time', 0) < 10**9 or max(map(len, row)) > LONGEST_NAME:
+        raise ValueError('no row of a log')
+    numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
+    return {printable(name): drawable(value) for name, value in numbers.items()}
+
+
+def drawable(value):
+    """A number; one that is beyond all pictures is infinite, which is a gap in a curve."""
+    return math.copysign(math.inf, value) if abs(value) > LARGEST_NUMBER else value
+
+
+def printable(text):
+    """A text on one line, where ? stands for what would control a terminal."""
+    return ''.join(each if each.isprintable() else '?' for each in str(text))
+
+
+def note(text):
+    """Print a remark beside the results."""
+    print(printable(text), file=sys.stderr)
 
 
 def names_of(runs):
@@ -86,8 +127,8 @@ def names_of(runs):
     names = []
     for path in (Path(run).resolve() for run in runs):
         depth = 2 if path.parent.name == 'vis_data' else 0
-        names.append((path.parents[depth] if path.name == 'scalars.json' else path).name)
-    return names if len(set(names)) == len(runs) else [str(run) for run in runs]
+        names.append(printable((path.parents[depth] if path.name == 'scalars.json' else path).name))
+    return names if len(set(names)) == len(runs) else [printable(run) for run in runs]
 
 
 def of_training(run, key):
@@ -110,6 +151,13 @@ def logged(runs):
     )
 
 
+def metrics_of(runs):
+    """The metrics that any run has, `METRICS` first, then the others in order of appearance."""
+    there = [key for key in logged([({}, run[1]) for run in runs]) if key not in NO_METRICS]
+    usual = [key for key in METRICS if key in there]
+    return usual + [key for key in there if key not in METRICS]
+
+
 def colour(index):
     """Ten strong colours, then ten pale ones."""
     return colormaps['tab20'](2 * index % 20 + index // 10 % 2)
@@ -126,18 +174,21 @@ def draw(axis, lines, title, unit):
     axis.grid(alpha=0.3)
 
 
+@rc_context({'text.parse_math': False})
 def draw_one(name, run):
     """Losses in one panel, metrics in the other."""
+    metrics = metrics_of([run])[:MOST_LINES]
     figure = Figure(figsize=(12, 4.5), layout='constrained')
     left, right = figure.subplots(1, 2)
     draw(left, {key: points(run, key) for key in LOSSES}, 'training loss', OF_TRAINING)
-    draw(right, {key: points(run, key) for key in METRICS}, 'held-out images', OF_EVALUATION)
+    draw(right, {key: points(run, key) for key in metrics}, 'held-out images', OF_EVALUATION)
     for axis in (axis for axis in (left, right) if axis.lines):
         axis.legend()
     figure.suptitle(name)
     return figure
 
 
+@rc_context({'text.parse_math': False})
 def draw_several(runs, keys):
     """A panel per key with a line per run, which keeps its colour; runs are {name: scalars}."""
     columns = min(len(keys), 2 if len(keys) == 4 else 3)
@@ -203,13 +254,13 @@ def arguments():
 def choose(runs, keys):
     """The keys to compare by: those asked for, or the loss and the metrics that all runs have."""
     there = logged(runs)
-    missing = [key for key in keys or () if key not in there]
-    if missing:
+    if missing := [key for key in keys or () if key not in there]:
         raise ValueError(f'nobody logged {", ".join(missing)}; there are {", ".join(there)}')
     losses = [run for run in runs if run[0]]  # one that has just begun is not evaluated yet
     metrics = [run for run in runs if run[1]]
+    both = [key for key in metrics_of(metrics) if all(points(run, key)[0] for run in metrics)]
     shared = [key for key in ('loss',) if losses]
-    shared += [key for key in METRICS if metrics and all(points(run, key)[0] for run in metrics)]
+    shared += [key for key in both if key in METRICS] or both[: MOST_PANELS - 1]
     if not keys and not shared:
         raise ValueError(f'the runs share no metric; give --keys of {", ".join(there)}')
     return keys or shared
@@ -219,12 +270,12 @@ def main():
     """Draw, save, and print the last values."""
     parser, args = arguments()
     args.runs = runs_in(args.runs)
-    names, first = args.legend or names_of(args.runs), Path(args.runs[0])
+    names = [printable(name) for name in args.legend or names_of(args.runs)]
     if len(names) != len(args.runs) or len(set(names)) != len(names):
         parser.error(
             f'{len(args.runs)} runs are called {", ".join(names)}; give --legend a name each'
         )
-    alone = len(names) == 1
+    alone, first = len(names) == 1, Path(args.runs[0])
     folder = first if first.is_dir() else first.parent
     out = Path(args.out or (folder / 'curve.png' if alone else 'outputs/curves.png'))
     try:
@@ -235,16 +286,19 @@ def main():
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, dpi=120)
     except (OSError, ValueError) as error:
-        parser.error(str(error))
+        parser.error(printable(error))
     if alone:
-        last = {key: points(runs[names[0]], key)[1] for key in args.keys or METRICS}
+        metrics = metrics_of(runs.values())
+        last = {key: points(runs[names[0]], key)[1] for key in args.keys or metrics[:MOST_LINES]}
         last = [f'{key} {values[-1]:.3f}' for key, values in last.items() if values]
         print(', '.join(last) or 'not evaluated yet')
+        if one and len(metrics) > MOST_LINES:
+            note(f'{MOST_LINES} of {len(metrics)} metrics are drawn; choose others by --keys')
     else:
-        console = Console(highlight=False)
+        console = Console(highlight=False, markup=False, emoji=False)
         console.width = console.width if console.is_terminal else max(console.width, 160)
         console.print(compare(runs, keys))
-    print(f'training curve: {out}')
+    print(f'training curve: {printable(out)}')
 
 
 if __name__ == '__main__':
