@@ -1,34 +1,29 @@
 """Collect trainings from their work dirs: a page of tables, and plots of a metric against costs.
 
 Of each training: the metrics of its last evaluation; the time of a step where it was fastest, which
-other work on the machine disturbs least; parameters and FLOPs of its model at the size that its
-test pipeline scales images to. It writes results.md and results.png.
+other work on the machine disturbs least; parameters and FLOPs, which tools/train.py wrote beside
+the log. It writes results.md and results.png. Work dirs are data: nothing of them runs.
 """
 
+import math
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
 import matplotlib.pyplot as plt
-from analyze_logs import LOGS, METRICS, colour, read_scalars, runs_in
-from lib.arguments import check_folder, make_parser, progress
-from lib.flops import build, count, parameters, passing
-from lib.plain_config import plain_config
-from lib.run_config import innermost
+from analyze_logs import LOGS, METRICS, colour, metrics_of, note, printable, read_scalars, runs_in
+from lib.arguments import check_folder, make_parser
+from lib.training_file import FIELDS, NAME, read_training_file
 from matplotlib.lines import Line2D
-from mmengine.registry import count_registered_modules
-from mmengine.utils import import_modules_from_strings
-
-from mmbackbones.weights.errors import brief
 
 PLOTTED = ('coco/bbox_mAP', 'mIoU')  # against the costs; the one of them that a method has
-SCOPES = ('', 'mmbackbones', 'mmcv', 'mmdet', 'mmengine', 'mmpretrain', 'mmseg')
-NMS = {'nms', 'soft_nms', 'nms_match'}  # of mmcv, which evaluates these types as code
+MOST_METRICS = 6  # of a table, where none of METRICS is there
 COSTS = {'s / step': '.2f', 'parameters, M': '.1f', 'FLOPs, G': '.1f'}
 
 
 class Run(NamedTuple):
-    """A training: what it was, what it cost, what came out of it."""
+    """A training: what it was, what it cost (None where nobody knows), what came out of it."""
 
     method: str
     backbone: str
@@ -37,107 +32,69 @@ class Run(NamedTuple):
     metrics: dict
 
 
-def logged(work_dir):
-    """What a training logged of its steps, and its last metrics; a `ValueError` if too young."""
+def read_run(work_dir):
+    """A training by what it left; a `ValueError` if it is too young or not as we write it."""
     if work_dir.is_file():
         raise ValueError(f'{work_dir} is a file; give the work dir that it lies in')
     training, evaluation = read_scalars(work_dir)
     last = evaluation[max(evaluation)] if evaluation else {}
-    metrics = {name: last[name] for name in METRICS if name in last}
-    if not training or not metrics:
+    there = metrics_of([({}, {0: last})])
+    names = [name for name in there if name in METRICS] or there[:MOST_METRICS]
+    if not training or not names:
         raise ValueError(f'{work_dir} has no step or no metric yet; wait for it, or leave it out')
-    return training, metrics
-
-
-def config_of(work_dir):
-    """The config that a training left beside its logs; see `read_dumped`."""
-    # A test leaves a config as well, but no losses.
-    log = max(log for log in work_dir.glob(LOGS) if '"loss"' in log.read_text())
-    return read_dumped(log.with_name('config.py'))
-
-
-def read_run(training, metrics, cfg):
-    """A training by what it logged and by its config."""
-    loader = cfg.train_dataloader
-    data = innermost(loader.dataset).data_root.rstrip('/')
-    shape, costs = costs_of(cfg)
-    costs['s / step'] = min(row['time'] for row in training.values())
+    about = description(work_dir)
+    seconds = min((row['time'] for row in training.values() if 'time' in row), default=None)
+    millions, billions = (
+        value and value / unit
+        for value, unit in ((about['parameters'], 1e6), (about['flops'], 1e9))
+    )
     return Run(
-        method=cfg.model.get('decode_head', cfg.model).type,
-        backbone=name_of(cfg.model.backbone),
-        budget=f'{max(training)} steps of {loader.batch_size} images per process from {data}; '
-        f'FLOPs at {shape}',
-        costs=costs,
-        metrics=metrics,
+        method=printable(about['method']),
+        backbone=printable(about['backbone']),
+        budget=printable(budget(max(training), about)),
+        costs=dict(zip(COSTS, (seconds, millions, billions), strict=True)),
+        metrics={name: last[name] for name in names},
     )
 
 
-def read_dumped(path):
-    """A config that mmengine wrote beside its logs, as data: nothing of it runs.
-
-    Raises:
-        ValueError: It is no list of plain values, or of a model that mm does not know.
-    """
-    try:
-        cfg = plain_config(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f'{path} is not as mmengine writes configs beside its logs ({brief(error)}); leave '
-            f'this work dir out'
-        ) from error
-    if cfg.get('default_scope') not in ('mmdet', 'mmseg'):
-        raise ValueError(f'{path} has no default_scope of mmdet or mmseg; leave this work dir out')
-    import_modules_from_strings([f'{cfg.default_scope}.models'])
-    check_types(cfg.model, registered(), path)
-    return cfg
+def description(work_dir):
+    """What the newest training wrote of itself, by `FIELDS`."""
+    # A test leaves a log as well, but no losses.
+    logs = [log for log in work_dir.glob(LOGS) if '"loss"' in log.read_text(errors='replace')]
+    path = max(logs).with_name(NAME)
+    if path.exists():
+        return read_training_file(path)
+    note(
+        f'note: {work_dir} has no {NAME} beside its log, as tools/train.py writes it since version '
+        f'0.5.0; it stands here by its name, without parameters and FLOPs'
+    )
+    return dict.fromkeys(FIELDS) | dict(method='method unknown', backbone=work_dir.resolve().name)
 
 
-def registered():
-    """The types that a model may have: all classes that are registered by now, and `NMS`."""
-    kinds = count_registered_modules(verbose=False)['registries'].values()
-    places = [place for kind in kinds for registry in kind for place in registry.values()]
-    return {name for place in places if isinstance(place, list) for name in place} | NMS
-
-
-def check_types(part, known, path):
-    """A `ValueError` if a part of a model has a type that is no registered class.
-
-    mmengine takes the name of any function of any package for one.
-    """
-    if isinstance(part, dict):
-        scope, _, name = str(part.get('type', '')).rpartition('.')
-        if name and not (name in known and scope in SCOPES):
-            raise ValueError(
-                f'{path} has a type {part["type"]}, but no such class is registered; leave this '
-                f'work dir out'
-            )
-    for each in part.values() if isinstance(part, dict) else part:
-        if isinstance(each, dict | list | tuple):
-            check_types(each, known, path)
-
-
-def costs_of(cfg):
-    """What its model costs, and the shape of the image that its FLOPs are for."""
-    steps = innermost(cfg.test_dataloader.dataset).pipeline
-    width, height = next(step.scale for step in steps if step.type == 'Resize')
-    model = build(cfg)
-    flops = count(passing(model, cfg.default_scope, (height, width)))['Global']
-    numbers = {'parameters, M': parameters(model) / 1e6, 'FLOPs, G': flops / 1e9}
-    return f'{height} x {width}', numbers
-
-
-def name_of(backbone):
-    """'SwinTransformer tiny', 'ResNet 50'."""
-    size = backbone.get('arch', backbone.get('depth', ''))
-    return f'{backbone.type.split(".")[-1]} {"" if isinstance(size, dict) else size}'.strip()
+def budget(steps, about):
+    """What a training was given, as far as it is known."""
+    text = f'{steps} steps'
+    if about['batch_size']:
+        text += f' of {about["batch_size"]} images'
+    if (about['processes'] or 1) > 1:
+        text += f' on each of {about["processes"]} processes'
+    if about['data']:
+        text += f' from {about["data"]}'
+    return text + (f'; FLOPs at {about["height"]} x {about["width"]}' if about['flops'] else '')
 
 
 def by_method(runs):
-    """{(method, budget): its runs, the best first}: only equal budgets are compared."""
-    methods = {key: [] for key in dict.fromkeys((run.method, run.budget) for run in runs)}
-    for run in sorted(runs, key=lambda run: -run.metrics[plotted(run)]):
-        methods[run.method, run.budget].append(run)
+    """{(method, budget, metric): its runs, the best first}: only equal budgets are compared."""
+    methods = {(run.method, run.budget, plotted(run)): [] for run in runs}
+    for run in sorted(runs, key=lambda run: -score(run)):
+        methods[run.method, run.budget, plotted(run)].append(run)
     return methods
+
+
+def score(run):
+    """The value of the metric that a run is judged by; what is no number is the worst."""
+    value = run.metrics[plotted(run)]
+    return -math.inf if math.isnan(value) else value
 
 
 def plotted(run):
@@ -148,13 +105,14 @@ def plotted(run):
 def page(runs):
     """A table for each method and budget, in Markdown."""
     lines = []
-    for (method, budget), its in by_method(runs).items():
-        lines += [f'**{method}**, {budget}', '']
+    for (method, given, _), its in by_method(runs).items():
+        lines += [f'**{escaped(method)}**, {escaped(given)}', '']
         names = list(dict.fromkeys(name for run in its for name in run.metrics))
         head = ['backbone', *(name.removeprefix('coco/') for name in names), *COSTS]
         lines += [line(head), line(['---'] + ['---:'] * (len(head) - 1))]
         for run in its:
-            costs = (format(run.costs[name], form) for name, form in COSTS.items())
+            costs = [(run.costs[name], form) for name, form in COSTS.items()]
+            costs = ('-' if value is None else format(value, form) for value, form in costs)
             metrics = (f'{run.metrics[n]:.3g}' if n in run.metrics else '-' for n in names)
             lines.append(line([run.backbone, *metrics, *costs]))
         lines.append('')
@@ -163,9 +121,15 @@ def page(runs):
 
 def line(cells):
     """A row of a table in Markdown."""
-    return f'| {" | ".join(cells)} |'
+    return f'| {" | ".join(map(escaped, cells))} |'
 
 
+def escaped(text):
+    """A text in which nothing is Markdown."""
+    return re.sub(r'([\\|<`*\[])', r'\\\1', text)
+
+
+@matplotlib.rc_context({'text.parse_math': False})
 def draw(runs):
     """A row of plots for each method and budget, a column for each cost."""
     methods = by_method(runs)
@@ -175,20 +139,21 @@ def draw(runs):
     figure, axes = plt.subplots(
         len(methods), len(COSTS), figsize=size, squeeze=False, layout='constrained', sharey='row'
     )
-    for row, ((method, budget), its) in zip(axes, methods.items(), strict=True):
-        row[0].set_ylabel(f'{method}\n{plotted(its[0])}')
-        row[0].set_title(budget, loc='left', fontsize='medium')
+    for row, ((method, given, metric), its) in zip(axes, methods.items(), strict=True):
+        row[0].set_ylabel(f'{method}\n{metric}')
+        row[0].set_title(given, loc='left', fontsize='medium')
         for axis, cost in zip(row, COSTS, strict=True):
             dots(axis, its, cost, colours)
-    marks = [Line2D([], [], ls='', marker='o', color=colours[name], label=name) for name in names]
-    figure.legend(handles=marks, loc='outside lower center', ncols=4)
+    marks = [Line2D([], [], ls='', marker='o', color=colours[name]) for name in names]
+    figure.legend(marks, names, loc='outside lower center', ncols=4)
     return figure
 
 
 def dots(axis, runs, cost, colours):
     """The metric of each run over one of its costs."""
     for run in runs:
-        axis.plot(run.costs[cost], run.metrics[plotted(run)], 'o', color=colours[run.backbone])
+        if run.costs[cost] is not None:
+            axis.plot(run.costs[cost], run.metrics[plotted(run)], 'o', color=colours[run.backbone])
     axis.set(xlabel=cost, xmargin=0.15, ymargin=0.15)
     axis.grid(alpha=0.3)
 
@@ -203,11 +168,16 @@ def main():
     args = parser.parse_args()
     matplotlib.use('Agg')
     check_folder(args.out_dir, '--out-dir', parser)
-    try:
-        found = [(*logged(path), config_of(path)) for path in runs_in(args.folders)]
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
-    runs = [read_run(*each) for each in progress(found, 'trainings')]
+    runs, failed = [], []
+    for path in runs_in(args.folders):
+        try:
+            runs.append(read_run(path))
+        except (ValueError, OSError) as error:
+            failed.append(printable(error))
+    if not runs:
+        parser.error(failed[-1])
+    for error in failed:
+        note(f'passed over: {error}')
     print(text := page(runs))
     (args.out_dir / 'results.md').write_text(text)
     draw(runs).savefig(args.out_dir / 'results.png', dpi=100)
