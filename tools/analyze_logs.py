@@ -1,14 +1,12 @@
 """Draw the losses and metrics of one training run, or compare several, also while they train."""
 
 import argparse
-import json
-import math
 import re
-import sys
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from lib.training_logs import note, printable, read_scalars, runs_in
 from matplotlib import colormaps, rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -18,108 +16,9 @@ from rich.table import Table
 # What is drawn first of all that is logged.
 LOSSES = ('loss', 'loss_cls', 'loss_bbox', 'loss_mask', 'decode.loss_ce', 'aux.loss_ce')
 METRICS = ('coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/segm_mAP', 'coco/segm_mAP_50', 'mIoU', 'aAcc')
-LOGS = '*/vis_data/scalars.json'  # of a work dir
 NO_METRICS = ('step', 'iter', 'epoch', 'time', 'data_time', 'memory', 'lr')  # of an evaluation
 MOST_LINES, MOST_PANELS = 20, 9
-# A stranger's log may hold anything: bytes of a file and of a line, characters of a name, and the
-# largest number that is drawn.
-LARGEST_FILE, LONGEST_LINE, LONGEST_NAME, LARGEST_NUMBER = 2**27, 2**20, 200, 10**30
 OF_TRAINING, OF_EVALUATION = 'iteration', 'evaluated after epoch or iteration'
-
-
-def read_scalars(run):
-    """Two dicts of step -> values, of training and of evaluation; a resumed run overwrites.
-
-    Args:
-        run: A work dir, of which the newest training counts, or one scalars.json of it.
-
-    Raises:
-        FileNotFoundError: There is no such file or work dir.
-        ValueError: Nothing has been logged yet.
-    """
-    run = Path(run)
-    logs = [run] if run.is_file() else sorted(run.glob(LOGS))
-    if not logs:
-        raise FileNotFoundError(f'{run} has no */vis_data/scalars.json; give a work dir')
-    training, evaluation, begun = {}, {}, []
-    for log in logs:
-        rows = list(rows_of(log))
-        if begins(log, rows):
-            training, evaluation = {}, {}
-            begun.append(log.parents[1].name)
-        for row in rows:
-            (training if 'loss' in row else evaluation)[row['step']] = row
-    if len(begun) > 1:
-        note(
-            f'{run} holds {len(begun)} trainings; this is the newest, begun at {begun[-1]}; for '
-            f'others give their scalars.json'
-        )
-    if not training and not evaluation:
-        raise ValueError(f'{run} has logged nothing yet; wait for the first losses of the training')
-    return training, evaluation
-
-
-def begins(log, rows):
-    """Whether a log is that of a new training: it has steps, and its config resumes nothing."""
-    config = log.with_name('config.py')
-    if not config.is_file() or not any('loss' in row for row in rows):
-        return False
-    with config.open(errors='replace') as file:
-        return not re.search('^resume = True', file.read(LARGEST_FILE), re.MULTILINE)
-
-
-def runs_in(paths):
-    """The paths, but for folders of work dirs those that trainings logged into."""
-    found = []
-    for path in map(Path, paths):
-        inner = [] if path.is_file() or any(path.glob(LOGS)) else sorted(path.glob(f'*/{LOGS}'))
-        found += dict.fromkeys(log.parents[2] for log in inner) or [path]
-    return found
-
-
-def rows_of(log):
-    """What a file logs; a note says of lines that are wrong, or cut by the end of a process."""
-    if not log.is_file() or log.stat().st_size > LARGEST_FILE:
-        raise ValueError(f'{log} is no file, or has more than {LARGEST_FILE:,} bytes; leave it out')
-    wrong = []
-    with log.open(errors='replace') as file:
-        for number, line in enumerate(file, 1):
-            try:
-                if line.strip():
-                    yield row_of(line)
-            except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-                wrong.append(number)
-    if wrong:
-        more = f' and {len(wrong) - 1} more are' if len(wrong) > 1 else ' is'
-        note(f'{log}: line {wrong[0]}{more} cut or damaged, left out')
-
-
-def row_of(line):
-    """The numbers of a line by their names, or an error if there is no step or a wrong time."""
-    if len(line) > LONGEST_LINE:
-        raise ValueError('too long')
-    row = json.loads(line)
-    step, loss = row['step'], row.get('loss', 0.0)
-    whole = type(step) is int and 0 <= step < 2**53 and type(loss) in (int, float)
-    if not whole or not 0 <= row.get('time', 0) < 10**9 or max(map(len, row)) > LONGEST_NAME:
-        raise ValueError('no row of a log')
-    numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
-    return {printable(name): drawable(value) for name, value in numbers.items()}
-
-
-def drawable(value):
-    """A number; one that is beyond all pictures is infinite, which is a gap in a curve."""
-    return math.copysign(math.inf, value) if abs(value) > LARGEST_NUMBER else value
-
-
-def printable(text):
-    """A text on one line, where ? stands for what would control a terminal."""
-    return ''.join(each if each.isprintable() else '?' for each in str(text))
-
-
-def note(text):
-    """Print a remark beside the results."""
-    print(printable(text), file=sys.stderr)
 
 
 def names_of(runs):

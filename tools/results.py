@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 import matplotlib
 import matplotlib.pyplot as plt
-from analyze_logs import LOGS, METRICS, colour, metrics_of, note, printable, read_scalars, runs_in
+from analyze_logs import METRICS, colour, metrics_of
 from lib.arguments import check_folder, make_parser
-from lib.training_file import FIELDS, NAME, read_training_file
+from lib.training_logs import note, printable, read_description, read_scalars, runs_in
 from matplotlib.lines import Line2D
 
 PLOTTED = ('coco/bbox_mAP', 'mIoU')  # against the costs; the one of them that a method has
 MOST_METRICS = 6  # of a table, where none of METRICS is there
+UNITS = {'parameters': 1e6, 'flops': 1e9}
 COSTS = {'s / step': '.2f', 'parameters, M': '.1f', 'FLOPs, G': '.1f'}
 
 
@@ -42,45 +43,28 @@ def read_run(work_dir):
     names = [name for name in there if name in METRICS] or there[:MOST_METRICS]
     if not training or not names:
         raise ValueError(f'{work_dir} has no step or no metric yet; wait for it, or leave it out')
-    about = description(work_dir)
+    about = read_description(work_dir)
+    if about['not_counted']:
+        note(f'note: {work_dir} has no FLOPs: {about["not_counted"]}')
     seconds = min((row['time'] for row in training.values() if 'time' in row), default=None)
-    millions, billions = (
-        value and value / unit
-        for value, unit in ((about['parameters'], 1e6), (about['flops'], 1e9))
-    )
+    numbers = [about[name] and about[name] / unit for name, unit in UNITS.items()]
     return Run(
         method=printable(about['method']),
         backbone=printable(about['backbone']),
         budget=printable(budget(max(training), about)),
-        costs=dict(zip(COSTS, (seconds, millions, billions), strict=True)),
+        costs=dict(zip(COSTS, (seconds, *numbers), strict=True)),
         metrics={name: last[name] for name in names},
     )
 
 
-def description(work_dir):
-    """What the newest training wrote of itself, by `FIELDS`."""
-    # A test leaves a log as well, but no losses.
-    logs = [log for log in work_dir.glob(LOGS) if '"loss"' in log.read_text(errors='replace')]
-    path = max(logs).with_name(NAME)
-    if path.exists():
-        return read_training_file(path)
-    note(
-        f'note: {work_dir} has no {NAME} beside its log, as tools/train.py writes it since version '
-        f'0.5.0; it stands here by its name, without parameters and FLOPs'
-    )
-    return dict.fromkeys(FIELDS) | dict(method='method unknown', backbone=work_dir.resolve().name)
-
-
 def budget(steps, about):
     """What a training was given, as far as it is known."""
-    text = f'{steps} steps'
-    if about['batch_size']:
-        text += f' of {about["batch_size"]} images'
-    if (about['processes'] or 1) > 1:
-        text += f' on each of {about["processes"]} processes'
-    if about['data']:
-        text += f' from {about["data"]}'
-    return text + (f'; FLOPs at {about["height"]} x {about["width"]}' if about['flops'] else '')
+    if about['batch_size'] is None:
+        return f'{steps} steps'
+    several = (about['processes'] or 1) > 1
+    each = f' on each of {about["processes"]} processes' if several else ''
+    shape = f'; FLOPs at {about["height"]} x {about["width"]}' if about['flops'] else ''
+    return f'{steps} steps of {about["batch_size"]} images{each} from {about["data"]}{shape}'
 
 
 def by_method(runs):
@@ -92,9 +76,9 @@ def by_method(runs):
 
 
 def score(run):
-    """The value of the metric that a run is judged by; what is no number is the worst."""
+    """The value of the metric that a run is judged by; the lowest if it is no number."""
     value = run.metrics[plotted(run)]
-    return -math.inf if math.isnan(value) else value
+    return value if math.isfinite(value) else -math.inf
 
 
 def plotted(run):

@@ -11,34 +11,23 @@ import torch
 from mmengine.dist import get_world_size, is_main_process
 
 from lib.flops import WithoutProducts, build, count, parameters, passing
+from lib.training_logs import FIELDS, LONGEST_TEXT, NAME
 from mmbackbones.weights.errors import brief
-
-NAME = 'training.json'
-# All that it holds; what a training does not know is null.
-FIELDS = {
-    'method': str,  # the class of the detector, or of the segmenter's head
-    'backbone': str,
-    'data': str,  # the roots of the training's datasets
-    'batch_size': int,  # of each process
-    'processes': int,
-    'parameters': int,
-    'flops': int,  # of one image of the test pipeline's scale
-    'height': int,
-    'width': int,
-    'not_counted': str,  # why there are no FLOPs
-}
-LONGEST_TEXT, LARGEST_NUMBER, LARGEST_FILE = 500, 10**18, 2**16
 
 
 def write_training_file(runner):
     """Write the file of a runner that is about to train; what cannot be counted is null."""
     if not is_main_process():
         return
-    content = dict.fromkeys(FIELDS) | described(runner.cfg)
+    content = dict.fromkeys(FIELDS)
     try:
+        content |= described(runner.cfg)
         # Neither the training's random numbers nor its model or its GPU have a part in this.
         with torch.random.fork_rng(devices=[]), torch.device('cpu'):
-            content |= counted(copy.deepcopy(runner.cfg))
+            cfg = copy.deepcopy(runner.cfg)
+            model = build(cfg)
+            content['parameters'] = parameters(model)
+            content |= flops_of(model, cfg)
     except Exception as error:  # whatever a model raises: its training goes on
         content['not_counted'] = brief(f'{type(error).__name__}: {error}')
     folder = Path(runner.log_dir, 'vis_data')
@@ -53,11 +42,11 @@ def described(cfg):
     head = head[-1] if isinstance(head, list | tuple) else head  # of a cascade
     size = backbone.get('arch', backbone.get('depth', ''))
     size = '' if isinstance(size, dict) else f' {size}'
-    data = list(values(loader.dataset, 'data_root')) or list(values(loader.dataset, 'ann_file'))
+    data = [*values(loader.dataset, 'data_root')] or [*values(loader.dataset, 'ann_file')]
     return dict(
         method=type_name(head),
         backbone=f'{type_name(backbone)}{size}'.strip(),
-        data=brief(' and '.join(dict.fromkeys(str(each).rstrip('/') for each in data)), 500),
+        data=brief(' and '.join(dict.fromkeys(data)), LONGEST_TEXT),
         batch_size=loader.get('batch_size'),
         processes=get_world_size(),
     )
@@ -78,47 +67,12 @@ def values(part, key):
         yield from values(each, key)
 
 
-def counted(cfg):
-    """Parameters of a config's model, and its FLOPs at the scale of the test pipeline."""
-    model = build(cfg)
-    numbers = dict(parameters=parameters(model))
+def flops_of(model, cfg):
+    """FLOPs of an image of the test pipeline's scale."""
     scale = next(values(cfg.get('test_dataloader') or cfg.get('val_dataloader'), 'scale'), None)
     if scale is None:
-        return numbers | dict(not_counted='the test pipeline has no scale')
+        return dict(not_counted='the test pipeline has no scale')
     width, height = (scale, scale) if isinstance(scale, int) else scale
     with WithoutProducts():
         flops = count(passing(model, cfg.default_scope, (height, width)))['Global']
-    return numbers | dict(flops=round(flops), height=height, width=width)
-
-
-def read_training_file(path):
-    """The content of such a file, by `FIELDS`, as data from a stranger.
-
-    Raises:
-        ValueError: It is none.
-    """
-    try:
-        if not path.is_file():
-            raise ValueError('no file')
-        with path.open('rb') as file:
-            text = file.read(LARGEST_FILE + 1)
-        if len(text) > LARGEST_FILE:
-            raise ValueError(f'it has more than {LARGEST_FILE:,} bytes')
-        content = json.loads(text)
-        return {name: checked(content, name, kind) for name, kind in FIELDS.items()}
-    except (KeyError, OSError, RecursionError, TypeError, ValueError) as error:
-        reason = f'no {error}' if isinstance(error, KeyError) else brief(error)
-        raise ValueError(
-            f'{path} is not as tools/train.py writes it ({reason}); leave this work dir out'
-        ) from error
-
-
-def checked(content, name, kind):
-    """A value of a type, or None; a `ValueError` if it is of another, or beyond all measure."""
-    value = content[name]
-    fits = value is None or type(value) is kind
-    size = len(value) if isinstance(value, str) else value
-    limit = LONGEST_TEXT if kind is str else LARGEST_NUMBER
-    if not fits or (value is not None and not 0 <= size <= limit):
-        raise ValueError(f'{name} is {brief(value, 50)}')
-    return value
+    return dict(flops=round(flops), height=height, width=width)
