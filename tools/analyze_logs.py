@@ -53,8 +53,7 @@ def logged(runs):
 def metrics_of(runs):
     """The metrics that any run has, `METRICS` first, then the others in order of appearance."""
     there = [key for key in logged([({}, run[1]) for run in runs]) if key not in NO_METRICS]
-    usual = [key for key in METRICS if key in there]
-    return usual + [key for key in there if key not in METRICS]
+    return sorted(there, key=lambda key: METRICS.index(key) if key in METRICS else len(METRICS))
 
 
 def colour(index):

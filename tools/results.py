@@ -18,7 +18,6 @@ from lib.training_logs import note, printable, read_description, read_scalars, r
 from matplotlib.lines import Line2D
 
 PLOTTED = ('coco/bbox_mAP', 'mIoU')  # against the costs; the one of them that a method has
-MOST_METRICS = 6  # of a table, where none of METRICS is there
 UNITS = {'parameters': 1e6, 'flops': 1e9}
 COSTS = {'s / step': '.2f', 'parameters, M': '.1f', 'FLOPs, G': '.1f'}
 
@@ -40,7 +39,7 @@ def read_run(work_dir):
     training, evaluation = read_scalars(work_dir)
     last = evaluation[max(evaluation)] if evaluation else {}
     there = metrics_of([({}, {0: last})])
-    names = [name for name in there if name in METRICS] or there[:MOST_METRICS]
+    names = [name for name in there if name in METRICS] or there[:6]
     if not training or not names:
         raise ValueError(f'{work_dir} has no step or no metric yet; wait for it, or leave it out')
     about = read_description(work_dir)
@@ -49,8 +48,8 @@ def read_run(work_dir):
     seconds = min((row['time'] for row in training.values() if 'time' in row), default=None)
     numbers = [about[name] and about[name] / unit for name, unit in UNITS.items()]
     return Run(
-        method=printable(about['method']),
-        backbone=printable(about['backbone']),
+        method=printable(about['method'] or 'method unknown'),
+        backbone=printable(about['backbone'] or work_dir.resolve().name),
         budget=printable(budget(max(training), about)),
         costs=dict(zip(COSTS, (seconds, *numbers), strict=True)),
         metrics={name: last[name] for name in names},
@@ -61,8 +60,7 @@ def budget(steps, about):
     """What a training was given, as far as it is known."""
     if about['batch_size'] is None:
         return f'{steps} steps'
-    several = (about['processes'] or 1) > 1
-    each = f' on each of {about["processes"]} processes' if several else ''
+    each = f' on each of {about["processes"]} processes' if about['processes'] != 1 else ''
     shape = f'; FLOPs at {about["height"]} x {about["width"]}' if about['flops'] else ''
     return f'{steps} steps of {about["batch_size"]} images{each} from {about["data"]}{shape}'
 
@@ -146,22 +144,21 @@ def main():
     """Read, tell and draw."""
     example = 'example, after `bash tools/demo.sh`: python tools/results.py work_dirs'
     parser = make_parser(__doc__, example)
-    text = 'work dirs, or folders of them'
-    parser.add_argument('folders', nargs='+', metavar='WORK_DIR', help=text)
-    parser.add_argument('--out-dir', type=Path, default='outputs/results', help='[outputs/results]')
+    add = parser.add_argument
+    add('folders', nargs='+', metavar='WORK_DIR', help='work dirs, or folders of them')
+    add('--out-dir', type=Path, default='outputs/results', help='[outputs/results]')
     args = parser.parse_args()
     matplotlib.use('Agg')
     check_folder(args.out_dir, '--out-dir', parser)
-    runs, failed = [], []
+    runs = []
     for path in runs_in(args.folders):
         try:
             runs.append(read_run(path))
         except (ValueError, OSError) as error:
-            failed.append(printable(error))
+            note(f'passed over: {error}')
+            failure = printable(error)
     if not runs:
-        parser.error(failed[-1])
-    for error in failed:
-        note(f'passed over: {error}')
+        parser.error(failure)
     print(text := page(runs))
     (args.out_dir / 'results.md').write_text(text)
     draw(runs).savefig(args.out_dir / 'results.png', dpi=100)

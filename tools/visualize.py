@@ -197,7 +197,7 @@ def mark_token(axis, grid, image, query):
 def main():
     """Draw the pictures."""
     matplotlib.use('Agg')
-    matplotlib.rc('axes', titlesize=10)
+    matplotlib.rcParams.update({'axes.titlesize': 10, 'text.parse_math': False})
     args, parser = parse()
     image, args.query = read_image(args, parser)
     pairs = zip(args.models, args.weights, strict=True)

@@ -123,7 +123,7 @@ def read_description(work_dir):
             f'note: {work_dir} has no {NAME}, which tools/train.py writes beside the log; it '
             f'stands here by its name, without parameters and FLOPs'
         )
-        return dict.fromkeys(FIELDS) | dict(method='method unknown', backbone=work_dir.name)
+        return dict.fromkeys(FIELDS)
     try:
         content = json.loads(text_of(path, 2**16))
         return {name: checked(content[name], kind) for name, kind in FIELDS.items()}
