@@ -7,6 +7,7 @@ import sys
 import analyze_logs
 import cv2
 import pytest
+from lib import training_logs
 
 LOSS = dict(lr=1e-3, loss=2.0, loss_cls=1.5, time=0.5)
 BOXES = {'coco/bbox_mAP': 0.25, 'coco/bbox_mAP_50': 0.5, 'data_time': 0.1, 'time': 9.0}
@@ -146,6 +147,98 @@ def test_trainings_that_share_a_work_dir_are_kept_apart(run, capsys):
     assert evaluation == {0: tested}
     said = capsys.readouterr().err
     assert said.startswith(f'{folder} holds 2 trainings; this is the newest, begun at {days[1]};')
+
+
+OTHERS = {'pascal_voc/mAP': 0.5, 'pascal_voc/AP50': 0.75}
+PER_CLASS = {f'coco/class {i}_precision': i / 30 for i in range(30)}
+
+
+def test_every_metric_is_drawn_the_usual_first(run, analyze):
+    said, figure = analyze(run('voc', metrics=OTHERS | dict(time=1.0, data_time=0.5, lr=0.1)))
+    assert legend(figure.axes[1]) == list(OTHERS)
+    assert said.out.startswith('pascal_voc/mAP 0.500, pascal_voc/AP50 0.750\n')
+    assert said.err == ''
+    sizes = {'coco/bbox_mAP_s': -1.0, 'coco/bbox_mAP_m': 0.25}  # no small object
+    said, figure = analyze(run('classes', metrics=PER_CLASS | sizes | BOXES))
+    first = [*list(BOXES)[:2], *PER_CLASS]
+    assert legend(figure.axes[1]) == first[:20]
+    assert said.err == '20 of 33 metrics are drawn; choose others by --keys\n'
+    _, figure = analyze(run('sizes', metrics=sizes | BOXES))
+    assert legend(figure.axes[1]) == [*list(BOXES)[:2], 'coco/bbox_mAP_m']
+
+
+def test_several_runs_are_compared_by_what_they_share(run, analyze):
+    folders = [run('a', metrics=OTHERS | {'mine': 1.0}), run('b', metrics=OTHERS)]
+    _, figure = analyze(*folders)
+    assert [axis.get_title() for axis in figure.axes] == ['loss', *OTHERS]
+    _, figure = analyze(*(run(name, metrics=PER_CLASS) for name in 'cd'))
+    assert [axis.get_title() for axis in figure.axes] == ['loss', *list(PER_CLASS)[:8]]
+
+
+def test_names_are_plain_text(run, analyze, capsys):
+    name, key = '_$x_{$ [red]:smile:', '$x_{$ [red]\x1b[31m\nkey'
+    printed = '$x_{$ [red]?[31m?key'
+    metrics = {key: 0.5, 'coco/bbox_mAP': 0.25}
+    folders = [run(name, metrics=metrics), run('b\x1b[31m', metrics=metrics)]
+    said, figure = analyze(folders[0])
+    assert (figure.get_suptitle(), legend(figure.axes[1])) == (name, ['coco/bbox_mAP', printed])
+    assert said.out.startswith(f'coco/bbox_mAP 0.250, {printed} 0.500\n')
+    said, figure = analyze(*folders, '--keys', printed)
+    assert legend(figure) == [name, 'b?[31m']
+    assert [axis.get_title() for axis in figure.axes] == [printed]
+    assert [row.split('  ')[0] for row in said.out.splitlines()[-3:-1]] == [name, 'b?[31m']
+    assert '\x1b' not in said.out + said.err
+    sentence = analyze(*folders, '--keys', 'none\x1b[31m')
+    assert sentence.startswith('analyze_logs.py: error: nobody logged none?[31m; there are lr')
+
+
+WRONG = {
+    'cut': '{"step": 10, "lo',
+    'deep': '{"step": 10, "loss": ' + '[' * 100_000,
+    'a list': '[1, 2]',
+    'a step as text': '{"step": "10", "loss": 1.0}',
+    'no step': '{"loss": 1.0}',
+    'a step below zero': '{"step": -1, "loss": 1.0}',
+    'a huge step': '{"step": 1' + 400 * '0' + ', "loss": 1.0}',
+    'an endless step': '{"step": 1e999, "loss": 1.0}',
+    'a time below zero': '{"step": 10, "loss": 1.0, "time": -1}',
+    'no time': '{"step": 10, "loss": 1.0, "time": NaN}',
+    'a time as text': '{"step": 10, "loss": 1.0, "time": "1"}',
+    'a loss as text': '{"step": 10, "loss": "1"}',
+    'more digits than Python takes': '{"step": 10, "loss": 1' + 9999 * '0' + '}',
+    'a long name': '{"step": 10, "loss": 1.0, "' + 10**6 * 'x' + '": 1}',
+    'a long line': '{"step": 10,' + 2**20 * ' ' + '"loss": 1.0}',
+}
+
+
+@pytest.mark.parametrize('line', WRONG.values(), ids=WRONG)
+def test_a_wrong_line_is_left_out(run, analyze, line):
+    folder = run('wrong')
+    with next(folder.glob(training_logs.LOGS)).open('a') as file:
+        file.write(f'{line}\n\n{line}\n')
+    said, figure = analyze(folder)
+    assert said.err.endswith('scalars.json: line 6 and 1 more are cut or damaged, left out\n')
+    assert list(figure.axes[0].lines[0].get_xdata()) == [10, 20, 30, 40]
+
+
+def test_numbers_that_no_picture_can_show_are_gaps(run, analyze):
+    values = ('NaN', 'Infinity', '-Infinity', '1e300', '1' + 400 * '0', 'true', '"text"', '[1]')
+    folder = run('gaps')
+    with next(folder.glob(training_logs.LOGS)).open('a') as file:
+        rows = enumerate(values, 5)
+        file.writelines(f'{{"step": {10 * i}, "loss": 3, "lr": {v}}}\n' for i, v in rows)
+    said, figure = analyze(folder, '--keys', 'lr', 'loss')
+    assert said.err == ''
+    shown = figure.axes[0].lines[0].get_ydata()
+    assert [value == value for value in shown] == [True] * 4 + [False] * 5 + [True]
+
+
+def test_a_log_that_is_no_file_or_too_large_is_one_sentence(run, analyze, tmp_path, monkeypatch):
+    (tmp_path / 'folder/20260101_000000/vis_data/scalars.json').mkdir(parents=True)
+    assert 'scalars.json is no file of at most 134,217,728 bytes' in analyze(tmp_path / 'folder')
+    folder = run('large')
+    monkeypatch.setattr(training_logs.text_of, '__defaults__', (100,))
+    assert 'is no file of at most 100 bytes; leave it out' in analyze(folder)
 
 
 def test_a_run_is_a_work_dir_or_its_log(run):

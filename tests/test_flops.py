@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from families import FAMILIES, NAMES
-from lib.flops import count
+from lib.flops import WithoutProducts, count
 
 from mmbackbones.registry import MODELS
 
@@ -21,6 +21,17 @@ def test_flops_are_those_of_the_papers(name, arch, kwargs, side, published):
         net = MODELS.get(name)(arch, **kwargs).eval()
         image = torch.empty(1, 3, side, side)
     assert count(lambda: net(image))['Global'] / 1e9 == pytest.approx(published, rel=0.025)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_flops_are_the_same_without_products(name):
+    arch = next(iter(MODELS.get(name).archs))
+    net, image = MODELS.get(name)(arch).eval(), torch.rand(1, 3, 65, 50)
+    products = count(lambda: net(image))
+    with WithoutProducts():
+        assert count(lambda: net(image)) == products
+        assert not (image.flatten(2) @ image.flatten(2).mT).any()
+        assert torch.equal(image + 1, image.add(1))
 
 
 def test_the_tool_shows_all_sizes_of_a_backbone(call_tool):

@@ -51,8 +51,13 @@ def logged(runs):
 
 
 def metrics_of(runs):
-    """The metrics that any run has, `METRICS` first, then the others in order of appearance."""
-    there = [key for key in logged([({}, run[1]) for run in runs]) if key not in NO_METRICS]
+    """The metrics that any run has, `METRICS` first, then the others in order of appearance.
+
+    COCO's are -1 where there is no object of a size; those that are nothing else are left out.
+    """
+    rows = [row for run in runs for row in run[1].values()]
+    seen = {key for row in rows for key, value in row.items() if value != -1}.difference(NO_METRICS)
+    there = [key for key in logged([({}, run[1]) for run in runs]) if key in seen.union(METRICS)]
     return sorted(there, key=lambda key: METRICS.index(key) if key in METRICS else len(METRICS))
 
 

@@ -43,10 +43,11 @@ def described(cfg):
     size = backbone.get('arch', backbone.get('depth', ''))
     size = '' if isinstance(size, dict) else f' {size}'
     data = [*values(loader.dataset, 'data_root')] or [*values(loader.dataset, 'ann_file')]
+    roots = dict.fromkeys(str(each).rstrip('/') for each in data)  # each once
     return dict(
         method=type_name(head),
         backbone=f'{type_name(backbone)}{size}'.strip(),
-        data=brief(' and '.join(dict.fromkeys(data)), LONGEST_TEXT),
+        data=brief(' and '.join(roots), LONGEST_TEXT),
         batch_size=loader.get('batch_size'),
         processes=get_world_size(),
     )
