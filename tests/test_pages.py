@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,10 @@ import pytest
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
+
+from lib.run_config import common_parser, load_config
+from mmengine.dataset import Compose
+from mmengine.registry import HOOKS, DefaultScope
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / 'README.md').read_text()
@@ -62,3 +67,34 @@ def test_the_pages_agree_that_nothing_is_to_be_imported():
     assert 'custom_imports' not in README
     assert '`custom_imports` is not needed' in CONFIGS
     assert 'custom_imports' not in (ROOT / '.github/TROUBLESHOOTING.md').read_text()
+
+
+LENGTHS = 'max_epochs', 'max_iters'
+ASKED = re.findall(
+    r'^\| (.*?) \| (`\w+\..*?|`custom_hooks.*?) \|$', (ROOT / 'tools/README.md').read_text(), re.M
+)
+
+
+@pytest.mark.parametrize(('what', 'cell'), ASKED, ids=[what for what, _ in ASKED])
+def test_what_people_ask_for_are_settings_that_do_something(what, cell, tmp_path, monkeypatch):
+    """Each is taken for a config that it is for, and every part that it names can be built."""
+    monkeypatch.chdir(tmp_path)
+    segmenter = what.startswith(('more steps', 'other crops'))
+    config = ROOT / f'configs/{"upernet" if segmenter else "mask_rcnn"}_swin_t.py'
+    parser = common_parser('', '')
+    for text in re.findall(r'`((?:\w+\.|custom_hooks=).*?)`', cell):
+        if text.endswith('.py'):
+            continue
+        args = parser.parse_args([str(config), '--cfg-options', *shlex.split(text)])
+        cfg = load_config(args, parser)
+        assert args.cfg_options
+        for key, value in args.cfg_options.items():
+            found = cfg
+            for name in key.split('.'):
+                found = found[int(name) if name.isdigit() else name]
+            assert found == value or value[0] in found
+        for hook in args.cfg_options.get('custom_hooks', ()):
+            assert HOOKS.build(hook)
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            assert Compose(cfg.train_dataloader.dataset.pipeline)
+        assert cfg.param_scheduler[-1].end == max(cfg.train_cfg.get(n, 0) for n in LENGTHS)

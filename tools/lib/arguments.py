@@ -29,9 +29,11 @@ EVERY = 30  # seconds between lines that say how far something is, where no term
 def make_parser(description, epilog, **options):
     """A parser that shows description and epilog as they are written.
 
-    Every tool has one, so here is where each of them stops loading weights that run code.
+    Every tool has one, so here is where each of them stops loading weights that run code, and
+    where Ctrl-C becomes one line.
     """
     load_safely()
+    sys.excepthook = say_interrupted
     layout = argparse.RawDescriptionHelpFormatter
     return argparse.ArgumentParser(
         description=description, epilog=epilog, formatter_class=layout, **options
@@ -43,6 +45,14 @@ def load_safely():
     load_checked_files_only()
     os.environ.pop('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', None)
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+
+
+def say_interrupted(kind, error, trace):
+    """Print an error that nobody caught as ever, but of Ctrl-C one line."""
+    if issubclass(kind, KeyboardInterrupt):
+        print('interrupted', file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def is_backbone(text, parser, arch=None):
