@@ -24,16 +24,35 @@ class LearningRateDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
 
     def add_params(self, params, module, prefix='', **kwargs):
-        """As mmengine's; then scale what belongs to a layer of a backbone."""
-        super().add_params(params, module, prefix=prefix, **kwargs)
-        if prefix:
-            return  # not the whole model
-        groups = {id(group['params'][0]): group for group in params}
-        for backbone in (m for m in module.modules() if isinstance(m, Backbone)):
-            for name, parameter in backbone.named_parameters():
-                self.scale(groups.get(id(parameter), {}), *backbone.get_layer_depth(name))
+        """As mmengine's, with the rates of the backbones' layers."""
+        if prefix:  # not the whole model
+            super().add_params(params, module, prefix=prefix, **kwargs)
+            return
+        depths = {
+            id(parameter): backbone.get_layer_depth(name)
+            for backbone in (m for m in module.modules() if isinstance(m, Backbone))
+            for name, parameter in backbone.named_parameters()
+        }
+        scaled = ScaledGroups(self.base_lr, self.paramwise_cfg['layer_decay_rate'], depths)
+        super().add_params(scaled, module, **kwargs)
+        params.extend(scaled)
 
-    def scale(self, group, depth, depths):
-        """Lower the rate of a parameter group that is `depth` layers from the image."""
-        rate = self.paramwise_cfg['layer_decay_rate'] ** (depths - 1 - depth)
-        group['lr'] = group.get('lr', self.base_lr) * rate
+
+class ScaledGroups(list):
+    """Parameter groups whose rate is lowered when they are added.
+
+    mmengine logs a group right after it has added it, so that the log has the rates that hold.
+    """
+
+    def __init__(self, base_lr, decay_rate, depths):
+        super().__init__()
+        self.base_lr, self.decay_rate, self.depths = base_lr, decay_rate, depths
+
+    def append(self, group):
+        """Add a group; that of a parameter `depth` layers from the image has a lower rate."""
+        found = self.depths.get(id(group['params'][0]))
+        if found:
+            depth, layers = found
+            rate = self.decay_rate ** (layers - 1 - depth)
+            group['lr'] = group.get('lr', self.base_lr) * rate
+        super().append(group)

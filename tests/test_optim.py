@@ -47,3 +47,15 @@ def test_rates_fall_towards_the_image(name, scope):
 def test_a_missing_or_senseless_rate_is_named(paramwise):
     with pytest.raises(ValueError, match=r'layer_decay_rate is (None|0|2); give a number above 0'):
         wrapper(Detector('SwinTransformer'), **paramwise)
+
+
+def test_the_log_has_the_rates_that_hold(monkeypatch):
+    lines = []
+    log = lambda text, **_: lines.append(text.removeprefix('paramwise_options -- '))  # noqa: E731
+    monkeypatch.setattr('mmengine.optim.optimizer.default_constructor.print_log', log)
+    model = Detector('SwinTransformer')
+    groups = wrapper(model, layer_decay_rate=0.5).optimizer.param_groups
+    rates = {id(group['params'][0]): group['lr'] for group in groups}
+    names = {name: rates[id(p)] for name, p in model.backbone.named_parameters() if id(p) in rates}
+    assert len(set(names.values())) > 2
+    assert {f'backbone.{name}:lr={rate}' for name, rate in names.items()} <= set(lines)

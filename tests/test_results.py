@@ -304,10 +304,10 @@ def random_states():
 def test_a_training_describes_itself_and_leaves_random_numbers_alone(describe):
     cfg = config('retinanet_swin_t')
     cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='nowhere.pth')
-    before, text = random_states(), cfg.dump()
+    before, content = random_states(), cfg.to_dict()
     found = describe(cfg)
     assert random_states() == before
-    assert cfg.dump() == text
+    assert cfg.to_dict() == content
     model = build(cfg)
     flops = count(passing(model, 'mmdet', (64, 96)))['Global']
     wanted = dict(backbone='SwinTransformer', parameters=parameters(model), flops=round(flops))
@@ -361,8 +361,8 @@ def test_the_first_process_writes_before_the_training(tmp_path, monkeypatch):
     calls = []
     runner.train = lambda: calls.append('train')
     monkeypatch.setattr(run_config.ShortLogRunner, 'from_cfg', lambda cfg: runner)
-    monkeypatch.setattr(train, 'configure', lambda *args: Config())
-    monkeypatch.setattr(train, 'parse', lambda: ())
+    monkeypatch.setattr(train, 'configure', lambda *args: Config(dict(work_dir=str(tmp_path))))
+    monkeypatch.setattr(train, 'parse', lambda: (None, None))
     monkeypatch.setattr(train, 'keep_pages', lambda: None)
     monkeypatch.setattr(train, 'write_training_file', calls.append)
     train.main()

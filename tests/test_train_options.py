@@ -1,5 +1,6 @@
 """What the flags of tools/train.py make of a config, and mixed precision by mmengine's wrapper."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -10,8 +11,10 @@ pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
 import train
+from lib import run_config
+from mmengine.config import Config
 from mmengine.optim.optimizer import amp_optimizer_wrapper
-from mmengine.registry import STRATEGIES
+from mmengine.registry import MODELS, STRATEGIES
 from mmengine.runner import Runner
 
 from mmbackbones.registry import HOOKS
@@ -112,14 +115,15 @@ def test_channels_of_heads(configure, tmp_path, capsys):
 
 def test_strategies(configure):
     for name, strategy in (('fsdp', 'FSDPStrategy'), ('deepspeed', 'DeepSpeedStrategy')):
-        cfg = configure('--strategy', name)
+        cfg = configure('--strategy', name, '--launcher', 'pytorch')
         assert cfg.runner_type == 'FlexibleRunner'
         assert STRATEGIES.get(cfg.strategy.type).__name__ == strategy
 
 
 def test_deepspeed_clips_accumulates_and_casts_itself(configure):
     more = ('--cfg-options', 'optim_wrapper.accumulative_counts=4')
-    cfg = configure('--strategy', 'deepspeed', '--amp', '--amp-dtype', 'bfloat16', *more)
+    half = ('--amp', '--amp-dtype', 'bfloat16')
+    cfg = configure('--strategy', 'deepspeed', '--launcher', 'pytorch', *half, *more)
     assert set(cfg.optim_wrapper) == {'type', 'optimizer', 'paramwise_cfg'}
     assert cfg.optim_wrapper.type == 'DeepSpeedOptimWrapper'
     assert cfg.strategy.gradient_clipping == 10
@@ -191,7 +195,19 @@ def test_parts_that_may_be_new_go_to_the_hook(configure):
         ('train_dataloder.batch_size=2', 'no train_dataloder; did you mean train_dataloader?'),
         ('demo.epoch=2', '--cfg-options demo.epoch: there is no epoch; did you mean epochs?'),
         ('demo.colour=2', 'there is no colour; known are batch_size, epochs'),
-        ('backbone.with_cp=True', 'set it there, as in model.backbone.with_cp=True'),
+        (
+            'backbone.with_cp=True',
+            'backbone is copied when the config is read; set model.backbone.with',
+        ),
+        (
+            'data_root=data',
+            'read; set test_dataloader.dataset.data_root, train_dataloader.dataset.d',
+        ),
+        (
+            'dataset_type=VOCDataset',
+            'set test_dataloader.dataset.type, train_dataloader.dataset.typ',
+        ),
+        ('train_pipeline.2.scale=(9,9)', 'set train_dataloader.dataset.pipeline.2.scale'),
         ('model.backbon.with_cp=True', 'there is no backbon; did you mean backbone?'),
         ('train_dataloader.batchsize=2', 'there is no batchsize; did you mean batch_size?'),
         ('anything=1', 'there is no anything; known are allow_new, auto_scale_lr'),
@@ -203,15 +219,25 @@ def test_unknown_keys_are_refused_with_the_nearest_known(configure, option, word
     assert words in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_what_only_own_code_could_read_is_said(configure, tmp_path, capsys):
+    (tmp_path / 'tiny.py').write_text((tmp_path / 'tiny.py').read_text() + 'threshold = 7\n')
+    assert configure('--cfg-options', 'threshold=8').threshold == 8
+    assert 'note: no runner reads threshold' in capsys.readouterr().err
+
+
 def test_new_keys_of_parts_are_welcome(configure):
     options = ('model.backbone.with_cp=True', 'optim_wrapper.accumulative_counts=2')
     more = ('randomness.seed=3', 'sync_bn=torch', 'model.test_cfg.rcnn.nms.class_agnostic=True')
     cfg = configure('--cfg-options', *options, *more)
     assert cfg.model.backbone.with_cp
     assert cfg.optim_wrapper.accumulative_counts == 2
+    hooks = "custom_hooks=[dict(type='EMAHook', momentum=2e-4), {'type': 'SyncBuffersHook'}]"
+    ours = configure('--cfg-options', hooks, 'find_unused_parameters=True').custom_hooks
+    assert ours[:2] == [dict(type='EMAHook', momentum=2e-4), dict(type='SyncBuffersHook')]
+    assert configure('--cfg-options', 'model_wrapper_cfg.static_graph=True')
 
 
-def test_a_resumed_training_says_what_is_left_and_what_changed(configure, tmp_path, capsys):
+def test_a_resumed_training_says_what_is_left(configure, tmp_path, capsys):
     names = ('backbone.stem.proj.weight', 'backbone.stages.0.blocks.0.norm1.weight')
     tensors = {name: torch.ones(1) for name in names}
 
@@ -223,8 +249,6 @@ def test_a_resumed_training_says_what_is_left_and_what_changed(configure, tmp_pa
 
     assert resume(2).resume
     assert 'note' not in capsys.readouterr().err
-    assert resume(2, 'demo.batch_size=4').resume
-    assert 'was trained with batches of 2, and goes on with 4' in capsys.readouterr().err
     assert resume(2, text='import os').resume
     for epoch, status, words in (
         (3, 0, 'file.pth has all 3 epochs: nothing is left to train'),
@@ -263,3 +287,103 @@ def test_a_loss_that_is_nan_ends_the_training(configure, monkeypatch, tmp_path):
     ):
         train.main()
     assert not list((tmp_path / 'work').glob('*.pth'))
+
+
+@pytest.mark.parametrize(
+    'option', ['custom_hooks=[dict(type=A,b=1)]', 'a=[(1,2', 'lr', 'x={1: f()}', 'b=[c,(d]']
+)
+def test_what_is_no_setting_is_one_sentence(configure, option, capsys):
+    with pytest.raises(SystemExit):
+        configure('--cfg-options', option)
+    assert f'--cfg-options {option}: expected KEY=VALUE' in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (
+            ['train_dataloader.persistent_workers=True'],
+            'train_dataloader.persistent_workers needs workers, and num_workers is 0; set train_d',
+        ),
+        (
+            ['train_cfg.type=IterBasedTrainLoop', 'train_cfg.max_iters=9'],
+            'IterBasedTrainLoop takes no max_epochs, which the base of this config has; write trai',
+        ),
+        (
+            ['model.backbone.type=SwinTransformer'],
+            'SwinTransformer, which takes no arch; ours is type=mmbackbones.SwinTransformer',
+        ),
+    ],
+)
+def test_common_slips_are_one_sentence(configure, options, words, capsys):
+    with pytest.raises(SystemExit):
+        configure('--cfg-options', *options)
+    assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_neck_that_takes_the_maps_is_not_refused(configure):
+    """Whatever its channels say: here a mapping of the last map alone."""
+    neck = "model.neck={'_delete_': True, 'type': 'TestLast', 'in_channels': [128, 9]}"
+
+    class Last(torch.nn.Module):
+        def __init__(self, in_channels):
+            super().__init__()
+            self.conv = torch.nn.Conv2d(in_channels[0], 4, 1)
+
+        def forward(self, maps):
+            return [self.conv(maps[-1])]
+
+    MODELS.register_module('TestLast', module=Last, force=True)
+    assert configure('--cfg-options', neck)
+
+
+def test_a_strategy_wants_processes(configure, capsys):
+    with pytest.raises(SystemExit):
+        configure('--strategy', 'fsdp')
+    assert 'bash tools/dist_train.sh tiny.py NUMBER' in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_accumulated_batches_count_when_the_rate_is_scaled(configure):
+    """Two images in each of four steps are a batch of 8 of the 16 that the rate is for."""
+    cfg = configure('--auto-scale-lr', '--cfg-options', 'optim_wrapper.accumulative_counts=4')
+    assert cfg.auto_scale_lr.enable
+    assert cfg.train_dataloader.batch_size / cfg.auto_scale_lr.base_batch_size == 2 * 4 / 16
+
+
+def test_settings_of_ddp_hold_on_cpus(monkeypatch):
+    monkeypatch.setattr(torch.distributed, 'init_process_group', lambda backend: None)
+    for given, unused in (
+        (dict(find_unused_parameters=True), True),
+        (dict(model_wrapper_cfg=dict(find_unused_parameters=True)), True),
+        ({}, False),
+    ):
+        cfg = Config(given)
+        run_config.use_cpus(cfg)
+        assert cfg.model_wrapper_cfg.find_unused_parameters == unused
+        assert cfg.model_wrapper_cfg.device_ids is None
+    sharded = Config(dict(model_wrapper_cfg=dict(type='MMFullyShardedDataParallel')))
+    run_config.use_cpus(sharded)
+    assert 'device_ids' not in sharded.model_wrapper_cfg
+
+
+def test_two_trainings_do_not_share_a_work_dir(tmp_path, capsys):
+    parser = argparse.ArgumentParser()
+    with run_config.locked(tmp_path, parser):
+        with pytest.raises(SystemExit):
+            run_config.locked(tmp_path, parser)
+        assert f'another training writes into {tmp_path}' in capsys.readouterr().err
+    with run_config.locked(tmp_path, parser):
+        pass
+
+
+def test_what_is_said_after_an_interrupt(tmp_path, monkeypatch):
+    def stop(cfg):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_config.ShortLogRunner, 'from_cfg', stop)
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    with pytest.raises(SystemExit, match='interrupted before the first checkpoint'):
+        run_config.run(cfg, 'train')
+    (tmp_path / 'epoch_3.pth').touch()
+    with pytest.raises(SystemExit, match=r'epoch_3.pth is the last checkpoint: .* --resume'):
+        run_config.run(cfg, 'train')

@@ -13,6 +13,7 @@ from lib.run_config import (
     common_parser,
     last_checkpoint,
     load_config,
+    locked,
     run,
 )
 from lib.training_file import write_training_file
@@ -57,12 +58,15 @@ def configure(args, parser):
     cfg.setdefault('custom_hooks', [])
     if args.amp:
         use_amp(cfg, args.amp_dtype, parser)
+    if args.strategy and args.launcher == 'none':
+        parser.error(
+            f'--strategy {args.strategy} shards over several processes: bash tools/dist_train.sh '
+            f'{args.config} NUMBER_OF_GPUS --strategy {args.strategy}'
+        )
+    if args.auto_scale_lr:
+        scale_rate(cfg, parser, args.config)
     if args.strategy:
         use_strategy(cfg, args.strategy, args.amp and args.amp_dtype)
-    if args.auto_scale_lr and 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-        parser.error(f'{args.config} has no auto_scale_lr.base_batch_size to scale from')
-    if args.auto_scale_lr:
-        cfg.auto_scale_lr.enable = True
     if cfg.get('compile'):
         cfg.custom_hooks.append(dict(type='mmbackbones.CompileHook'))
     if args.detect_nan:
@@ -76,6 +80,17 @@ def configure(args, parser):
     check_data(cfg, ('train_dataloader', 'val_dataloader'), parser)
     check_work_dir(cfg, parser)
     return cfg
+
+
+def scale_rate(cfg, parser, name):
+    """Fit the learning rate to the total batch size, accumulated batches included.
+
+    mmengine counts the batch of a step alone, of which `accumulative_counts` make an update.
+    """
+    if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
+        parser.error(f'{name} has no auto_scale_lr.base_batch_size to scale from')
+    cfg.auto_scale_lr.enable = True
+    cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get('accumulative_counts', 1)
 
 
 def use_amp(cfg, dtype, parser):
@@ -118,7 +133,10 @@ def use_deepspeed(cfg, precision):
 def main():
     """Train."""
     keep_pages()
-    run(configure(*parse()), 'train', write_training_file)
+    args, parser = parse()
+    cfg = configure(args, parser)
+    with locked(cfg.work_dir, parser):
+        run(cfg, 'train', write_training_file)
 
 
 if __name__ == '__main__':

@@ -1,8 +1,15 @@
 """Arguments that several tools take: models by name, configs, shapes, settings, folders."""
 
 import argparse
+import ast
+import contextlib
+import io
 import os
+import sys
 import tempfile
+import time
+import warnings
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -16,13 +23,17 @@ from mmbackbones.registry import MODELS
 from mmbackbones.weights.errors import brief
 from mmbackbones.weights.reading import load_checked_files_only
 
+EVERY = 30  # seconds between lines that say how far something is, where no terminal shows a bar
+
 
 def make_parser(description, epilog, **options):
     """A parser that shows description and epilog as they are written.
 
-    Every tool has one, so here is where each of them stops loading weights that run code.
+    Every tool has one, so here is where each of them stops loading weights that run code, and
+    where Ctrl-C becomes one line.
     """
     load_safely()
+    sys.excepthook = say_interrupted
     layout = argparse.RawDescriptionHelpFormatter
     return argparse.ArgumentParser(
         description=description, epilog=epilog, formatter_class=layout, **options
@@ -34,6 +45,14 @@ def load_safely():
     load_checked_files_only()
     os.environ.pop('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', None)
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+
+
+def say_interrupted(kind, error, trace):
+    """Print an error that nobody caught as ever, but of Ctrl-C one line."""
+    if issubclass(kind, KeyboardInterrupt):
+        print('interrupted', file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def is_backbone(text, parser, arch=None):
@@ -83,12 +102,36 @@ def read_model(path, parser, options=()):
 def check_scope(cfg, path, parser):
     """Exit with one sentence if a config is neither for mmdet nor for mmseg."""
     if cfg.get('default_scope') not in ('mmdet', 'mmseg'):
-        parser.error(f'{path} has no default_scope of mmdet or mmseg; set one of them')
+        parser.error(f'{path} has no default_scope of mmdet or mmseg, which this tool needs')
+
+
+def import_quietly(scope):
+    """Import what a package of mm registers, without its remarks on optional packages."""
+    warnings.filterwarnings('ignore', 'faster_coco_eval is not installed')
+    for part in ('models', 'datasets', 'evaluation', 'structures', 'visualization', 'apis'):
+        # Packages differ in their parts, and a config may do without a scope.
+        with contextlib.suppress(ImportError), contextlib.redirect_stdout(io.StringIO()):
+            import_module(f'{scope}.{part}')
 
 
 def progress(items, what, total=None):
-    """The items one after another, with a bar on stderr; `total` where they have no length."""
-    return track(items, what, total=total, console=Console(stderr=True))
+    """The items one after another, with a bar on a terminal, or a line on stderr now and then.
+
+    Args:
+        items: Anything to iterate over.
+        what: The title.
+        total: How many there are, where they have no length.
+    """
+    console = Console(stderr=True)
+    if console.is_terminal:
+        yield from track(items, what, total=total, console=console)
+        return
+    total, said = total or len(items), time.monotonic()
+    for done, item in enumerate(items):
+        if time.monotonic() - said >= EVERY:
+            said = time.monotonic()
+            print(f'{what}: {done} of {total}', file=sys.stderr, flush=True)
+        yield item
 
 
 def check_device(device, parser):
@@ -107,12 +150,42 @@ def shape(text, parser):
     return tuple(map(int, sides))
 
 
+class OptionsAction(DictAction):
+    """Settings as mmengine reads them, and dicts: `custom_hooks="[dict(type='EMAHook')]"`."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        """Read KEY=VALUE pairs, or exit with one sentence."""
+        for each in values:
+            try:
+                super().__call__(parser, namespace, [each], option_string)
+            except (AssertionError, RecursionError, SyntaxError, ValueError) as error:
+                parser.error(f'{option_string} {each}: expected KEY=VALUE ({brief(error)})')
+
+    @staticmethod
+    def _parse_iterable(val):
+        if 'dict(' in val or '{' in val:
+            return plain_value(ast.parse(val, mode='eval').body)
+        return DictAction._parse_iterable(val)
+
+
+def plain_value(node):
+    """The value of a parsed expression of literals and calls of dict; nothing of it runs."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict' and not node.args:
+        return {each.arg: plain_value(each.value) for each in node.keywords}
+    if isinstance(node, ast.Dict):
+        return dict(zip(map(plain_value, node.keys), map(plain_value, node.values), strict=True))
+    if isinstance(node, ast.List | ast.Tuple):
+        values = map(plain_value, node.elts)
+        return list(values) if isinstance(node, ast.List) else tuple(values)
+    return ast.literal_eval(node)
+
+
 def add_cfg_options(parser, text):
     """The flag --cfg-options as mmdet and mmseg users know it, with a help text."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         default={},
         metavar='KEY=VALUE',
         help=text,

@@ -1,6 +1,7 @@
 """What training and testing share: arguments, the config, a look at data and disk, the run."""
 
 import argparse
+import contextlib
 import errno
 import inspect
 import os
@@ -11,14 +12,17 @@ from pathlib import Path
 
 import torch
 from demo.mode import DEMO, to_demo
+from filelock import FileLock, Timeout
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
+from mmengine.registry import LOOPS, MODEL_WRAPPERS, RUNNERS, DefaultScope
+from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
+from torch.nn.parallel import DistributedDataParallel
 
-from lib.arguments import add_config, check_folder, check_scope, make_parser
+from lib.arguments import add_config, check_folder, import_quietly, make_parser
 from lib.data_checks import as_list, inner_datasets, quick_findings
-from lib.plain_config import plain_config
-from lib.short_log import ShortLogRunner, import_quietly
+from lib.short_log import ShortLogRunner
 from mmbackbones import path_of
 from mmbackbones.registry import MODELS
 from mmbackbones.weights.downloading import local_file
@@ -32,20 +36,23 @@ SOURCES = {
     'mmseg': 'download ADEChallengeData2016 from https://groups.csail.mit.edu/vision/datasets/ADE20K',
 }
 CONFIGS = ('.py', '.json', '.yaml', '.yml')  # what mmengine reads
-# Keys of a runner and of ours that a config need not have.
-OPTIONAL_KEYS = (
+# What is read of a config, by mmengine's runners and by us; other keys are only names in its text.
+KEYS = {
     *inspect.signature(Runner).parameters,
     'allow_new',
     'auto_scale_lr',
     'compile',
+    'custom_imports',
     'demo',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
     'runner_type',
     'strategy',
     'sync_bn',
     'tta_model',
     'tta_pipeline',
-)
-COPIED = ('backbone', 'channels', 'normalization')  # by configs, from configs/_base_/backbones
+}
+NO_WEIGHTS = dict(init_cfg=None)  # for a net that is only looked at
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room left on a disk, or for a user or file
 
 
@@ -65,13 +72,14 @@ def load_config(args, parser):
     folder = cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     cfg.work_dir = args.work_dir or folder + ('_demo' if args.demo else '')
     cfg.launcher = args.launcher
-    check_scope(cfg, args.config, parser)
-    import_quietly(cfg.default_scope)
-    check_channels(cfg, parser)
+    import_quietly(cfg.get('default_scope'))
+    check_settings(cfg, parser)
+    check_maps(cfg, parser)
     allow_new = cfg.pop('allow_new', ())
     cfg.custom_hooks = [
         *(cfg.get('custom_hooks') or []),
         dict(type='mmbackbones.WholeCheckpointHook', new=allow_new),
+        dict(type='mmbackbones.ScheduleHook'),
         dict(type='mmbackbones.FiniteLossHook'),
         dict(type='mmbackbones.BFloat16Hook'),
     ]
@@ -88,33 +96,67 @@ def read_config(args, parser, demo):
         cfg = Config.fromfile(args.config)
         check_options(cfg, args.cfg_options, parser)
         cfg.merge_from_dict(args.cfg_options)
+        if 'custom_imports' in args.cfg_options:  # which others are while the file is read
+            import_modules_from_strings(**cfg.custom_imports)
         if args.demo:
             demo(cfg)
             cfg.merge_from_dict(args.cfg_options)
-    except (KeyError, OSError, SyntaxError, TypeError, ValueError) as error:
+    except (
+        *(AssertionError, AttributeError, ImportError, KeyError, OSError),
+        *(RuntimeError, SyntaxError, TypeError, ValueError),
+    ) as error:
         parser.error(f'{args.config}: {brief(error, 500)}')
     return cfg
 
 
 def check_options(cfg, options, parser):
-    """Exit with one sentence at a key that a config lacks and that looks like another's slip.
+    """Exit with one sentence at a key that would do nothing or that looks like another's slip.
 
     New keys within parts are as good as others: most arguments of a class do not stand in a config.
     """
     for key in options:
         top, *names = key.split('.')
-        if top in COPIED:
-            parser.error(
-                f'--cfg-options {key}: {top} is copied into model when the config is read; set it '
-                f'there, as in model.backbone.with_cp=True'
-            )
-        check_key(key, top, {*cfg, *OPTIONAL_KEYS}, parser, all_known=True)
+        if top in cfg and top not in KEYS:
+            copies = copies_of(cfg, top)
+            if copies:
+                keys = ', '.join('.'.join([copy, *names]) for copy in copies[:4])
+                parser.error(
+                    f'--cfg-options {key} would do nothing, because {top} is copied when the '
+                    f'config is read; set {keys}'
+                )
+            print(f'note: no runner reads {top}; only code of your own would', file=sys.stderr)
+        check_key(key, top, {*cfg, *KEYS}, parser, all_known=True)
         part = DEMO | cfg.get('demo', {}) if top == 'demo' else cfg.get(top)
         for name in names:
             if not isinstance(part, dict):
                 break  # new from here on, or in a list
             check_key(key, name, part.keys(), parser, all_known=top == 'demo')
             part = part.get(name)
+
+
+def copies_of(cfg, name):
+    """Where the value of a name in a config's text has gone: keys such as model.backbone."""
+    value = cfg.get(name)
+    telling = isinstance(value, str | list | tuple | dict) and bool(value)
+    parts = [each for top in sorted(cfg.keys() & KEYS) for each in parts_of(cfg[top], top)]
+    equal = [where for where, _, part in parts if part == value or is_part_of(value, part)]
+    named = [where for where, key, _ in parts if key == name]
+    return (equal if telling else []) or named
+
+
+def parts_of(part, where):
+    """(path, last key, value) of everything in a part of a config, the outer ones first."""
+    yield where, where.rpartition('.')[2], part
+    items = part.items() if isinstance(part, dict) else ()
+    items = enumerate(part) if isinstance(part, list | tuple) else items
+    for key, each in items:
+        yield from parts_of(each, f'{where}.{key}')
+
+
+def is_part_of(value, part):
+    """Whether a dict has all that another one has."""
+    both = isinstance(value, dict) and isinstance(part, dict) and bool(value)
+    return both and all(key in part and part[key] == each for key, each in value.items())
 
 
 def check_key(key, name, known, parser, all_known):
@@ -125,27 +167,69 @@ def check_key(key, name, known, parser, all_known):
         parser.error(f'--cfg-options {key}: there is no {name}; {hint}')
 
 
-def check_channels(cfg, parser):
-    """Exit with one sentence if a neck or head expects other maps than the backbone returns."""
+def check_settings(cfg, parser):
+    """Exit with one sentence at settings of which the library says later, and less clearly, no."""
+    for name in ('train', 'val', 'test'):
+        loader = cfg.get(f'{name}_dataloader') or {}
+        if loader.get('persistent_workers') and not loader.get('num_workers'):
+            key = f'{name}_dataloader.persistent_workers'
+            parser.error(f'{key} needs workers, and num_workers is 0; set {key}=False as well')
+        loop = cfg.get(f'{name}_cfg') or {}
+        kind = LOOPS.get(loop.type) if isinstance(loop.get('type'), str) else None
+        known = {*inspect.signature(kind).parameters, 'type'} if kind else {*loop}
+        if other := [key for key in loop if key not in known]:
+            parser.error(
+                f'{name}_cfg: {loop.type} takes no {", ".join(other)}, which the base of this '
+                f'config has; write {name}_cfg = dict(_delete_=True, type=...)'
+            )
+
+
+def check_maps(cfg, parser):
+    """Exit with one sentence if a neck or head cannot read the maps of a backbone of ours."""
     backbone = cfg.model.get('backbone') or {}
-    if not str(backbone.get('type')).startswith('mmbackbones.'):
-        return
+    kind = backbone.get('type')
+    if isinstance(kind, str):
+        with ROOT_MODELS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+            kind = registry.get(kind)
+    if kind in MODELS.module_dict.values():
+        check_readers(cfg, kind, parser)
+    elif getattr(kind, '__name__', '') in MODELS.module_dict and 'arch' in backbone:
+        parser.error(
+            f'model.backbone: {backbone.type} is {kind.__module__}.{kind.__name__}, which takes no '
+            f'arch; ours is type=mmbackbones.{kind.__name__}'
+        )
+
+
+def check_readers(cfg, kind, parser):
+    """Exit with one sentence if the neck or a head fails with the maps of our backbone."""
     try:
         with torch.device('meta'):
-            given = list(MODELS.build(dict(backbone, init_cfg=None)).out_channels)
+            net = kind(**{k: v for k, v in cfg.model.backbone.items() if k != 'type'} | NO_WEIGHTS)
     except (TypeError, ValueError) as error:
         parser.error(f'model.backbone: {brief(error, 500)}')
+    given = list(net.out_channels)
+    sides = [256 // stride for stride in net.out_strides]
+    maps = [torch.empty(2, c, side, side) for c, side in zip(given, sides, strict=True)]
     for where, part in map_readers(cfg.model):
         wanted = as_list(part.in_channels)
         indices = as_list(part.get('in_index', list(range(len(given)))))
         fits = max(indices) < len(given) and wanted == [given[index] for index in indices]
-        # Which one is read by what has one number of channels and no index is its own affair.
-        if not fits and (len(wanted) > 1 or 'in_index' in part):
+        if not fits and not runs(part, maps, cfg.get('default_scope')):
             parser.error(
                 f'model.{where} takes maps {indices} with in_channels={part.in_channels}, but '
-                f'{backbone.type} returns maps of {given} channels; set in_channels of the '
-                f'{where}, or out_indices of the backbone'
+                f'mmbackbones.{kind.__name__} returns maps of {given} channels; set in_channels '
+                f'of the {where}, or out_indices of the backbone'
             )
+
+
+def runs(part, maps, scope):
+    """Whether a neck or head of a config takes maps."""
+    try:
+        with DefaultScope.overwrite_default_scope(scope):
+            ROOT_MODELS.build(part)(maps)
+    except Exception:  # whatever it is, mm will not get further
+        return False
+    return True
 
 
 def map_readers(model):
@@ -159,9 +243,15 @@ def map_readers(model):
 def use_cpus(cfg):
     """Let processes meet through gloo, and DDP not look for GPUs; mmengine expects one each."""
     torch.distributed.init_process_group('gloo')
-    if 'strategy' not in cfg:
-        wrapper = dict(broadcast_buffers=False, device_ids=None)
-        cfg.model_wrapper_cfg = {**wrapper, **cfg.get('model_wrapper_cfg', {})}
+    if 'strategy' in cfg:
+        return
+    unused = cfg.get('find_unused_parameters', False)
+    usual = dict(type='MMDistributedDataParallel', find_unused_parameters=unused)
+    wrapper = cfg.get('model_wrapper_cfg') or dict(usual, broadcast_buffers=False)
+    kind = wrapper.get('type', usual['type'])
+    kind = MODEL_WRAPPERS.get(kind) if isinstance(kind, str) else kind
+    devices = dict(device_ids=None) if issubclass(kind, DistributedDataParallel) else {}
+    cfg.model_wrapper_cfg = {**devices, **wrapper}
 
 
 def published(config, parser):
@@ -248,7 +338,7 @@ def check_resumable(path, cfg, parser):
 
 
 def check_progress(path, meta, cfg, parser):
-    """Exit with one sentence if nothing is left to train; say where batches have another size."""
+    """Exit with one sentence if nothing is left to train."""
     for unit, limit in (('epoch', 'max_epochs'), ('iter', 'max_iters')):
         done, wanted = meta.get(unit, 0), cfg.train_cfg.get(limit)
         if wanted is not None and done > wanted:
@@ -258,17 +348,6 @@ def check_progress(path, meta, cfg, parser):
             )
         if wanted is not None and done == wanted:
             parser.exit(message=f'{path} has all {done} {unit}s: nothing is left to train\n')
-    try:
-        before = plain_config(meta.get('cfg') or '').get('train_dataloader', {}).get('batch_size')
-    except ValueError:  # of a config with classes and imports
-        return
-    now = cfg.train_dataloader.batch_size
-    if before not in (None, now):
-        print(
-            f'note: {path} was trained with batches of {before}, and goes on with {now}: epochs '
-            f'have another number of steps, and the learning rate falls at other images',
-            file=sys.stderr,
-        )
 
 
 def check_data(cfg, loaders, parser):
@@ -315,6 +394,17 @@ def check_work_dir(cfg, parser):
     check_folder(cfg.work_dir, '--work-dir', parser)
 
 
+def locked(work_dir, parser):
+    """A context in which no other training writes into a work dir; an exit if one does already."""
+    if process_number():
+        return contextlib.nullcontext()
+    lock = FileLock(Path(work_dir, 'training.lock'))
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        parser.error(f'another training writes into {work_dir}; set another --work-dir, or wait')
+
+
 def run(cfg, action, prepare=lambda runner: None):
     """Let a runner `train` or `test`; unfit weights, NaN and a full disk are one sentence.
 
@@ -324,6 +414,8 @@ def run(cfg, action, prepare=lambda runner: None):
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else ShortLogRunner.from_cfg(cfg)
         prepare(runner)
         getattr(runner, action)()
+    except KeyboardInterrupt:
+        sys.exit(interrupted(cfg, action))
     except CheckpointError as error:
         sys.exit(str(error))
     except FloatingPointError as error:
@@ -339,6 +431,16 @@ def run(cfg, action, prepare=lambda runner: None):
             f'writing into {cfg.work_dir} failed: {error.strerror}; make room, then go on from the '
             f'last whole checkpoint with --resume'
         )
+
+
+def interrupted(cfg, action):
+    """What to say after Ctrl-C; the first process alone says it."""
+    if process_number():
+        return 130
+    found = checkpoints(cfg.work_dir) if action == 'train' else []
+    if found:
+        return f'interrupted; {found[0]} is the last checkpoint: go on from it with --resume'
+    return 'interrupted before the first checkpoint' if action == 'train' else 'interrupted'
 
 
 def innermost(dataset):

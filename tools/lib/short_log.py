@@ -1,14 +1,12 @@
 """mmengine's log on the screen without what fills hundreds of lines; its file has all of it.
 
 On a terminal the steps of a training are one line, which says how far it is and how long it takes.
+Elsewhere something is said every half minute at the latest.
 """
 
-import contextlib
-import io
 import logging
 import sys
-import warnings
-from importlib import import_module
+import time
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -21,6 +19,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from lib.arguments import EVERY
 
 # How messages begin that are for the file alone.
 FILED = (
@@ -37,9 +37,18 @@ FILED = (
 STEPS = 'Epoch(train)', 'Iter(train)'  # how the lines of a training's steps begin
 
 
-def is_short(record):
-    """Whether a message belongs on the screen."""
-    return not str(record.msg).startswith(FILED)
+class ShortScreen(logging.Filter):
+    """What of the log belongs on the screen, and when it has said something for the last time."""
+
+    def __init__(self):
+        super().__init__()
+        self.said = time.monotonic()
+
+    def filter(self, record):
+        """Whether a message belongs on the screen."""
+        short = not str(record.msg).startswith(FILED)
+        self.said = time.monotonic() if short else self.said
+        return short
 
 
 def is_no_step(record):
@@ -52,17 +61,17 @@ class ProgressHook(Hook):
 
     def __init__(self):
         columns = [
-            TextColumn('training'),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn('steps, loss {task.fields[loss]},'),
+            TextColumn('loss {task.fields[loss]}'),
             TimeElapsedColumn(),
-            TextColumn('spent,'),
+            TextColumn('<'),
             TimeRemainingColumn(),
-            TextColumn('left'),
         ]
         # Evaluations lie between the steps, so the time that is left is by the last ten minutes.
-        self.progress = Progress(*columns, refresh_per_second=2, speed_estimate_period=600)
+        self.progress = Progress(
+            *columns, refresh_per_second=2, speed_estimate_period=600, expand=True
+        )
 
     def before_train(self, runner):
         """Know how many steps there are, of which some may have been done before."""
@@ -75,16 +84,45 @@ class ProgressHook(Hook):
         self.progress.update(self.task, completed=runner.iter + 1, loss=f'{loss:.3f}')
 
 
+class SignOfLifeHook(Hook):
+    """Says how far it is where the log has said nothing for half a minute."""
+
+    def __init__(self, screen):
+        self.screen = screen
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        """Of a training."""
+        self.say(runner, 'training', runner.iter + 1, runner.max_iters)
+
+    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        """Of an evaluation in a training."""
+        self.say(runner, 'validation', batch_idx + 1, len(runner.val_dataloader))
+
+    def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        """Of a test."""
+        self.say(runner, 'test', batch_idx + 1, len(runner.test_dataloader))
+
+    def say(self, runner, what, done, total):
+        """Log a line, if it is time."""
+        if time.monotonic() - self.screen.said >= EVERY:
+            runner.logger.info(f'{what}: step {done} of {total}')
+
+
 class ShortLogRunner(Runner):
     """mmengine's runner, but for its screen."""
 
     def build_logger(self, *args, **kwargs):
         """The logger, and where it writes; the screen leaves out what is for the file."""
-        logger = super().build_logger(*args, **kwargs)
+        logger, self.screen = super().build_logger(*args, **kwargs), ShortScreen()
         for handler in screens(logger):
-            handler.addFilter(is_short)
+            handler.addFilter(self.screen)
         logger.info(f'The config, the environment and everything else: {self.log_dir}')
         return logger
+
+    def register_hooks(self, *args, **kwargs):
+        """Those of the config, and one that says how far it is."""
+        super().register_hooks(*args, **kwargs)
+        self.register_hook(SignOfLifeHook(self.screen), 'VERY_LOW')
 
     def train(self):
         """Train, with the steps as one line where a terminal shows it."""
@@ -102,11 +140,3 @@ class ShortLogRunner(Runner):
 def screens(logger):
     """The handlers of a logger that write on a screen."""
     return [each for each in logger.handlers if not isinstance(each, logging.FileHandler)]
-
-
-def import_quietly(scope):
-    """Import mmdet or mmseg without their remarks on optional packages."""
-    warnings.filterwarnings('ignore', 'faster_coco_eval is not installed')
-    with contextlib.redirect_stdout(io.StringIO()):
-        import_module(f'{scope}.datasets')
-        import_module(f'{scope}.evaluation')
