@@ -168,6 +168,13 @@ def test_other_metrics_count_where_the_usual_are_missing(collect, tmp_path):
     assert 'RetinaNet\npascal_voc/mAP' in texts
 
 
+def test_an_evaluation_that_found_nothing_has_no_metric(collect, tmp_path):
+    leave(tmp_path / 'work', RETINANET, {'data_time': 0.1})
+    page, texts, _ = collect('work')
+    assert page[4] == '| SwinTransformer tiny | 0.30 | 38.5 | 6.6 |'
+    assert 'RetinaNet\nno metric' in texts
+
+
 def test_a_work_dir_without_a_description_has_its_name_and_no_costs(collect, tmp_path):
     leave(tmp_path / 'of before', None, {'mIoU': 40.0})
     unknown = dict.fromkeys(FIELDS) | dict(method='UPerHead', not_counted='no such operator')

@@ -37,11 +37,11 @@ def read_run(work_dir):
     if work_dir.is_file():
         raise ValueError(f'{work_dir} is a file; give the work dir that it lies in')
     training, evaluation = read_scalars(work_dir)
-    last = evaluation[max(evaluation)] if evaluation else {}
+    if not training or not evaluation:
+        raise ValueError(f'{work_dir} has no step or no metric yet; wait for it, or leave it out')
+    last = evaluation[max(evaluation)]
     there = metrics_of([({}, {0: last})])
     names = [name for name in there if name in METRICS] or there[:6]
-    if not training or not names:
-        raise ValueError(f'{work_dir} has no step or no metric yet; wait for it, or leave it out')
     about = read_description(work_dir)
     if about['not_counted']:
         note(f'note: {work_dir} has no FLOPs: {about["not_counted"]}')
@@ -75,13 +75,14 @@ def by_method(runs):
 
 def score(run):
     """The value of the metric that a run is judged by; the lowest if it is no number."""
-    value = run.metrics[plotted(run)]
+    value = run.metrics.get(plotted(run), math.nan)
     return value if math.isfinite(value) else -math.inf
 
 
 def plotted(run):
     """The metric that a run is judged by."""
-    return next(name for name in (*PLOTTED, *run.metrics) if name in run.metrics)
+    names = (name for name in (*PLOTTED, *run.metrics) if name in run.metrics)
+    return next(names, 'no metric')  # of boxes, if none was found
 
 
 def page(runs):
@@ -134,7 +135,7 @@ def draw(runs):
 def dots(axis, runs, cost, colours):
     """The metric of each run over one of its costs."""
     for run in runs:
-        if run.costs[cost] is not None:
+        if run.costs[cost] is not None and run.metrics:
             axis.plot(run.costs[cost], run.metrics[plotted(run)], 'o', color=colours[run.backbone])
     axis.set(xlabel=cost, xmargin=0.15, ymargin=0.15)
     axis.grid(alpha=0.3)
