@@ -168,6 +168,16 @@ def test_other_metrics_count_where_the_usual_are_missing(collect, tmp_path):
     assert 'RetinaNet\npascal_voc/mAP' in texts
 
 
+def test_not_more_tables_are_drawn_than_can_be_seen(collect, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, 'MOST_TABLES', 1)
+    leave(tmp_path / 'a', RETINANET, {'mIoU': 40.0})
+    leave(tmp_path / 'b', RETINANET | dict(method='DINO', backbone='other'), {'mIoU': 40.0})
+    page, texts, errors = collect('a', 'b')
+    assert page[6].startswith('**DINO**')
+    assert errors == '1 of 2 tables are drawn; give fewer work dirs\n'
+    assert not {'DINO\nmIoU', 'other'} & set(texts)
+
+
 def test_an_evaluation_that_found_nothing_has_no_metric(collect, tmp_path):
     leave(tmp_path / 'work', RETINANET, {'data_time': 0.1})
     page, texts, _ = collect('work')

@@ -97,7 +97,7 @@ def draw(tmp_path, monkeypatch):
 
 
 def test_pictures_of_two_backbones_side_by_side(draw, tmp_path):
-    weights = tmp_path / 'trained.pth'
+    weights = tmp_path / 'trained $x_{$.pth'  # which matplotlib would read as a formula
     torch.save(build('Container').state_dict(), weights)
     two = ['SwinTransformer.py', 'Container.py', '--weights', 'none', weights]
     pictures = draw('image.png', *two, '--samples', 2, '--out-dir', 'drawn')
@@ -107,7 +107,7 @@ def test_pictures_of_two_backbones_side_by_side(draw, tmp_path):
         assert pixels.shape[1] > 500
         assert pixels.std() > 20
         assert 'SwinTransformer\nrandom weights' in text
-        assert 'Container\ntrained.pth' in text
+        assert 'Container\ntrained $x_{$.pth' in text
     assert 'stride 32: 128 x 2 x 3' in pictures['levels'][1]
     assert 'stage 3\nWindowAttention 7 x 7, shift 3' in pictures['attention'][1]
     assert '95 % within' in pictures['field'][1]

@@ -1,12 +1,12 @@
 """Collect trainings from their work dirs: a page of tables, and plots of a metric against costs.
 
-Of each training: the metrics of its last evaluation; the time of a step where it was fastest, which
-other work on the machine disturbs least; parameters and FLOPs, which tools/train.py wrote beside
-the log. It writes results.md and results.png. Work dirs are data: nothing of them runs.
+Of each training: its last metrics; the time of its fastest steps, which other work disturbs least;
+parameters and FLOPs, from the training.json beside its log. Nothing of a work dir runs.
 """
 
 import math
 import re
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from lib.training_logs import note, printable, read_description, read_scalars, r
 from matplotlib.lines import Line2D
 
 PLOTTED = ('coco/bbox_mAP', 'mIoU')  # against the costs; the one of them that a method has
-UNITS = {'parameters': 1e6, 'flops': 1e9}
+MOST_TABLES = 20  # in a picture
 COSTS = {'s / step': '.2f', 'parameters, M': '.1f', 'FLOPs, G': '.1f'}
 
 
@@ -45,13 +45,14 @@ def read_run(work_dir):
     about = read_description(work_dir)
     if about['not_counted']:
         note(f'note: {work_dir} has no FLOPs: {about["not_counted"]}')
+    numbers = (about['parameters'], 1e6), (about['flops'], 1e9)
     seconds = min((row['time'] for row in training.values() if 'time' in row), default=None)
-    numbers = [about[name] and about[name] / unit for name, unit in UNITS.items()]
+    costs = seconds, *(number and number / unit for number, unit in numbers)
     return Run(
         method=printable(about['method'] or 'method unknown'),
         backbone=printable(about['backbone'] or work_dir.resolve().name),
         budget=printable(budget(max(training), about)),
-        costs=dict(zip(COSTS, (seconds, *numbers), strict=True)),
+        costs=dict(zip(COSTS, costs, strict=True)),
         metrics={name: last[name] for name in names},
     )
 
@@ -80,9 +81,8 @@ def score(run):
 
 
 def plotted(run):
-    """The metric that a run is judged by."""
-    names = (name for name in (*PLOTTED, *run.metrics) if name in run.metrics)
-    return next(names, 'no metric')  # of boxes, if none was found
+    """The metric that a run is judged by, if its evaluation found anything."""
+    return next((name for name in (*PLOTTED, *run.metrics) if name in run.metrics), 'no metric')
 
 
 def page(runs):
@@ -116,7 +116,10 @@ def escaped(text):
 def draw(runs):
     """A row of plots for each method and budget, a column for each cost."""
     methods = by_method(runs)
-    names = sorted({run.backbone for run in runs})
+    if len(methods) > MOST_TABLES:
+        note(f'{MOST_TABLES} of {len(methods)} tables are drawn; give fewer work dirs')
+        methods = dict(islice(methods.items(), MOST_TABLES))
+    names = sorted({run.backbone for its in methods.values() for run in its})
     colours = {name: colour(index) for index, name in enumerate(names)}
     size = 4 * len(COSTS), 3.2 * len(methods) + 0.6
     figure, axes = plt.subplots(
@@ -143,16 +146,14 @@ def dots(axis, runs, cost, colours):
 
 def main():
     """Read, tell and draw."""
-    example = 'example, after `bash tools/demo.sh`: python tools/results.py work_dirs'
-    parser = make_parser(__doc__, example)
-    add = parser.add_argument
-    add('folders', nargs='+', metavar='WORK_DIR', help='work dirs, or folders of them')
-    add('--out-dir', type=Path, default='outputs/results', help='[outputs/results]')
+    parser = make_parser(__doc__, 'example: python tools/results.py work_dirs')
+    parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR', help='or folders of work dirs')
+    parser.add_argument('--out-dir', type=Path, default='outputs/results', help='[outputs/results]')
     args = parser.parse_args()
     matplotlib.use('Agg')
     check_folder(args.out_dir, '--out-dir', parser)
     runs = []
-    for path in runs_in(args.folders):
+    for path in runs_in(args.work_dirs):
         try:
             runs.append(read_run(path))
         except (ValueError, OSError) as error:
