@@ -7,12 +7,11 @@ in silence, which may be meant; or what could not be looked at.
 
 import contextlib
 import io
-import logging
 import os
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from itertools import islice
+from itertools import chain, islice
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -37,12 +36,8 @@ KEYS = {  # without which mmdet does not read an entry of a COCO file
     'categories': ('id', 'name'),
 }
 EMPTY, OUTSIDE = 'empty: smaller than a pixel', 'outside of their image'
-NO_IMAGE, NO_CATEGORY = 'of no image in the file', 'of no category in the file'
-NAMES = {
-    'img': 'folder of images',
-    'img_path': 'folder of images',
-    'seg_map_path': 'folder of maps',
-}
+STRAY = 'of no image in the file', 'of no category in the file'
+FOLDERS = dict(img='folder of images', img_path='folder of images')
 
 
 class Finding(NamedTuple):
@@ -62,18 +57,14 @@ class Opened(NamedTuple):
 
     loader: str
     settings: Any
-    dataset: Any = None
-    coco: Any = None
+    dataset: Any
+    coco: Any
     error: Exception | None = None
 
     @property
     def classes(self):
         """The names of its classes, or an empty list."""
         return list(getattr(self.dataset, 'metainfo', {}).get('classes') or ())
-
-    def loads(self, what):
-        """Whether a step of its pipeline has annotations with a flag, as with_mask, set."""
-        return any(step.get(what) for step in self.steps('LoadAnnotations'))
 
     def steps(self, name):
         """The settings of those steps of its pipeline that have a word in their name."""
@@ -128,35 +119,32 @@ def open_datasets(cfg, loaders):
 
 def open_dataset(settings, loader, scope):
     """What mm reads, filtered as for training, or the error that it fails with."""
-    dataset, files = None, []
+    dataset, files, failed = None, [], None
     try:
         with in_scope(scope, 'datasets', 'evaluation'), contextlib.redirect_stdout(io.StringIO()):
             dataset = DATASETS.build(dict(settings, lazy_init=True, pipeline=[]))
-            if hasattr(dataset, 'COCOAPI'):  # whose content mmdet does not keep
+            if hasattr(dataset, 'COCOAPI'):
                 dataset.COCOAPI = kept_in(files, dataset.COCOAPI)
             dataset.serialize_data = False
             dataset.full_init()
     except Exception as error:  # whatever mm and its readers raise
-        return Opened(loader, settings, dataset, *files[:1] or [None], error)
-    return Opened(loader, settings, dataset, *files[:1])
+        failed = error
+    return Opened(loader, settings, dataset, files[0] if files else None, failed)
 
 
 @contextlib.contextmanager
 def in_scope(scope, *parts):
-    """mm builds what a config of a scope names."""
-    if scope:
-        import_modules_from_strings(
-            [f'{scope}.{part}' for part in parts], allow_failed_imports=False
-        )
+    """Names in settings mean what they do to mm in the scope of a config."""
+    import_modules_from_strings([f'{scope}.{part}' for part in parts if scope])
     with DefaultScope.overwrite_default_scope(scope):
         yield
 
 
 def kept_in(files, api):
-    """A COCO API of pycocotools that is kept, even if it fails at what it has read."""
+    """An API of pycocotools whose content is kept, which mmdet deletes when it has read it."""
 
     class Kept(api):
-        def createIndex(self):  # noqa: N802
+        def createIndex(self):
             files.append(self)
             super().createIndex()
 
@@ -166,12 +154,13 @@ def kept_in(files, api):
 def quick_findings(cfg, loaders, datasets=None):
     """What annotation files, names and numbers show without a look into an image."""
     datasets = open_datasets(cfg, loaders) if datasets is None else datasets
-    for opened in datasets:
-        yield from map(printable, dataset_findings(opened))
-    yield from map(printable, class_findings(cfg, [each for each in datasets if each.classes]))
-    for split in ('val', 'test'):
-        its = [each for each in datasets if each.loader == f'{split}_dataloader' and each.dataset]
-        yield from map(printable, evaluator_findings(cfg, split, its))
+    readable = [opened for opened in datasets if not opened.error]
+    parts = [
+        *map(dataset_findings, datasets),
+        class_findings(cfg, [opened for opened in datasets if opened.classes]),
+        *(evaluator_findings(cfg, split, readable) for split in ('val', 'test')),
+    ]
+    yield from map(printable, chain.from_iterable(parts))
 
 
 def printable(finding):
@@ -183,32 +172,25 @@ def printable(finding):
 def dataset_findings(opened):
     """Why mm cannot read a dataset, or what of it is wrong."""
     dataset, error = opened.dataset, opened.error
-    if isinstance(error, ImportError | RuntimeError | NotImplementedError) and not isinstance(
-        error, RecursionError
-    ):
+    absent = isinstance(error, ImportError | RuntimeError) and not isinstance(error, RecursionError)
+    if absent:  # a package, says mm
         yield opened.unseen(error)
     elif not hasattr(dataset, 'data_list') and isinstance(error, TypeError | AttributeError):
         yield opened.unseen('it is no dataset that reads all its annotations at once')
     elif isinstance(error, OSError | AssertionError) and (lost := missing(opened)):
         yield lost
-    elif opened.coco or hasattr(dataset, 'COCOAPI') and error:
-        found = [*coco_findings(opened)]
-        yield from found
-        if error and not any(each.is_fault for each in found):
-            yield unreadable(opened)
-    elif error:
-        yield unreadable(opened)
     else:
-        yield from instance_findings(opened)
-    if dataset is not None and not error:
-        yield from file_findings(opened)
-
-
-def unreadable(opened):
-    """What mm says of data that it cannot read."""
-    where = getattr(opened.dataset, 'ann_file', '') or f'the data of {opened.loader}'
-    reason = f'{type(opened.error).__name__}: {brief(opened.error)}'
-    return Finding(f'{where}: {type_name(opened.settings)} cannot read it ({reason})')
+        coco = opened.coco or (error and hasattr(dataset, 'COCOAPI'))
+        found = [*(coco_findings if coco else instance_findings)(opened)]
+        if error and not any(each.is_fault for each in found):
+            where = getattr(dataset, 'ann_file', '') or f'the data of {opened.loader}'
+            reason = f'{type(error).__name__}: {brief(error)}'
+            found.append(
+                Finding(f'{where}: {type_name(opened.settings)} cannot read it ({reason})')
+            )
+        yield from found
+        if not error:
+            yield from file_findings(opened)
 
 
 def missing(opened):
@@ -238,13 +220,10 @@ def there(path, settings):
 
 
 def file_findings(opened):
-    """No image at all, images that are not where they should be, or without their maps."""
-    dataset, settings = opened.dataset, opened.settings
-    entries = dataset.data_list
-    if not entries and opened.coco is None:
-        yield empty_folder(opened)
+    """Images that are not where they should be or have another suffix, or that lack their map."""
+    dataset, entries = opened.dataset, opened.dataset.data_list
     paths = [e['img_path'] for e in islice(entries, 20) if isinstance(e.get('img_path'), str)]
-    reader = next(iter(opened.steps('LoadImage')), settings)
+    reader = next(iter(opened.steps('LoadImage')), opened.settings)
     if paths and not any(there(path, reader) for path in paths):
         yield missing(opened) or Finding(
             f'{opened.loader}: there is no image {paths[0]}; set data_prefix and data_root'
@@ -252,13 +231,11 @@ def file_findings(opened):
         return
     if hasattr(dataset, 'img_suffix') and not dataset.ann_file:
         yield from suffix_findings(opened)
-    if (
-        opened.steps('LoadAnnotations')
-        and hasattr(dataset, 'seg_map_suffix')
-        and opened.coco is None
-    ):
+    elif not entries and not opened.coco:
+        yield Finding(f'{opened.loader}: {type_name(opened.settings)} has no image')
+    if hasattr(dataset, 'img_suffix') and opened.steps('LoadAnnotations'):
         maps = [entry.get('seg_map_path') for entry in entries]
-        lacking = [str(path) for path in maps if not path or not there(path, settings)]
+        lacking = [str(path) for path in maps if not path or not there(path, opened.settings)]
         if lacking:
             yield Finding(
                 f'{opened.loader}: {len(lacking)} of {len(maps)} images have no map '
@@ -267,43 +244,27 @@ def file_findings(opened):
             )
 
 
-def suffixes(opened):
-    """{suffix: how many images} of what a folder has that `img_suffix` leaves out."""
-    dataset = opened.dataset
-    names = fileio.list_dir_or_file(
-        dataset.data_prefix['img_path'],
-        list_dir=False,
-        recursive=True,
-        backend_args=opened.settings.get('backend_args'),
-    )
-    ends = (os.path.splitext(name)[1] for name in names if not name.endswith(dataset.img_suffix))
-    return Counter(ends).most_common()
-
-
-def empty_folder(opened):
-    """The finding for a dataset without any image."""
-    dataset = opened.dataset
-    if not hasattr(dataset, 'img_suffix') or dataset.ann_file:
-        return Finding(f'{opened.loader}: {type_name(opened.settings)} has no image')
-    kinds = some(f'{count} {kind}' for kind, count in suffixes(opened))
-    folder = dataset.data_prefix['img_path']
-    return Finding(
-        f'{opened.loader}: {folder} has no image that ends in {dataset.img_suffix}, but '
-        f'{kinds or "nothing"}; set img_suffix, or data_prefix.img_path to their folder'
-    )
-
-
 def suffix_findings(opened):
-    """A note on images of the folder with another suffix, which are left out."""
-    dataset, maps = opened.dataset, opened.dataset.seg_map_suffix
-    known = Image.registered_extensions()
-    left = [f'{n} {end}' for end, n in suffixes(opened) if end.lower() in known and end != maps]
-    if left and dataset.data_list:
+    """Images that `img_suffix` leaves out: all of a folder, which is a fault, or some."""
+    dataset, folder = opened.dataset, opened.dataset.data_prefix['img_path']
+    options = dict(list_dir=False, recursive=True, backend_args=opened.settings.get('backend_args'))
+    ends = Counter(
+        os.path.splitext(name)[1]
+        for name in fileio.list_dir_or_file(folder, **options)
+        if not name.endswith(dataset.img_suffix)
+    )
+    if dataset.data_prefix.get('seg_map_path') == folder:
+        ends.pop(dataset.seg_map_suffix, None)
+    images = Image.registered_extensions()
+    left = some(f'{n} {end}' for end, n in ends.most_common() if end.lower() in images)
+    if not dataset.data_list:
         yield Finding(
-            f'{opened.loader}: {dataset.data_prefix["img_path"]} has {len(dataset.data_list)} '
-            f'images that end in {dataset.img_suffix}; left out are {some(left)}',
-            'note',
+            f'{opened.loader}: {folder} has no image that ends in {dataset.img_suffix}, but '
+            f'{left or "nothing"}; set img_suffix, or data_prefix.img_path to their folder'
         )
+    elif left:
+        text = f'{opened.loader}: {folder} has {left}, which img_suffix={dataset.img_suffix} leaves out'
+        yield Finding(text, 'note')
 
 
 def coco_findings(opened):
@@ -313,24 +274,23 @@ def coco_findings(opened):
     if not coco and isinstance(error, ValueError | RecursionError):
         yield Finding(f'{path} is no JSON ({brief(error)}); expected annotations as COCO has')
         return
-    wanted = [name for name in ('images', 'categories') if not isinstance(content.get(name), list)]
-    absent = wanted or [name for name in ('images', 'categories') if not content[name]]
+    lists = [name for name in KEYS if isinstance(content.get(name), list)]
+    absent = [name for name in ('images', 'categories') if name not in lists or not content[name]]
     if absent:
         yield Finding(
-            f'{path} has no {" and no ".join(absent)}, but {some(content) or "something else"}; '
+            f'{path} has no {" and no ".join(absent)}, but {some(content) or "other content"}; '
             f'expected {", ".join(KEYS)} as COCO has'
         )
         return
     if error:
-        yield from lacking_keys(content, path)
+        yield from lacking_keys({name: content[name] for name in lists}, path)
     if not coco.imgs:  # not even indexed
         return
     yield from repeated_findings(dataset, coco)
     yield from category_findings(opened)
-    if hasattr(coco, 'load_anns') and dataset.ANN_ID_UNIQUE:
-        flaws = annotation_flaws(coco, opened.loads('with_mask'))
-        yield from flaw_findings(path, flaws, len(coco.anns))
-    else:
+    if dataset.ANN_ID_UNIQUE:
+        yield from annotation_findings(opened)
+    else:  # panoptic, which has segments
         yield from instance_findings(opened)
     if not error and not dataset.data_list:
         yield Finding(
@@ -340,35 +300,35 @@ def coco_findings(opened):
         )
 
 
-def lacking_keys(content, path):
+def lacking_keys(lists, path):
     """Entries without what mmdet reads of each."""
-    for name, keys in KEYS.items():
+    for name, entries in lists.items():
+        *keys, last = KEYS[name]
         lacking = [
-            str(each.get('file_name', f'number {number}') if isinstance(each, dict) else each)
-            for number, each in enumerate(content.get(name) or ())
-            if not isinstance(each, dict) or not each.keys() >= set(keys)
+            brief(each.get('file_name', each) if isinstance(each, dict) else each, 40)
+            for each in entries
+            if not isinstance(each, dict) or not {*keys, last} <= each.keys()
         ]
         if lacking:
             yield Finding(
-                f'{path}: {len(lacking)} {name} lack {", ".join(keys[:-1])} or {keys[-1]} '
+                f'{path}: {len(lacking)} {name} lack {", ".join(keys)} or {last} '
                 f'({some(lacking)}); expected all of each'
             )
 
 
 def repeated_findings(dataset, coco):
-    """Two entries of one id, of which the first is lost, and two categories of one name."""
-    content = coco.dataset
-    entries = dict(images=coco.imgs, categories=coco.cats)
-    if dataset.ANN_ID_UNIQUE and content.get('annotations'):
-        entries['annotations'] = coco.anns
-    twice = [(name, 'id') for name, index in entries.items() if len(index) != len(content[name])]
-    for name, key in [*twice, ('categories', 'name')]:
-        counts = Counter(str(each.get(key)) for each in content[name])
+    """Several entries of one id, of which the last alone counts, or categories of one name."""
+    indices = dict(images=coco.imgs, annotations=coco.anns, categories=coco.cats)
+    if not dataset.ANN_ID_UNIQUE:
+        del indices['annotations']
+    keys = [(k, 'id') for k, v in indices.items() if len(v) != len(coco.dataset.get(k) or ())]
+    for name, key in [*keys, ('categories', 'name')]:
+        counts = Counter(str(each.get(key)) for each in coco.dataset[name])
         found = [value for value, count in counts.items() if count > 1]
         if found:
             yield Finding(
-                f'{dataset.ann_file}: several {name} have one {key} ({some(found)}); give each '
-                f'its own'
+                f'{dataset.ann_file}: several {name} have the same {key} ({some(found)}); give '
+                f'each its own'
             )
 
 
@@ -376,17 +336,16 @@ def category_findings(opened):
     """Names that the file lacks or the config drops, and labels in another order than the names."""
     path, coco, loader = opened.dataset.ann_file, opened.coco, opened.loader
     classes, names = opened.classes, [each.get('name') for each in coco.dataset['categories']]
-    if isinstance(opened.dataset.metainfo.get('classes'), str):
-        return  # which is said of the model, too
     lacking = [name for name in classes if name not in names]
-    if lacking:
+    if lacking and not isinstance(opened.dataset.metainfo['classes'], str):
         yield Finding(
             f'{path} has the categories {some(names)}, but not {some(lacking)} of the '
             f'{len(classes)} classes of {loader}; set metainfo=dict(classes=[...]) of the '
             f'dataset to names of the file'
         )
+    if lacking:
         return
-    used = Counter(each['category_id'] for each in coco.dataset.get('annotations', ()))
+    used = Counter(each['category_id'] for each in coco.dataset.get('annotations') or ())
     dropped = [
         f'{category.get("name")} with {used[number]} annotations'
         for number, category in coco.cats.items()
@@ -395,55 +354,54 @@ def category_findings(opened):
     if dropped:
         yield Finding(f'{path}: the classes of {loader} leave out {some(dropped)}', 'note')
     labels = [coco.cats[number]['name'] for number in getattr(opened.dataset, 'cat_ids', ())]
-    if sorted(labels) == sorted(classes) and labels != classes:
-        first = next(
-            i for i, names in enumerate(zip(labels, classes, strict=True)) if len({*names}) > 1
-        )
+    if len(labels) == len(classes) and labels != classes:
+        first = [one == other for one, other in zip(labels, classes, strict=True)].index(False)
         yield Finding(
             f'{path}: mmdet numbers labels in the order of the file, which from label {first} on '
-            f'is {some(labels[first:], 6)}, but the classes of {loader} are '
-            f'{some(classes[first:], 6)}: names would be mixed up; write classes in the order of '
-            f'the file' + (f': {tuple(labels)}' if len(labels) < 9 else '')
+            f'is {some(labels[first:], 8)}, but the classes of {loader} are '
+            f'{some(classes[first:], 8)}: names would be mixed up; write metainfo.classes in the '
+            f'order of the file'
         )
 
 
-def annotation_flaws(coco, masks):
-    """{flaw: [annotations that have it]} of a COCO file; `masks` are read from it or not."""
-    found = defaultdict(list)
-    for each in coco.dataset.get('annotations', ()):
+def annotation_findings(opened):
+    """Boxes and masks that are none, belong to nothing, or lie outside."""
+    coco, found = opened.coco, defaultdict(list)
+    annotations = coco.dataset.get('annotations') or ()
+    masks = any(step.get('with_mask') for step in opened.steps('LoadAnnotations'))
+    for each in annotations:
         image = coco.imgs.get(each['image_id'])
-        flaw = annotation_flaw(each, image, coco.cats, masks)
-        if flaw:
+        if flaw := annotation_flaw(each, image, coco.cats, masks):
             where = image.get('file_name', image['id']) if image else f'image_id {each["image_id"]}'
             found[flaw].append(f'annotation {each["id"]} of {where}')
-    return found
+    yield from flaw_findings(opened.dataset.ann_file, found, len(annotations))
 
 
 def flaw_findings(path, flaws, count):
-    """A sentence for each flaw: those that mmdet leaves out are notes unless they are all."""
+    """A sentence for each flaw: those that mmdet leaves out are notes unless it leaves out all."""
     for flaw, those in flaws.items():
-        left_out = flaw in (EMPTY, OUTSIDE) or (
-            flaw in (NO_IMAGE, NO_CATEGORY) and len(those) < count
+        left_out = flaw in (EMPTY, OUTSIDE) or (flaw in STRAY and len(those) < count)
+        end, kind = (
+            ('mmdet leaves them out', 'note') if left_out else ('mend or remove them', 'fault')
         )
-        text = f'{path}: {len(those)} annotations are {flaw} ({some(those, 2)})'
-        end = '; mmdet leaves them out' if left_out else '; mend or remove them'
-        yield Finding(text + end, 'note' if left_out else 'fault')
+        text = f'{path}: {len(those)} annotations are {flaw} ({some(those, 2)}); {end}'
+        yield Finding(text, kind)
 
 
 def annotation_flaw(annotation, image, categories, masks):
     """What an annotation is if it is not sound, or None."""
     if image is None:
-        return NO_IMAGE
+        return STRAY[0]
     if annotation.get('ignore'):
         return None
     if annotation['category_id'] not in categories:
-        return NO_CATEGORY
+        return STRAY[1]
     box, area = annotation.get('bbox'), annotation.get('area')
     if not (finite(box) and len(box) == 4 and finite([area])):
         return 'without a bbox of four numbers or without area'
     size = image.get('width'), image.get('height')
     if not finite(size):
-        return 'of an image whose width and height are no numbers'
+        return 'of an image whose width or height is no number'
     x, y, w, h = box
     if w < 1 or h < 1 or area <= 0:
         return EMPTY
@@ -572,10 +530,12 @@ def wrong_heads(model, dataset):
     count, parts = len(dataset.metainfo['classes']), dict(model.named_modules())
     panoptic = {k: v for k, v in parts.items() if hasattr(v, 'num_stuff_classes')}
     if hasattr(model, 'decode_head'):
-        for name, part in parts.items():
-            if name.startswith(('decode_head', 'auxiliary_head')) and hasattr(part, 'num_classes'):
-                if part.num_classes != count and not makes_its_own_targets(part, name):
-                    yield f'{name}.num_classes', part.num_classes
+        counted = {k: v for k, v in parts.items() if is_segmentation_head(k, v)}
+        yield from (
+            (f'{k}.num_classes', v.num_classes)
+            for k, v in counted.items()
+            if v.num_classes != count
+        )
     elif panoptic:
         for name, part in panoptic.items():
             found = part.num_things_classes + part.num_stuff_classes
@@ -585,12 +545,14 @@ def wrong_heads(model, dataset):
         yield from refused_by_mmdet(parts, dataset)
 
 
-def makes_its_own_targets(head, name):
-    """Whether an auxiliary head has other targets than the map, as STDC's has borders."""
+def is_segmentation_head(name, part):
+    """Whether a part of a segmenter learns from the map; auxiliary heads may, as STDC's for borders,
+    make targets of their own of it.
+    """
     plain = import_modules_from_strings('mmseg.models.decode_heads.decode_head').BaseDecodeHead
-    loss = getattr(head, 'loss_by_feat', None)
-    return (
-        name.startswith('auxiliary') and getattr(loss, '__func__', None) is not plain.loss_by_feat
+    learns = getattr(type(part), 'loss_by_feat', None) is plain.loss_by_feat
+    return hasattr(part, 'num_classes') and (
+        name.startswith('decode_head') or (name.startswith('auxiliary_head') and learns)
     )
 
 
@@ -625,21 +587,20 @@ def weight_findings(model):
 
 def evaluator_findings(cfg, split, datasets):
     """An evaluator that reads another annotation file than its loader, or one that it misreads."""
-    files = [each.dataset.ann_file for each in datasets if each.dataset.ann_file]
-    if not files or any('Panoptic' in type_name(each.settings) for each in datasets):
+    loader = f'{split}_dataloader'
+    datasets = [each for each in datasets if each.loader == loader and each.dataset.ann_file]
+    if not datasets or any('Panoptic' in type_name(each.settings) for each in datasets):
         return  # things are evaluated with a file of their own
-    real = {os.path.realpath(path) for path in files}
+    files = {os.path.realpath(each.dataset.ann_file): each.dataset.ann_file for each in datasets}
+    wanted = f'{loader} reads {", ".join(files.values())}; set both to one file'
     for each in as_list(cfg.get(f'{split}_evaluator') or []):
         path = each.get('ann_file') if isinstance(each, dict) else None
-        if not path:
-            continue
-        wanted = f'{split}_dataloader reads {", ".join(files)}; set both to one file'
-        if not there(path, each):
+        if path and not there(path, each):
             yield Finding(f'{split}_evaluator.ann_file: there is no {path}, and {wanted}')
-        elif os.path.realpath(path) not in real:
+        elif path and os.path.realpath(path) not in files:
             yield Finding(f'{split}_evaluator.ann_file is {path}, but {wanted}')
-        elif scores_as_coco(each, cfg.get('default_scope')):
-            yield from (finding for opened in datasets for finding in scored_findings(opened))
+        elif path and scores_as_coco(each, cfg.get('default_scope')):
+            yield from chain.from_iterable(map(scored_findings, datasets))
 
 
 def scores_as_coco(evaluator, scope):
@@ -652,18 +613,19 @@ def scores_as_coco(evaluator, scope):
 
 def scored_findings(opened):
     """Annotations that the API of COCO cannot score, though they are fit for a training."""
-    found = opened.coco.dataset.get('annotations', ()) if opened.coco else ()
+    found = opened.coco.dataset.get('annotations') or () if opened.coco else ()
+    zero = [each['image_id'] for each in found if each.get('id') == 0]
+    lacking = [each.get('id') for each in found if 'iscrowd' not in each]
     path = opened.dataset.ann_file
-    if any(each.get('id') == 0 for each in found):
+    if zero:
         yield Finding(
-            f'{path}: an annotation has the id 0, which the API of COCO takes for none when it '
-            f'scores, so that a right box counts as a wrong one; number them from 1'
+            f'{path}: the annotation of id 0 (image_id {some(zero)}) counts as none when COCO is '
+            f'scored, and what finds it as wrong; number annotations from 1'
         )
-    lacking = [f'annotation {each.get("id")}' for each in found if 'iscrowd' not in each]
     if lacking:
         yield Finding(
-            f'{path}: {len(lacking)} annotations lack iscrowd ({some(lacking)}), which the API of '
-            f'COCO reads when it scores; write 0'
+            f'{path}: {len(lacking)} annotations lack iscrowd (id {some(lacking)}), without which '
+            f'COCO cannot be scored; write 0'
         )
 
 
@@ -692,34 +654,33 @@ def image_findings(opened, scope, progress):
 
 def look(opened, index, steps, seen):
     """A sentence about an image or its map, or None; the numbers of the map are added to `seen`."""
-    info = opened.dataset.get_data_info(index)
-    info['instances'] = []  # which are numbers, and looked at
+    info = entry = opened.dataset.get_data_info(index)
+    info = dict(entry, instances=[])  # which are numbers, and looked at
     for step in steps:
+        is_map = 'img' in info
         try:
-            path = info['img_path'] if 'img' not in info else info.get('seg_map_path')
             info = step(info)
             assert info is not None
         except Exception as error:  # whatever readers raise
-            return unreadable_image(path, error, step, 'img' in (info or ()), opened)
-    stated = info.get('height'), info.get('width')
-    shape = info['img'].shape[:2]
-    source = opened.dataset.get_data_info(index).get('xml_path') or opened.dataset.ann_file
-    if None not in stated and shape != tuple(stated):
+            path = entry['seg_map_path' if is_map else 'img_path']
+            return unreadable_image(path, error, step, is_map)
+    (height, width), stated = info['img'].shape[:2], (entry.get('height'), entry.get('width'))
+    if None not in stated and (height, width) != stated:
+        source = entry.get('xml_path') or opened.dataset.ann_file
         return (
-            f'{info["img_path"]} is {shape[1]} x {shape[0]}, but {source} says '
-            f'{stated[1]} x {stated[0]}; write the real size, or turn the image'
+            f'{entry["img_path"]} is {width} x {height}, but {source} says {stated[1]} x '
+            f'{stated[0]}; write the real size, or turn the image'
         )
     return map_fault(info, opened, seen) if 'gt_seg_map' in info else None
 
 
-def unreadable_image(path, error, step, is_map, opened):
+def unreadable_image(path, error, step, is_map):
     """A sentence about an image or a map that a step of the pipeline failed at."""
-    client = opened.settings if is_map else step.__dict__
     if is_map:
         return f'{path} is no map that can be read ({brief(error)}); expected one for its image'
     if isinstance(error, FileNotFoundError):
         return f'there is no image {path}; bring it, or remove it from the annotations'
-    if not there(path, client) or os.path.isfile(path) and not os.path.getsize(path):
+    if os.path.isfile(path) and not os.path.getsize(path):
         return f'{path} is empty, expected an image; bring it anew'
     reader = getattr(step, 'imdecode_backend', type(step).__name__).replace('cv2', 'OpenCV')
     return f'{path} is no image that {reader} can read ({brief(error)}); bring it anew'
