@@ -207,7 +207,7 @@ def missing(opened):
             f'{loader}.dataset.data_root, or try the demo set with --demo'
         )
     plain = 'annotation file' if path.endswith('.json') else 'list of images'
-    what = NAMES.get(key.rpartition('.')[2], 'folder') if '.' in key else plain
+    what = FOLDERS.get(key.rpartition('.')[2], 'folder') if '.' in key else plain
     return Finding(f'{loader}: there is no {what} {path}; set {key} and data_root')
 
 
@@ -263,8 +263,8 @@ def suffix_findings(opened):
             f'{left or "nothing"}; set img_suffix, or data_prefix.img_path to their folder'
         )
     elif left:
-        text = f'{opened.loader}: {folder} has {left}, which img_suffix={dataset.img_suffix} leaves out'
-        yield Finding(text, 'note')
+        suffix = f'img_suffix={dataset.img_suffix}'
+        yield Finding(f'{opened.loader}: {folder} has {left}, which {suffix} leaves out', 'note')
 
 
 def coco_findings(opened):
@@ -381,11 +381,9 @@ def flaw_findings(path, flaws, count):
     """A sentence for each flaw: those that mmdet leaves out are notes unless it leaves out all."""
     for flaw, those in flaws.items():
         left_out = flaw in (EMPTY, OUTSIDE) or (flaw in STRAY and len(those) < count)
-        end, kind = (
-            ('mmdet leaves them out', 'note') if left_out else ('mend or remove them', 'fault')
-        )
+        end = 'mmdet leaves them out' if left_out else 'mend or remove them'
         text = f'{path}: {len(those)} annotations are {flaw} ({some(those, 2)}); {end}'
-        yield Finding(text, kind)
+        yield Finding(text, 'note' if left_out else 'fault')
 
 
 def annotation_flaw(annotation, image, categories, masks):
@@ -530,12 +528,9 @@ def wrong_heads(model, dataset):
     count, parts = len(dataset.metainfo['classes']), dict(model.named_modules())
     panoptic = {k: v for k, v in parts.items() if hasattr(v, 'num_stuff_classes')}
     if hasattr(model, 'decode_head'):
-        counted = {k: v for k, v in parts.items() if is_segmentation_head(k, v)}
-        yield from (
-            (f'{k}.num_classes', v.num_classes)
-            for k, v in counted.items()
-            if v.num_classes != count
-        )
+        for name, part in parts.items():
+            if is_segmentation_head(name, part) and part.num_classes != count:
+                yield f'{name}.num_classes', part.num_classes
     elif panoptic:
         for name, part in panoptic.items():
             found = part.num_things_classes + part.num_stuff_classes
@@ -546,9 +541,7 @@ def wrong_heads(model, dataset):
 
 
 def is_segmentation_head(name, part):
-    """Whether a part of a segmenter learns from the map; auxiliary heads may, as STDC's for borders,
-    make targets of their own of it.
-    """
+    """Whether a part of a segmenter learns the classes: STDC has an auxiliary head for borders."""
     plain = import_modules_from_strings('mmseg.models.decode_heads.decode_head').BaseDecodeHead
     learns = getattr(type(part), 'loss_by_feat', None) is plain.loss_by_feat
     return hasattr(part, 'num_classes') and (
@@ -580,8 +573,8 @@ def weight_findings(model):
             count = head.num_classes
             if len(weight) not in (count, count + 1, getattr(head, 'out_channels', count)):
                 yield Finding(
-                    f'model.{name}.class_weight has {len(weight)} numbers, but its head has {count} '
-                    f'classes; give one for each (and one for the background if it has one)'
+                    f'model.{name}.class_weight has {len(weight)} numbers, but its head has '
+                    f'{count} classes; give one for each (and one for the background if it has one)'
                 )
 
 
@@ -716,7 +709,7 @@ def map_fault(info, opened, seen):
 
 
 def unused_classes(opened, seen):
-    """A fault where maps have nothing but 0 and what is ignored; a note on classes that none has."""
+    """Classes that no map has: a fault if maps have nothing but 0 and what is ignored."""
     ignored = getattr(opened.dataset, 'ignore_index', 255)
     unused = [name for number, name in enumerate(opened.classes) if number not in seen]
     if seen and len(opened.classes) > 1 and ignored in seen and seen <= {0, ignored}:
