@@ -36,6 +36,7 @@ KEYS = {  # without which mmdet does not read an entry of a COCO file
     'categories': ('id', 'name'),
 }
 EMPTY, OUTSIDE = 'empty: smaller than a pixel', 'outside of their image'
+in_scope = DefaultScope.overwrite_default_scope
 STRAY = 'of no image in the file', 'of no category in the file'
 FOLDERS = dict(img='folder of images', img_path='folder of images')
 
@@ -121,7 +122,7 @@ def open_dataset(settings, loader, scope):
     """What mm reads, filtered as for training, or the error that it fails with."""
     dataset, files, failed = None, [], None
     try:
-        with in_scope(scope, 'datasets', 'evaluation'), contextlib.redirect_stdout(io.StringIO()):
+        with in_scope(scope), contextlib.redirect_stdout(io.StringIO()):
             dataset = DATASETS.build(dict(settings, lazy_init=True, pipeline=[]))
             if hasattr(dataset, 'COCOAPI'):
                 dataset.COCOAPI = kept_in(files, dataset.COCOAPI)
@@ -130,14 +131,6 @@ def open_dataset(settings, loader, scope):
     except Exception as error:  # whatever mm and its readers raise
         failed = error
     return Opened(loader, settings, dataset, files[0] if files else None, failed)
-
-
-@contextlib.contextmanager
-def in_scope(scope, *parts):
-    """Names in settings mean what they do to mm in the scope of a config."""
-    import_modules_from_strings([f'{scope}.{part}' for part in parts if scope])
-    with DefaultScope.overwrite_default_scope(scope):
-        yield
 
 
 def kept_in(files, api):
@@ -173,10 +166,9 @@ def dataset_findings(opened):
     """Why mm cannot read a dataset, or what of it is wrong."""
     dataset, error = opened.dataset, opened.error
     absent = isinstance(error, ImportError | RuntimeError) and not isinstance(error, RecursionError)
-    if absent:  # a package, says mm
+    foreign = isinstance(error, AttributeError | KeyError | TypeError)  # none of mm's, or no class
+    if absent or (foreign and not hasattr(dataset, 'data_list')):
         yield opened.unseen(error)
-    elif not hasattr(dataset, 'data_list') and isinstance(error, TypeError | AttributeError):
-        yield opened.unseen('it is no dataset that reads all its annotations at once')
     elif isinstance(error, OSError | AssertionError) and (lost := missing(opened)):
         yield lost
     else:
@@ -234,7 +226,8 @@ def file_findings(opened):
     elif not entries and not opened.coco:
         yield Finding(f'{opened.loader}: {type_name(opened.settings)} has no image')
     if hasattr(dataset, 'img_suffix') and opened.steps('LoadAnnotations'):
-        maps = [entry.get('seg_map_path') for entry in entries]
+        near = not opened.settings.get('backend_args')  # else a request for each
+        maps = [each.get('seg_map_path') for each in (entries if near else entries[:20])]
         lacking = [str(path) for path in maps if not path or not there(path, opened.settings)]
         if lacking:
             yield Finding(
@@ -460,7 +453,7 @@ def compressed_sum(text):
 def instance_findings(opened):
     """Instances of any dataset of mmdet whose boxes are none or whose labels no class has."""
     count, found = len(opened.classes), defaultdict(list)
-    for entry in opened.dataset.data_list:
+    for entry in getattr(opened.dataset, 'data_list', ()):
         for number, each in enumerate(entry.get('instances') or ()):
             box, label = each.get('bbox', ()), each.get('bbox_label', 0)
             inverted = len(box) == 4 and (box[2] < box[0] or box[3] < box[1])
@@ -471,7 +464,7 @@ def instance_findings(opened):
             else:
                 continue
             found[flaw].append(f'number {number} of {entry.get("img_path")}')
-    where = opened.dataset.ann_file or opened.loader
+    where = getattr(opened.dataset, 'ann_file', '') or opened.loader
     yield from flaw_findings(where, found, 0)
 
 
@@ -508,7 +501,7 @@ def model_findings(cfg, dataset, loader):
     """Heads and weights of classes that do not fit the classes of a dataset."""
     count = len(dataset.metainfo['classes'])
     try:
-        with in_scope(cfg.get('default_scope'), 'models'), torch.device('meta'), OnCpu():
+        with in_scope(cfg.get('default_scope')), torch.device('meta'), OnCpu():
             model = MODELS.build(deepcopy(cfg.model))
             heads = [*wrong_heads(model, dataset)]
     except Exception as error:  # whatever a constructor raises; a training would say it at length
@@ -598,8 +591,8 @@ def evaluator_findings(cfg, split, datasets):
 
 def scores_as_coco(evaluator, scope):
     """Whether the API of COCO scores against the file of an evaluator."""
-    with in_scope(scope):
-        kind = evaluator.type if isinstance(evaluator.type, type) else METRICS.get(evaluator.type)
+    with in_scope(scope), METRICS.switch_scope_and_registry(None) as registry:
+        kind = evaluator.type if isinstance(evaluator.type, type) else registry.get(evaluator.type)
     names = [each.__name__ for each in getattr(kind, '__mro__', ())]
     return 'CocoMetric' in names and not evaluator.get('format_only')
 
@@ -647,10 +640,12 @@ def image_findings(opened, scope, progress):
 
 def look(opened, index, steps, seen):
     """A sentence about an image or its map, or None; the numbers of the map are added to `seen`."""
-    info = entry = opened.dataset.get_data_info(index)
+    entry = opened.dataset.get_data_info(index)
     info = dict(entry, instances=[])  # which are numbers, and looked at
     for step in steps:
         is_map = 'img' in info
+        if is_map and not entry.get('seg_map_path'):
+            break
         try:
             info = step(info)
             assert info is not None
@@ -695,6 +690,8 @@ def map_fault(info, opened, seen):
             f'size'
         )
     numbers = np.unique(labels).tolist()
+    if not hasattr(dataset, 'img_suffix'):  # of mmdet, where a head has classes of its own for it
+        return None
     seen.update(numbers)
     count, ignored = len(opened.classes), getattr(dataset, 'ignore_index', 255)
     first = int(bool(getattr(dataset, 'reduce_zero_label', False)))  # 0 is then unlabelled
