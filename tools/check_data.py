@@ -5,6 +5,7 @@ mask-style datasets are known. tools/train.py does the quick part, without image
 """
 
 import sys
+import warnings
 
 from lib.arguments import add_cfg_options, make_parser, progress
 from lib.data_checks import image_findings, open_datasets, quick_findings
@@ -52,6 +53,7 @@ def show(findings):
 def main():
     """Look, and say what was found; the exit status is 1 if there is a fault."""
     args, parser = parse()
+    warnings.simplefilter('ignore')  # of mm, on models and packages
     cfg = read_config(args, parser, None)
     loaders = loaders_of(cfg)
     datasets = open_datasets(cfg, loaders)

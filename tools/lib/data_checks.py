@@ -36,6 +36,8 @@ KEYS = {  # without which mmdet does not read an entry of a COCO file
     'categories': ('id', 'name'),
 }
 EMPTY, OUTSIDE = 'empty: smaller than a pixel', 'outside of their image'
+SHORT = 'with a polygon of less than 3 points, or of half a point, beside sound ones'
+LEFT_OUT = (EMPTY, OUTSIDE, SHORT)  # by mmdet, in silence
 in_scope = DefaultScope.overwrite_default_scope
 STRAY = 'of no image in the file', 'of no category in the file'
 FOLDERS = dict(img='folder of images', img_path='folder of images')
@@ -268,6 +270,7 @@ def coco_findings(opened):
         yield Finding(f'{path} is no JSON ({brief(error)}); expected annotations as COCO has')
         return
     lists = [name for name in KEYS if isinstance(content.get(name), list)]
+    panoptic = not dataset.ANN_ID_UNIQUE  # whose annotations are maps of segments
     absent = [name for name in ('images', 'categories') if name not in lists or not content[name]]
     if absent:
         yield Finding(
@@ -276,15 +279,13 @@ def coco_findings(opened):
         )
         return
     if error:
-        yield from lacking_keys({name: content[name] for name in lists}, path)
+        mine = [name for name in lists if name != 'annotations' or not panoptic]
+        yield from lacking_keys({name: content[name] for name in mine}, path)
     if not coco.imgs:  # not even indexed
         return
     yield from repeated_findings(dataset, coco)
     yield from category_findings(opened)
-    if dataset.ANN_ID_UNIQUE:
-        yield from annotation_findings(opened)
-    else:  # panoptic, which has segments
-        yield from instance_findings(opened)
+    yield from (instance_findings if panoptic else annotation_findings)(opened)
     if not error and not dataset.data_list:
         yield Finding(
             f'{path}: none of {len(coco.imgs)} images is left for {opened.loader} by '
@@ -338,7 +339,7 @@ def category_findings(opened):
         )
     if lacking:
         return
-    used = Counter(each['category_id'] for each in coco.dataset.get('annotations') or ())
+    used = Counter(each.get('category_id') for each in coco.dataset.get('annotations') or ())
     dropped = [
         f'{category.get("name")} with {used[number]} annotations'
         for number, category in coco.cats.items()
@@ -362,9 +363,10 @@ def annotation_findings(opened):
     coco, found = opened.coco, defaultdict(list)
     annotations = coco.dataset.get('annotations') or ()
     masks = any(step.get('with_mask') for step in opened.steps('LoadAnnotations'))
+    masked = getattr(opened.dataset, 'cat2label', coco.cats) if masks else ()
     for each in annotations:
         image = coco.imgs.get(each['image_id'])
-        if flaw := annotation_flaw(each, image, coco.cats, masks):
+        if flaw := annotation_flaw(each, image, coco.cats, masked):
             where = image.get('file_name', image['id']) if image else f'image_id {each["image_id"]}'
             found[flaw].append(f'annotation {each["id"]} of {where}')
     yield from flaw_findings(opened.dataset.ann_file, found, len(annotations))
@@ -373,19 +375,20 @@ def annotation_findings(opened):
 def flaw_findings(path, flaws, count):
     """A sentence for each flaw: those that mmdet leaves out are notes unless it leaves out all."""
     for flaw, those in flaws.items():
-        left_out = flaw in (EMPTY, OUTSIDE) or (flaw in STRAY and len(those) < count)
+        left_out = flaw in LEFT_OUT or (flaw in STRAY and len(those) < count)
         end = 'mmdet leaves them out' if left_out else 'mend or remove them'
         text = f'{path}: {len(those)} annotations are {flaw} ({some(those, 2)}); {end}'
         yield Finding(text, 'note' if left_out else 'fault')
 
 
-def annotation_flaw(annotation, image, categories, masks):
-    """What an annotation is if it is not sound, or None."""
+def annotation_flaw(annotation, image, categories, masked):
+    """What an annotation is if it is not sound, or None; the masks of some categories are read."""
     if image is None:
         return STRAY[0]
     if annotation.get('ignore'):
         return None
-    if annotation['category_id'] not in categories:
+    category = annotation['category_id']
+    if category not in categories:
         return STRAY[1]
     box, area = annotation.get('bbox'), annotation.get('area')
     if not (finite(box) and len(box) == 4 and finite([area])):
@@ -398,7 +401,7 @@ def annotation_flaw(annotation, image, categories, masks):
         return EMPTY
     if min(x + w, size[0]) <= max(x, 0) or min(y + h, size[1]) <= max(y, 0):
         return OUTSIDE
-    return mask_flaw(annotation.get('segmentation'), *size) if masks else None
+    return mask_flaw(annotation.get('segmentation'), *size) if category in masked else None
 
 
 def finite(numbers):
@@ -414,18 +417,18 @@ def mask_flaw(mask, width, height):
     if not mask:
         return 'without the segmentation that with_mask=True reads'
     if isinstance(mask, list):
-        sound = all(finite(p) and len(p) >= 6 and len(p) % 2 == 0 for p in mask)
-        return None if sound else 'with a polygon that is no list of x, y of 3 points or more'
+        sound = [len(p) >= 6 and len(p) % 2 == 0 for p in mask if finite(p)]
+        if not any(sound) or len(sound) < len(mask):
+            return 'with a polygon that is no list of x, y of 3 points or more'
+        return None if all(sound) else SHORT
     size, counts = (mask.get('size'), mask.get('counts')) if isinstance(mask, dict) else (0, 0)
     if not isinstance(counts, list | str) or size != [height, width]:
         return 'with a mask that is no polygons and no RLE of the size of the image'
-    total = compressed_sum(counts) if isinstance(counts, str) else plain_sum(counts)
+    if isinstance(counts, str):
+        total = compressed_sum(counts)
+    else:
+        total = sum(counts) if finite(counts) and min(counts, default=-1) >= 0 else None
     return None if total == height * width else 'with an RLE whose counts do not fill the image'
-
-
-def plain_sum(counts):
-    """The sum of the counts of an RLE, or None if they are no counts."""
-    return sum(counts) if finite(counts) and min(counts, default=-1) >= 0 else None
 
 
 def compressed_sum(text):
@@ -450,16 +453,21 @@ def compressed_sum(text):
     return None if counts.min() < 0 else int(counts.sum())
 
 
+def is_ordered(left, top, right, bottom):
+    """Whether a box has its corners in their order."""
+    return left <= right and top <= bottom
+
+
 def instance_findings(opened):
     """Instances of any dataset of mmdet whose boxes are none or whose labels no class has."""
     count, found = len(opened.classes), defaultdict(list)
     for entry in getattr(opened.dataset, 'data_list', ()):
         for number, each in enumerate(entry.get('instances') or ()):
-            box, label = each.get('bbox', ()), each.get('bbox_label', 0)
-            inverted = len(box) == 4 and (box[2] < box[0] or box[3] < box[1])
-            if not finite([*box]) or inverted:
+            box, label = each.get('bbox'), each.get('bbox_label')
+            known = isinstance(box, list | tuple)  # else boxes of another kind
+            if known and not (finite(box) and (len(box) != 4 or is_ordered(*box))):
                 flaw = 'without a box of finite numbers'
-            elif count and not each.get('ignore_flag') and not 0 <= label < count:
+            elif count and isinstance(label, int) and label >= count:
                 flaw = f'of a label beyond the {count} classes of {opened.loader}'
             else:
                 continue
@@ -503,7 +511,8 @@ def model_findings(cfg, dataset, loader):
     try:
         with in_scope(cfg.get('default_scope')), torch.device('meta'), OnCpu():
             model = MODELS.build(deepcopy(cfg.model))
-            heads = [*wrong_heads(model, dataset)]
+            by_text = hasattr(model, 'language_model') or hasattr(model, 'text_encoder')
+            heads = [] if by_text else [*wrong_heads(model, dataset)]
     except Exception as error:  # whatever a constructor raises; a training would say it at length
         yield Finding(f'the heads of the model ({brief(error)})', 'not looked at')
         return
@@ -513,7 +522,10 @@ def model_findings(cfg, dataset, loader):
             f'model.{where} is {found}, but {loader} has {count} classes ({names}); set it to '
             f'{count}, or metainfo.classes of the dataset'
         )
-    yield from weight_findings(model)
+    if by_text:
+        yield Finding(f'the heads of {type(model).__name__}, which reads texts', 'not looked at')
+    else:
+        yield from weight_findings(model)
 
 
 def wrong_heads(model, dataset):
@@ -529,7 +541,7 @@ def wrong_heads(model, dataset):
             found = part.num_things_classes + part.num_stuff_classes
             if found != count:
                 yield f'{name}.num_things_classes and num_stuff_classes', found
-    elif type(model).__name__ != 'RPN' and not hasattr(model, 'language_model'):
+    elif type(model).__name__ != 'RPN':  # which finds objects of any class
         yield from refused_by_mmdet(parts, dataset)
 
 
