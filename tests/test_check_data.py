@@ -648,6 +648,13 @@ def test_images_are_read_by_the_step_of_the_config(work, monkeypatch, capsys):
     check(monkeypatch, capsys, 'a.png is no image that tifffile can read|not looked at: .*tifffile')
 
 
+def test_a_short_polygon_beside_a_sound_one_is_noted(work, monkeypatch, capsys):
+    monkeypatch.chdir(work / 'coco')
+    annotations(work / 'coco/data/train.json', segmentation=[SQUARE, SQUARE[:4]])
+    code, line = check(monkeypatch, capsys, '2 annotations are with a polygon of less than 3 poi')
+    assert (code, line[:4]) == (None, 'note')
+
+
 def test_mixed_suffixes_are_noted(work, monkeypatch, capsys):
     monkeypatch.chdir(work / 'maps')
     shutil.copy('data/images/a.png', 'data/images/c.jpg')

@@ -37,6 +37,7 @@ KEYS = {  # without which mmdet does not read an entry of a COCO file
 }
 EMPTY, OUTSIDE = 'empty: smaller than a pixel', 'outside of their image'
 SHORT = 'with a polygon of less than 3 points, or of half a point, beside sound ones'
+OTHERS = {'backbone', 'reid', 'rpn_head', 'teacher_model'}  # parts with classes of their own
 LEFT_OUT = (EMPTY, OUTSIDE, SHORT)  # by mmdet, in silence
 in_scope = DefaultScope.overwrite_default_scope
 STRAY = 'of no image in the file', 'of no category in the file'
@@ -507,25 +508,25 @@ class OnCpu(TorchFunctionMode):
 
 def model_findings(cfg, dataset, loader):
     """Heads and weights of classes that do not fit the classes of a dataset."""
-    count = len(dataset.metainfo['classes'])
     try:
         with in_scope(cfg.get('default_scope')), torch.device('meta'), OnCpu():
             model = MODELS.build(deepcopy(cfg.model))
-            by_text = hasattr(model, 'language_model') or hasattr(model, 'text_encoder')
-            heads = [] if by_text else [*wrong_heads(model, dataset)]
+            if hasattr(model, 'language_model') or hasattr(model, 'text_encoder'):
+                raise TypeError(f'{type(model).__name__} reads the names of classes')
+            found = [*head_findings(model, dataset, loader), *weight_findings(model)]
     except Exception as error:  # whatever a constructor raises; a training would say it at length
-        yield Finding(f'the heads of the model ({brief(error)})', 'not looked at')
-        return
-    for where, found in heads:
-        names = some(dataset.metainfo['classes'])
+        found = [Finding(f'the heads of the model ({brief(error)})', 'not looked at')]
+    yield from found
+
+
+def head_findings(model, dataset, loader):
+    """Heads of a model on meta that count other classes than those of a dataset."""
+    classes = dataset.metainfo['classes']
+    for where, found in wrong_heads(model, dataset):
         yield Finding(
-            f'model.{where} is {found}, but {loader} has {count} classes ({names}); set it to '
-            f'{count}, or metainfo.classes of the dataset'
+            f'model.{where} is {found}, but {loader} has {len(classes)} classes ({some(classes)}); '
+            f'set it to {len(classes)}, or metainfo.classes of the dataset'
         )
-    if by_text:
-        yield Finding(f'the heads of {type(model).__name__}, which reads texts', 'not looked at')
-    else:
-        yield from weight_findings(model)
 
 
 def wrong_heads(model, dataset):
@@ -559,7 +560,7 @@ def refused_by_mmdet(parts, dataset):
     hook = import_modules_from_strings('mmdet.engine.hooks').NumClassCheckHook()
     loader = SimpleNamespace(dataset=dataset)
     for name, part in parts.items():
-        if hasattr(part, 'num_classes') and 'rpn_head' not in name:  # nor its stages
+        if hasattr(part, 'num_classes') and not OTHERS & set(name.split('.')):
             alone = SimpleNamespace(named_modules=lambda: [(name, part)])  # noqa: B023
             try:
                 hook._check_head(SimpleNamespace(model=alone, train_dataloader=loader), 'train')
