@@ -552,6 +552,22 @@ RIGHT = {
         "[dict(type='LoadImageFromFile')]))\n",
         None,
     ),
+    'mixed': (
+        'coco',
+        "train_dataloader['dataset'] = dict(_delete_=True, type='MultiImageMixDataset', "
+        "pipeline=[dict(type='Mosaic', img_scale=(64, 64))], dataset=dict("
+        "type='ClassBalancedDataset', oversample_thr=0.1, dataset=dict(type='CocoDataset', "
+        "ann_file='data/train.json', data_prefix=dict(img='data/images/'), metainfo=metainfo, "
+        "pipeline=[dict(type='LoadImageFromFile')])))\n",
+        None,
+    ),
+    'arrays of numpy': (
+        'maps',
+        "for each in (train_dataloader, val_dataloader):\n    each['dataset'].update("
+        "img_suffix='.npy', pipeline=[dict(type='LoadImageFromNpyFile'"
+        "), dict(type='LoadAnnotations')])\ndel each\n",
+        lambda f: [np.save(f / f'images/{n}.npy', np.zeros((40, 64, 6))) for n in 'ab'],
+    ),
     'two in one, by class': (
         'coco',
         'from mmdet.datasets import CocoDataset, ConcatDataset\n'

@@ -665,12 +665,12 @@ def look(opened, index, steps, seen):
         except Exception as error:  # whatever readers raise
             path = entry['seg_map_path' if is_map else 'img_path']
             return unreadable_image(path, error, step, is_map)
-    (height, width), stated = info['img'].shape[:2], (entry.get('height'), entry.get('width'))
-    if None not in stated and (height, width) != stated:
+    found, stated = info['ori_shape'], (entry.get('height'), entry.get('width'))
+    if None not in stated and tuple(found) != stated:
         source = entry.get('xml_path') or opened.dataset.ann_file
         return (
-            f'{entry["img_path"]} is {width} x {height}, but {source} says {stated[1]} x '
-            f'{stated[0]}; write the real size, or turn the image'
+            f'{entry["img_path"]} is {sides(found)}, but {source} says {sides(stated)}; write the '
+            f'real size, or turn the image'
         )
     return map_fault(info, opened, seen) if 'gt_seg_map' in info else None
 
@@ -687,20 +687,24 @@ def unreadable_image(path, error, step, is_map):
     return f'{path} is no image that {reader} can read ({brief(error)}); bring it anew'
 
 
+def sides(shape):
+    """'640 x 480' for a (height, width)."""
+    return ' x '.join(map(str, reversed(shape)))
+
+
 def map_fault(info, opened, seen):
     """A sentence about the map of an image as it was loaded, or None."""
     dataset, labels, path = opened.dataset, info['gt_seg_map'], info['seg_map_path']
-    if labels.ndim != 2:
+    size = tuple(info['ori_shape'])
+    if labels.ndim > len(size):
         return (
-            f'{path} has {labels.shape[2]} channels, expected one with a class number for each '
+            f'{path} has {labels.shape[-1]} channels, expected one with a class number for each '
             f'pixel; convert its colours to numbers'
         )
-    sizes = labels.shape[::-1], info['img'].shape[1::-1]
-    if sizes[0] != sizes[1]:
-        found, wanted = (f'{width} x {height}' for width, height in sizes)
+    if labels.shape != size:
         return (
-            f'{path} is {found}, but its image {info["img_path"]} is {wanted}; they must have one '
-            f'size'
+            f'{path} is {sides(labels.shape)}, but its image {info["img_path"]} is {sides(size)}; '
+            f'they must have one size'
         )
     numbers = np.unique(labels).tolist()
     if not hasattr(dataset, 'img_suffix'):  # of mmdet, where a head has classes of its own for it
