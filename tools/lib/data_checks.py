@@ -454,11 +454,6 @@ def compressed_sum(text):
     return None if counts.min() < 0 else int(counts.sum())
 
 
-def is_ordered(left, top, right, bottom):
-    """Whether a box has its corners in their order."""
-    return left <= right and top <= bottom
-
-
 def instance_findings(opened):
     """Instances of any dataset of mmdet whose boxes are none or whose labels no class has."""
     count, found = len(opened.classes), defaultdict(list)
@@ -466,7 +461,7 @@ def instance_findings(opened):
         for number, each in enumerate(entry.get('instances') or ()):
             box, label = each.get('bbox'), each.get('bbox_label')
             known = isinstance(box, list | tuple)  # else boxes of another kind
-            if known and not (finite(box) and (len(box) != 4 or is_ordered(*box))):
+            if known and not (finite(box) and list(map(min, box[:2], box[2:4])) == list(box[:2])):
                 flaw = 'without a box of finite numbers'
             elif count and isinstance(label, int) and label >= count:
                 flaw = f'of a label beyond the {count} classes of {opened.loader}'
@@ -521,29 +516,22 @@ def model_findings(cfg, dataset, loader):
 
 def head_findings(model, dataset, loader):
     """Heads of a model on meta that count other classes than those of a dataset."""
-    classes = dataset.metainfo['classes']
-    for where, found in wrong_heads(model, dataset):
+    classes, parts = dataset.metainfo['classes'], dict(model.named_modules())
+    wrong = {}
+    if hasattr(model, 'decode_head'):
+        heads = {k: v.num_classes for k, v in parts.items() if is_segmentation_head(k, v)}
+        wrong = {f'{k}.num_classes': n for k, n in heads.items() if n != len(classes)}
+    elif panoptic := {k: v for k, v in parts.items() if hasattr(v, 'num_stuff_classes')}:
+        counts = {k: v.num_things_classes + v.num_stuff_classes for k, v in panoptic.items()}
+        both = 'num_things_classes and num_stuff_classes'
+        wrong = {f'{k}.{both}': n for k, n in counts.items() if n != len(classes)}
+    elif type(model).__name__ != 'RPN':  # which finds objects of any class
+        wrong = {f'{k}.num_classes': n for k, n in refused_by_mmdet(parts, dataset)}
+    for where, count in wrong.items():
         yield Finding(
-            f'model.{where} is {found}, but {loader} has {len(classes)} classes ({some(classes)}); '
+            f'model.{where} is {count}, but {loader} has {len(classes)} classes ({some(classes)}); '
             f'set it to {len(classes)}, or metainfo.classes of the dataset'
         )
-
-
-def wrong_heads(model, dataset):
-    """(key, its value) of the heads of a model on meta that do not count a dataset's classes."""
-    count, parts = len(dataset.metainfo['classes']), dict(model.named_modules())
-    panoptic = {k: v for k, v in parts.items() if hasattr(v, 'num_stuff_classes')}
-    if hasattr(model, 'decode_head'):
-        for name, part in parts.items():
-            if is_segmentation_head(name, part) and part.num_classes != count:
-                yield f'{name}.num_classes', part.num_classes
-    elif panoptic:
-        for name, part in panoptic.items():
-            found = part.num_things_classes + part.num_stuff_classes
-            if found != count:
-                yield f'{name}.num_things_classes and num_stuff_classes', found
-    elif type(model).__name__ != 'RPN':  # which finds objects of any class
-        yield from refused_by_mmdet(parts, dataset)
 
 
 def is_segmentation_head(name, part):
@@ -556,7 +544,7 @@ def is_segmentation_head(name, part):
 
 
 def refused_by_mmdet(parts, dataset):
-    """(key, its value) of the modules that the hook of mmdet for it refuses, one at a time."""
+    """(name, count) of the modules that the hook of mmdet for it refuses, one at a time."""
     hook = import_modules_from_strings('mmdet.engine.hooks').NumClassCheckHook()
     loader = SimpleNamespace(dataset=dataset)
     for name, part in parts.items():
@@ -565,7 +553,7 @@ def refused_by_mmdet(parts, dataset):
             try:
                 hook._check_head(SimpleNamespace(model=alone, train_dataloader=loader), 'train')
             except AssertionError:
-                yield f'{name}.num_classes', part.num_classes
+                yield name, part.num_classes
 
 
 def weight_findings(model):
