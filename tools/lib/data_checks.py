@@ -461,7 +461,9 @@ def instance_findings(opened):
         for number, each in enumerate(entry.get('instances') or ()):
             box, label = each.get('bbox'), each.get('bbox_label')
             known = isinstance(box, list | tuple)  # else boxes of another kind
-            if known and not (finite(box) and list(map(min, box[:2], box[2:4])) == list(box[:2])):
+            upright = known and finite(box) and len(box) == 4
+            turned = upright and (box[2] < box[0] or box[3] < box[1])
+            if (known and not finite(box)) or turned:
                 flaw = 'without a box of finite numbers'
             elif count and isinstance(label, int) and label >= count:
                 flaw = f'of a label beyond the {count} classes of {opened.loader}'
