@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+import zlib
 
 import cv2
 import numpy as np
@@ -13,7 +14,9 @@ pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
 import check_data
+import pycocotools.mask as mask_api
 import train
+from PIL import Image
 from test_train_options import CONFIGS
 
 COCO = """
@@ -134,6 +137,12 @@ def change_categories(content):
     content['annotations'].append(annotation(3, category_id=9))
 
 
+def huge(png):
+    """The same PNG, which says of itself that it has 100000 x 100000 pixels."""
+    head = b'IHDR' + (100000).to_bytes(4, 'big') * 2 + png[24:29]
+    return png[:12] + head + zlib.crc32(head).to_bytes(4, 'big') + png[33:]
+
+
 def shrink(content):
     for image in content['images']:
         image['width'] = 20
@@ -215,6 +224,135 @@ QUICK = {
         TRAIN,
         'without the segmentation that with_mask=True reads',
     ),
+    'order': (
+        lambda f: edit(f / 'train.json', lambda c: c['categories'].reverse()),
+        TRAIN,
+        'order of the file, which from label 0 on is dog, cat, but the classes of train_dataloader',
+        'are cat, dog: names would be mixed up; write metainfo.classes in the order of the file',
+    ),
+    'order of the other file': (
+        lambda f: edit(f / 'val.json', lambda c: c['categories'].reverse()),
+        VAL,
+        'is dog, cat, but the classes of val_dataloader are cat, dog',
+    ),
+    'classes as a text': (
+        lambda f: options(f, "train_dataloader['dataset']['metainfo'] = dict(classes=('cat'))\n"),
+        r"the classes of train_dataloader are the text 'cat'; write \('cat',\)",
+    ),
+    'class weights': (
+        lambda f: options(
+            f,
+            "model['roi_head']['bbox_head']['loss_cls'] = dict("
+            "type='CrossEntropyLoss', class_weight=[1.0] * 81)\n",
+        ),
+        'model.roi_head.bbox_head.loss_cls.class_weight has 81 numbers, but its head has 2 classes',
+    ),
+    'BOM': (
+        lambda f: (f / 'train.json').write_text('\ufeff' + (f / 'train.json').read_text()),
+        TRAIN,
+        'is no JSON .Unexpected UTF-8 BOM',
+    ),
+    'deep': (
+        lambda f: (f / 'train.json').write_text('[' * 100000),
+        TRAIN,
+        'is no JSON .*recursion',
+    ),
+    'not UTF-8': (lambda f: (f / 'train.json').write_bytes(b'\xff\xfe{}'), TRAIN, 'is no JSON'),
+    'entries of another kind': (
+        lambda f: edit(f / 'train.json', lambda c: c['images'].append(3)),
+        TRAIN,
+        r'1 images lack id, file_name, width or height \(3\)',
+    ),
+    'unhashable ids': (
+        lambda f: annotations(f / 'train.json', id=[1]),
+        TRAIN,
+        'CocoDataset cannot read it .TypeError: unhashable',
+    ),
+    'two images of one id': (
+        lambda f: edit(f / 'train.json', lambda c: [i.update(id=1) for i in c['images']] and c),
+        TRAIN,
+        r'several images have the same id \(1\); give each its own',
+    ),
+    'two annotations of one id': (
+        lambda f: annotations(f / 'train.json', id=5),
+        TRAIN,
+        r'several annotations have the same id \(5\)',
+    ),
+    'two categories of one name': (
+        lambda f: edit(f / 'train.json', lambda c: c['categories'].append(dict(id=9, name='cat'))),
+        TRAIN,
+        r'several categories have the same name \(cat\)',
+    ),
+    'no annotation ids': (
+        lambda f: edit(f / 'train.json', lambda c: c['annotations'][0].pop('id') and c),
+        TRAIN,
+        '1 annotations lack id, image_id or category_id',
+    ),
+    'no image ids': (
+        lambda f: edit(f / 'train.json', lambda c: c['annotations'][0].pop('image_id') and c),
+        TRAIN,
+        '1 annotations lack id, image_id or category_id',
+    ),
+    'annotation id 0': (
+        lambda f: edit(f / 'val.json', lambda c: c['annotations'][0].update(id=0)),
+        VAL,
+        r'the annotation of id 0 \(image_id 1\) counts as none when COCO is scored; number|from 1',
+    ),
+    'no iscrowd': (
+        lambda f: edit(f / 'val.json', lambda c: c['annotations'][0].pop('iscrowd') is None or c),
+        VAL,
+        r'1 annotations lack iscrowd \(id 1\)',
+    ),
+    'text for a number': (
+        lambda f: annotations(f / 'train.json', bbox=['5', 5, 10, 10]),
+        TRAIN,
+        '2 annotations are without a bbox of four numbers',
+    ),
+    'text for an area': (
+        lambda f: annotations(f / 'train.json', area='100'),
+        TRAIN,
+        '2 annotations are without a bbox of four numbers or without area',
+    ),
+    'a number of 400 digits': (
+        lambda f: annotations(f / 'train.json', bbox=[5, 5, 10**400, 10.5]),
+        TRAIN,
+        '2 annotations are without a bbox of four numbers',
+    ),
+    'text for a width': (
+        lambda f: edit(f / 'train.json', lambda c: c['images'][0].update(width='64')),
+        TRAIN,
+        r'1 annotations are of an image whose width or height is no number \(annotation 1',
+    ),
+}
+SQUARE = [5, 5, 15, 5, 15, 15, 5, 15]
+MASKS = {
+    'flat polygon': (SQUARE, 'a polygon that is no list of x, y'),
+    '4 numbers': ([SQUARE[:4]], 'a polygon that is no list of x, y'),
+    '7 numbers': ([SQUARE[:7]], 'a polygon that is no list of x, y'),
+    'text in a polygon': ([[*SQUARE[:7], '15']], 'a polygon that is no list of x, y'),
+    'NaN in a polygon': ([[*SQUARE[:7], float('nan')]], 'a polygon that is no list of x, y'),
+    'huge counts': (dict(size=[40, 64], counts=[10**12]), 'an RLE whose counts do not fill'),
+    'negative counts': (dict(size=[40, 64], counts=[-5, 2565]), 'an RLE whose counts do not'),
+    'compressed counts': (dict(size=[40, 64], counts='ooooooooo0'), 'an RLE whose counts do not'),
+    'cut counts': (dict(size=[40, 64], counts='P`'), 'an RLE whose counts do not fill'),
+    'size of -1': (dict(size=[-1, -1], counts='PP2'), 'no RLE of the size of the image'),
+    'another size': (dict(size=[64, 40], counts=[2560]), 'no RLE of the size of the image'),
+    'no counts': (dict(size=[40, 64]), 'no RLE of the size of the image'),
+}
+
+
+@pytest.mark.parametrize('what', MASKS)
+def test_masks_are_looked_at_and_never_decoded(what, work, monkeypatch, capsys):
+    monkeypatch.chdir(work / 'coco')
+    mask, words = MASKS[what]
+    edit(work / 'coco/data/train.json', lambda c: c['annotations'][1].update(segmentation=mask))
+    code, line = check(monkeypatch, capsys, f'1 annotations are with .*{words}')
+    assert line.startswith('fault  data/train.json')
+    assert 'annotation 2 of b.png' in line
+    assert '1 faults' in code
+
+
+QUICK |= {
     'nothing left': (
         lambda f: edit(f / 'train.json', shrink),
         TRAIN,
@@ -236,6 +374,10 @@ NOTES = {
     ),
 }
 IMAGES = {
+    'header of 10 billion pixels': (
+        lambda p: p.write_bytes(huge(p.read_bytes())),
+        'a.png is no image that OpenCV can read',
+    ),
     'missing': (lambda p: p.unlink(), 'there is no image data/images/a.png; bring it'),
     'empty': (lambda p: p.write_bytes(b''), 'a.png is empty, expected an image'),
     'unreadable': (lambda p: p.write_bytes(b'no image'), 'a.png is no image that OpenCV can read'),
@@ -327,6 +469,19 @@ MAP_FAULTS = {
         ],
         'has the numbers 3, but classes are 1 to 2',
     ),
+    '0 and 255': (
+        lambda f: [paint(f / f'maps/{n}.png', np.eye(40, 64) * 255) for n in 'ab'],
+        'train_dataloader: all maps have 0 and 255 alone, and 255 is ignored, so that no pixel is '
+        'of water; write the numbers',
+    ),
+    'classes as a text': (
+        lambda f: options(f, "train_dataloader['dataset']['metainfo'] = dict(classes=('land'))\n"),
+        r"the classes of train_dataloader are the text 'land'; write \('land',\)",
+    ),
+    'fewer classes in an auxiliary head': (
+        lambda f: options(f, "model['auxiliary_head']['num_classes'] = 1\n"),
+        'model.auxiliary_head.num_classes is 1, but train_dataloader has 2 classes',
+    ),
     'colours': (
         lambda f: paint(f / 'maps/a.png', np.zeros((40, 64, 3))),
         'data/maps/a.png has 3 channels, expected one with a class number for each pixel',
@@ -364,3 +519,253 @@ def test_a_training_looks_at_annotations_first(work, monkeypatch, capsys):
     assert last.endswith('(all faults: python tools/check_data.py CONFIG)')
     monkeypatch.setenv('RANK', '1')
     train.configure(*train.parse())  # another process of the same training says it
+
+
+def rle(mask):
+    """A mask in COCO's text."""
+    code = mask_api.encode(np.asfortranarray(mask))
+    return dict(code, counts=code['counts'].decode())
+
+
+def noise():
+    return (np.random.default_rng(0).random((40, 64)) < 0.3).astype(np.uint8)
+
+
+RIGHT = {
+    'no validation': (
+        'coco',
+        'val_dataloader = val_evaluator = val_cfg = None\n'
+        'test_dataloader = test_evaluator = test_cfg = None\n',
+        None,
+    ),
+    'a list of evaluators': (
+        'coco',
+        "val_evaluator = test_evaluator = [dict(type='CocoMetric', ann_file='./data/val.json'), "
+        "dict(type='DumpResults', out_file_path='x.pkl', _scope_='mmengine')]\n",
+        None,
+    ),
+    'repeated': (
+        'coco',
+        "train_dataloader['dataset'] = dict(_delete_=True, type='RepeatDataset', times=2, "
+        "dataset=dict(type='CocoDataset', ann_file='train.json', data_root='data', "
+        "data_prefix=dict(img='images/'), metainfo=metainfo, pipeline="
+        "[dict(type='LoadImageFromFile')]))\n",
+        None,
+    ),
+    'mixed': (
+        'coco',
+        "train_dataloader['dataset'] = dict(_delete_=True, type='MultiImageMixDataset', "
+        "pipeline=[dict(type='Mosaic', img_scale=(64, 64))], dataset=dict("
+        "type='ClassBalancedDataset', oversample_thr=0.1, dataset=dict(type='CocoDataset', "
+        "ann_file='data/train.json', data_prefix=dict(img='data/images/'), metainfo=metainfo, "
+        "pipeline=[dict(type='LoadImageFromFile')])))\n",
+        None,
+    ),
+    'arrays of numpy': (
+        'maps',
+        "for each in (train_dataloader, val_dataloader):\n    each['dataset'].update("
+        "img_suffix='.npy', pipeline=[dict(type='LoadImageFromNpyFile'"
+        "), dict(type='LoadAnnotations')])\ndel each\n",
+        lambda f: [np.save(f / f'images/{n}.npy', np.zeros((40, 64, 6))) for n in 'ab'],
+    ),
+    'two in one, by class': (
+        'coco',
+        'from mmdet.datasets import CocoDataset, ConcatDataset\n'
+        "one = dict(type=CocoDataset, ann_file='train.json', data_root='data', metainfo=metainfo, "
+        "data_prefix=dict(img='images/'), pipeline=[dict(type='LoadImageFromFile')])\n"
+        "train_dataloader['dataset'] = dict(_delete_=True, type=ConcatDataset, datasets=[one])\n",
+        None,
+    ),
+    'images alone, to be written': (
+        'coco',
+        "val_evaluator = test_evaluator = dict(format_only=True, outfile_prefix='x', "
+        "ann_file='data/val.json')\n",
+        lambda f: without(f / 'val.json', 'annotations'),
+    ),
+    'a mask in text': (
+        'coco',
+        '',
+        lambda f: annotations(f / 'train.json', segmentation=rle(noise())),
+    ),
+    'another name of the file': (
+        'coco',
+        "val_evaluator = test_evaluator = dict(ann_file='data/linked.json')\n",
+        lambda f: (f / 'linked.json').symlink_to(f / 'val.json'),
+    ),
+    'annotations of an image that was taken out': (
+        'coco',
+        '',
+        lambda f: edit(
+            f / 'train.json', lambda c: c['annotations'].append(annotation(9, image_id=9))
+        ),
+    ),
+    'one class of the file': (
+        'coco',
+        'for each in (train_dataloader, val_dataloader):\n'
+        "    each['dataset']['metainfo'] = dict(classes=('dog',))\n"
+        "for each in model['roi_head'].values():\n    each['num_classes'] = 1\n"
+        'del each\n',
+        None,
+    ),
+    'no maps to test': (
+        'maps',
+        'test_dataloader = dict(dataset=dict(data, test_mode=True, data_prefix=dict('
+        "_delete_=True, img_path='images'), pipeline=[dict(type='LoadImageFromFile')]))\n",
+        lambda f: None,
+    ),
+    'files of macOS': ('maps', '', lambda f: (f / 'images/._a.png').write_bytes(b'no image')),
+    'a linked folder': (
+        'maps',
+        '',
+        lambda f: [
+            (f / f'more_{kind}').mkdir()
+            or (
+                shutil.copy(f / kind / 'a.png', f / f'more_{kind}/c.png')
+                and (f / kind / 'more').symlink_to(f / f'more_{kind}')
+            )
+            for kind in ('images', 'maps')
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize('what', RIGHT)
+def test_what_mm_reads_has_no_fault(what, work, monkeypatch, capsys):
+    kind, text, change = RIGHT[what]
+    monkeypatch.chdir(work / kind)
+    options(work / kind / 'config.py', text)
+    if change:
+        change(work / kind / 'data')
+    assert look(monkeypatch) is None
+    assert capsys.readouterr().out.splitlines()[-1].startswith('no fault in train_dataloader')
+
+
+@pytest.mark.parametrize('turned', [False, True])
+def test_images_are_turned_as_mm_turns_them(turned, work, monkeypatch, capsys):
+    """Annotations are for the upright image, as the loader gives it."""
+    monkeypatch.chdir(work / 'coco')
+    image = Image.new('RGB', (40, 64) if turned else (64, 40))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    image.save(work / 'coco/data/images/a.jpg', exif=exif)
+    for split in ('train', 'val'):
+        change = lambda c: c['images'][0].update(file_name='a.jpg')  # noqa: E731
+        edit(work / f'coco/data/{split}.json', change)
+    if turned:
+        assert look(monkeypatch) is None
+    else:
+        check(monkeypatch, capsys, 'a.jpg is 40 x 64, but data/train.json says 64 x 40')
+
+
+def test_images_are_read_by_the_step_of_the_config(work, monkeypatch, capsys):
+    monkeypatch.chdir(work / 'coco')
+    step = "dict(type='LoadImageFromFile', imdecode_backend='tifffile')"
+    options(work / 'coco/config.py', f"train_dataloader['dataset']['pipeline'] = [{step}]\n")
+    check(monkeypatch, capsys, 'a.png is no image that tifffile can read|not looked at: .*tifffile')
+
+
+def test_a_short_polygon_beside_a_sound_one_is_noted(work, monkeypatch, capsys):
+    monkeypatch.chdir(work / 'coco')
+    annotations(work / 'coco/data/train.json', segmentation=[SQUARE, SQUARE[:4]])
+    code, line = check(monkeypatch, capsys, '2 annotations are with a polygon of less than 3 poi')
+    assert (code, line[:4]) == (None, 'note')
+
+
+def test_mixed_suffixes_are_noted(work, monkeypatch, capsys):
+    monkeypatch.chdir(work / 'maps')
+    shutil.copy('data/images/a.png', 'data/images/c.jpg')
+    words = 'train_dataloader: data/images has 1 .jpg, which img_suffix=.png leaves out'
+    code, line = check(monkeypatch, capsys, words)
+    assert (code, line[:4]) == (None, 'note')
+
+
+def test_a_class_of_no_map_is_noted(work, monkeypatch, capsys):
+    monkeypatch.chdir(work / 'maps')
+    for name in 'ab':
+        paint(work / f'maps/data/maps/{name}.png', np.zeros((40, 64)))
+    code, line = check(monkeypatch, capsys, 'train_dataloader: no map has a pixel of water')
+    assert (code, line[:4]) == (None, 'note')
+
+
+VOC = """
+train_dataloader = dict(dataset=dict(_delete_=True, type='VOCDataset', data_root='data', {}
+    ann_file='train.txt', metainfo=metainfo, pipeline=[dict(type='LoadImageFromFile')],
+    data_prefix=dict(sub_data_root='VOC2007/')))
+"""
+XML = """<annotation><size><width>64</width><height>40</height></size><object><name>dog</name>
+<bndbox><xmin>{}</xmin><ymin>5</ymin><xmax>20</xmax><ymax>20</ymax></bndbox></object></annotation>
+"""
+
+
+def write_voc(folder, number):
+    (folder / 'VOC2007/Annotations').mkdir(parents=True)
+    (folder / 'VOC2007/JPEGImages').mkdir()
+    (folder / 'train.txt').write_text('a')
+    (folder / 'VOC2007/Annotations/a.xml').write_text(XML.format(number))
+    cv2.imwrite(str(folder / 'VOC2007/JPEGImages/a.jpg'), np.zeros((40, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ('number', 'words'),
+    [
+        ('5', 'no fault in train_dataloader, val_dataloader'),
+        ('30', 'train.txt: 1 annotations are without a box of finite numbers .number 0 of .*a.jpg'),
+        ('text', 'train.txt: VOCDataset cannot read it .ValueError: could not convert'),
+    ],
+)
+def test_voc_is_read(number, words, work, monkeypatch, capsys):
+    monkeypatch.chdir(work / 'coco')
+    write_voc(work / 'coco/data', number)
+    options(work / 'coco/config.py', VOC.format(''))
+    code, _ = check(monkeypatch, capsys, words)
+    assert (code is None) == (number == '5')
+
+
+UNSEEN = {
+    'a package': ("type='LVISV1Dataset',", 'LVISV1Dataset of train_dataloader .*lvis'),
+    'a client': (
+        "type='CocoDataset', backend_args=dict(backend='petrel'),",
+        'CocoDataset of train_dataloader .Please install petrel_client',
+    ),
+    'a class': ("type='FakeData', _scope_='nowhere',", 'FakeData of train_dataloader'),
+}
+
+
+@pytest.mark.parametrize('what', UNSEEN)
+def test_what_cannot_be_looked_at_is_said(what, work, monkeypatch, capsys):
+    monkeypatch.chdir(work / 'coco')
+    settings, words = UNSEEN[what]
+    text = VOC.format(settings).replace("type='VOCDataset',", '', 1)
+    options(work / 'coco/config.py', text.replace('train.txt', 'train.json'))
+    code, _ = check(monkeypatch, capsys, f'^not looked at: {words}')
+    assert code is None
+    look(monkeypatch)
+    assert 'no fault' not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('wrapped', [False, True])
+def test_missing_data_are_one_sentence(wrapped, work, call_tool, monkeypatch):
+    monkeypatch.chdir(work / 'coco')
+    one = "dict(type='CocoDataset', ann_file='none.json', metainfo=metainfo)"
+    if wrapped:
+        one = f"dict(type='RepeatDataset', times=2, dataset={one})"
+    options(work / 'coco/config.py', f"train_dataloader['dataset'] = dict({one}, _delete_=True)\n")
+    code, _, error = call_tool('train', 'config.py')
+    assert code == 2
+    assert 'train_dataloader: there is no annotation file none.json; set ann_file' in error
+    assert not [word for word in ('ADE20K', 'cocodataset', 'Traceback') if word in error]
+
+
+def test_images_that_are_elsewhere_are_found_before_a_training(work, monkeypatch, capsys):
+    monkeypatch.chdir(work / 'coco')
+    for name in 'ab':
+        (work / f'coco/data/images/{name}.png').unlink()
+    words = 'train_dataloader: there is no image data/images/a.png; set data_prefix'
+    assert check(monkeypatch, capsys, words, arguments=['--quick'])[0]
+
+
+def test_messages_command_no_terminal(work, monkeypatch, capsys):
+    monkeypatch.chdir(work / 'coco')
+    edit(work / 'coco/data/train.json', lambda c: c['categories'][0].update(name='\x1b[2Jcat'))
+    assert look(monkeypatch, '--quick')
+    assert '\x1b' not in capsys.readouterr().out

@@ -39,7 +39,7 @@ def write_cells(folder):
     (folder / 'annotations').mkdir(parents=True)
     (folder / 'images').mkdir()
     cv2.imwrite(str(folder / 'images/a.png'), np.zeros((40, 64, 3), np.uint8))
-    categories = [dict(id=1, name='nucleus'), dict(id=2, name='cell')]
+    categories = [dict(id=1, name='cell'), dict(id=2, name='nucleus')]
     images = [dict(id=1, file_name='a.png', width=64, height=40)]
     content = dict(images=images, annotations=[annotation(1)], categories=categories)
     for split in ('train', 'val'):

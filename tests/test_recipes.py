@@ -13,6 +13,7 @@ pytest.importorskip('mmseg')
 
 from demo.mode import adapt
 from lib.data_checks import quick_findings
+from mmdet.datasets import CocoPanopticDataset
 from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
@@ -91,18 +92,27 @@ def test_settings_are_theirs(name):
     assert ours['auto_scale_lr']['base_batch_size'] == batch
 
 
-def test_panoptic_files_are_not_taken_for_those_of_instances(tmp_path):
+def test_panoptic_files_are_read_as_such(tmp_path):
     cfg = copy.deepcopy(config('mask2former_panoptic_swin_t'))
     folder = tmp_path / 'annotations'
     folder.mkdir()
+    things, stuff = (CocoPanopticDataset.METAINFO[f'{kind}_classes'] for kind in ('thing', 'stuff'))
+    names = [*things, *stuff]
+    categories = [dict(id=i, name=n, isthing=int(n in things)) for i, n in enumerate(names, 1)]
     for split in ('train', 'val'):
         (tmp_path / f'{split}2017').mkdir()
-        segments = [dict(id=7, category_id=1, iscrowd=0, bbox=[0, 0, 4, 4], area=16)]
+        (tmp_path / f'{split}2017/1.jpg').touch()
+        segments = [dict(id=7, category_id=1, iscrowd=0, bbox=[0, 0, 40, 40], area=1600)]
         annotations = [dict(image_id=1, file_name='1.png', segments_info=segments)]
-        content = dict(images=[dict(id=1, file_name='1.jpg')], annotations=annotations)
+        images = [dict(id=1, file_name='1.jpg', width=64, height=64)]
+        content = dict(images=images, annotations=annotations, categories=categories)
         (folder / f'panoptic_{split}2017.json').write_text(json.dumps(content))
         cfg[f'{split}_dataloader'].dataset.data_root = str(tmp_path)
     assert not [*quick_findings(cfg, ('train_dataloader', 'val_dataloader'))]
+    segments[0]['bbox'] = [0, 0, 40]
+    (folder / 'panoptic_val2017.json').write_text(json.dumps(content))
+    (finding,) = quick_findings(cfg, ('train_dataloader', 'val_dataloader'))
+    assert 'panoptic_val2017.json: CocoPanopticDataset cannot read it (ValueError' in finding.text
 
 
 @pytest.mark.parametrize('panoptic', [False, True])

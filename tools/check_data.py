@@ -5,9 +5,10 @@ mask-style datasets are known. tools/train.py does the quick part, without image
 """
 
 import sys
+import warnings
 
-from lib.arguments import add_cfg_options, check_scope, make_parser, progress
-from lib.data_checks import image_findings, quick_findings
+from lib.arguments import add_cfg_options, make_parser, progress
+from lib.data_checks import image_findings, open_datasets, quick_findings
 from lib.run_config import read_config
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -39,27 +40,33 @@ def loaders_of(cfg):
 
 
 def show(findings):
-    """Print sentences, the first of many; how many were faults."""
+    """Print sentences, the first of many; the faults, and what was not looked at."""
     findings = list(dict.fromkeys(findings))
-    for finding in findings[:MOST]:
-        print(f'{"fault" if finding.is_fault else "note "}  {finding.text}')
-    if len(findings) > MOST:
-        print(f'       and {len(findings) - MOST} more')
-    return sum(finding.is_fault for finding in findings)
+    said = [each for each in findings if each.kind != 'not looked at']
+    for finding in said[:MOST]:
+        print(f'{finding.kind:5}  {finding.text}')
+    if len(said) > MOST:
+        print(f'       and {len(said) - MOST} more')
+    return [each for each in findings if each.is_fault], [*{*findings} - {*said}]
 
 
 def main():
     """Look, and say what was found; the exit status is 1 if there is a fault."""
     args, parser = parse()
+    warnings.simplefilter('ignore')  # of mm, on models and packages
     cfg = read_config(args, parser, None)
-    check_scope(cfg, args.config, parser)
     loaders = loaders_of(cfg)
-    count = show(quick_findings(cfg, loaders))
-    if not args.quick:
-        count += sum(show(image_findings(cfg, loader, progress)) for loader in loaders)
-    if count:
-        sys.exit(f'{count} faults in the data of {args.config}')
-    print(f'no fault in {", ".join(loaders)} of {args.config}')
+    datasets = open_datasets(cfg, loaders)
+    faults, unseen = show(quick_findings(cfg, loaders, datasets))
+    for opened in [] if args.quick else datasets:
+        found = show(image_findings(opened, cfg.get('default_scope'), progress))
+        faults, unseen = faults + found[0], unseen + found[1]
+    for text in dict.fromkeys(finding.text for finding in unseen):
+        print(f'not looked at: {text}')
+    if faults:
+        sys.exit(f'{len(faults)} faults in the data of {args.config}')
+    if not unseen:
+        print(f'no fault in {", ".join(loaders)} of {args.config}')
 
 
 if __name__ == '__main__':

@@ -21,7 +21,7 @@ from mmengine.utils import import_modules_from_strings
 from torch.nn.parallel import DistributedDataParallel
 
 from lib.arguments import add_config, check_folder, import_quietly, make_parser
-from lib.data_checks import as_list, inner_datasets, quick_findings
+from lib.data_checks import as_list, inner_datasets, named_paths, quick_findings
 from lib.short_log import ShortLogRunner
 from mmbackbones import path_of
 from mmbackbones.registry import MODELS
@@ -31,10 +31,6 @@ from mmbackbones.weights.loading import OWN
 from mmbackbones.weights.published_dense import published_dense, with_published_weights
 from mmbackbones.weights.reading import below, load_from_checked_file
 
-SOURCES = {
-    'mmdet': 'download train2017, val2017 and annotations from https://cocodataset.org/#download',
-    'mmseg': 'download ADEChallengeData2016 from https://groups.csail.mit.edu/vision/datasets/ADE20K',
-}
 CONFIGS = ('.py', '.json', '.yaml', '.yml')  # what mmengine reads
 # What is read of a config, by mmengine's runners and by us; other keys are only names in its text.
 KEYS = {
@@ -352,13 +348,12 @@ def check_progress(path, meta, cfg, parser):
 
 def check_data(cfg, loaders, parser):
     """Exit with one sentence if data are missing, or wrong as far as the annotations show it."""
-    check_paths(cfg, loaders, parser)
     if process_number():  # the first one says it
         return
     for finding in quick_findings(cfg, loaders):
         if finding.is_fault:
             parser.error(f'{finding.text} (all faults: python tools/check_data.py CONFIG)')
-        print(f'note: {finding.text}', file=sys.stderr)
+        print(f'{finding.kind}: {finding.text}', file=sys.stderr)
 
 
 def process_number():
@@ -371,22 +366,6 @@ def fail_once(message, parser):
     if process_number():
         sys.exit(2)
     parser.error(message)
-
-
-def check_paths(cfg, loaders, parser):
-    """Exit with one sentence if a file or folder of the datasets is missing."""
-    for loader in loaders:
-        missing = next(
-            (path for path in data_paths(cfg[loader].dataset) if not path.exists()), None
-        )
-        if missing:
-            source = SOURCES.get(cfg.get('default_scope'), 'get the data')
-            root = cfg[loader].dataset.data_root
-            fail_once(
-                f'{missing} is missing: {source} and unpack into {root}, set '
-                f'{loader}.dataset.data_root, or try the demo set with --demo',
-                parser,
-            )
 
 
 def check_work_dir(cfg, parser):
@@ -449,8 +428,5 @@ def innermost(dataset):
 
 
 def data_paths(dataset):
-    """Every path that a dataset of mmdet or mmseg will read, wrappers included."""
-    dataset = innermost(dataset)
-    root = Path(dataset.get('data_root') or '')
-    names = [dataset.get('ann_file'), *dataset.get('data_prefix', {}).values()]
-    return [root / name for name in names if name]
+    """Every path that the settings of a dataset name, wrappers included; of several, the first."""
+    return [Path(path) for path in named_paths(innermost(dataset)).values()]
