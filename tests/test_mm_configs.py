@@ -10,7 +10,8 @@ import pytest
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
-from lib.data_checks import inner_datasets, model_findings
+from lib.class_checks import model_findings
+from lib.datasets import inner_datasets
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 

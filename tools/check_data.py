@@ -8,7 +8,9 @@ import sys
 import warnings
 
 from lib.arguments import add_cfg_options, make_parser, progress
-from lib.data_checks import image_findings, open_datasets, quick_findings
+from lib.data_checks import quick_findings
+from lib.datasets import open_datasets
+from lib.image_checks import image_findings
 from lib.run_config import read_config
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')

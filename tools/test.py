@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lib.data_checks import as_list
+from lib.datasets import as_list
 from lib.memory import keep_pages
 from lib.run_config import (
     check_checkpoint,

@@ -21,7 +21,8 @@ from mmengine.utils import import_modules_from_strings
 from torch.nn.parallel import DistributedDataParallel
 
 from lib.arguments import add_config, check_folder, import_quietly, make_parser
-from lib.data_checks import as_list, inner_datasets, named_paths, quick_findings
+from lib.data_checks import quick_findings
+from lib.datasets import as_list, inner_datasets, named_paths
 from lib.short_log import ShortLogRunner
 from mmbackbones import path_of
 from mmbackbones.registry import MODELS
