@@ -2,8 +2,8 @@
 
 import os
 
-from lib.data_checks import inner_datasets
-from lib.short_log import import_quietly
+from lib.arguments import import_quietly
+from lib.datasets import inner_datasets
 from mmengine.config import ConfigDict
 
 from demo.model import class_counts, name_of, parts_of, shrink_model, use_classes
