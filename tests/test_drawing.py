@@ -19,7 +19,7 @@ import image_demo
 import print_config
 from demo.dataset import make_demo_set
 from demo.mode import adapt
-from lib.drawing import suit, visualizer_of
+from lib.drawing import Painter, scale_lines
 from mmdet.datasets import CocoDataset
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
@@ -238,7 +238,7 @@ WRONG = [
     ('empty {work}/det.py', 'empty holds no images'),
     ('a.png none.py', 'there is no config none.py'),
     ('{work}/det.py a.png', 'there is no config a.png'),
-    ('a.png {work}/det.py --cfg-options default_scope=mmpose', 'no default_scope of mmdet or mmse'),
+    ('a.png {work}/det.py --cfg-options default_scope=mmpose', 'CocoDataset is not in the'),
     ('a.png {work}/det.py --device nowhere', '--device nowhere: '),
     ('a.png {work}/det.py --out-dir a.png', 'cannot write into a.png: '),
     ('a.png {work}/det.py --out-dir .', 'would take the place of images'),
@@ -300,9 +300,9 @@ def test_labels_stay_inside_the_picture():
         metainfo = dict(classes=NAMES)
 
     cfg = Config(dict(visualizer=dict(type='mmdet.DetLocalVisualizer', name='labels')))
-    visualizer = visualizer_of(cfg, Dataset)
+    visualizer = Painter(cfg, Dataset).visualizer
     image = np.zeros((80, 100, 3), np.uint8)
-    suit(visualizer, image)
+    scale_lines(visualizer, image)
     visualizer.set_image(image)
     for x in (5, 90):
         visualizer.draw_texts('stop sign: 99.9', np.array([x, 20]), font_sizes=6)
