@@ -5,7 +5,9 @@ import os
 import sys
 import warnings
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
+from uuid import uuid4
 
 import cv2
 import numpy as np
@@ -125,15 +127,15 @@ class Names:
     def name(self, path, suffix=None):
         """A new name for a picture of an image, with another suffix if OpenCV does not write it."""
         parts = Path(os.path.relpath(path, self.root)).parts
-        path = first = Path(*(part for part in parts if part != os.pardir))
+        path = Path(*(part for part in parts if part != os.pardir))
         if suffix:
-            path = first = path.with_suffix(suffix)
+            path = path.with_suffix(suffix)
         elif not cv2.haveImageWriter(path.name):
-            path = first = Path(f'{path}.png')
-        while path in self.used:
-            path = first.with_stem(f'{first.stem}_{len(self.used) + 1}')
-        self.used.add(path)
-        return path
+            path = Path(f'{path}.png')
+        more = (path.with_stem(f'{path.stem}_{number}') for number in count(2))
+        found = next(each for each in chain([path], more) if each not in self.used)
+        self.used.add(found)
+        return found
 
 
 def printable(text):
@@ -158,7 +160,8 @@ class Painter:
     def __init__(self, cfg, dataset, score_thr=None):
         warnings.filterwarnings('ignore', '.*out of bounds')  # of boxes that touch the border
         settings = cfg.get('visualizer') or dict(type=KINDS.get(cfg.get('default_scope')))
-        self.visualizer = visualizer = VISUALIZERS.build(dict(settings, vis_backends=None))
+        settings = dict(settings, vis_backends=None, name=uuid4().hex)  # none of another's name
+        self.visualizer = visualizer = VISUALIZERS.build(settings)
         kind = type(visualizer)
         if getattr(kind, 'add_datasample', None) in (None, Visualizer.add_datasample):
             sys.exit(f'visualizer.type is {kind.__name__}, which does not draw predictions')
