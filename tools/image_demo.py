@@ -102,6 +102,7 @@ def find(args, stack, steps, parser):
 def images_of(folder, args, parser):
     """The files of a folder that may be images; says how many are something else by suffix."""
     own = Path(args.out_dir).resolve()
+    own = own if folder.resolve() in own.parents else None  # pictures of another run
     files = [path for path in files_below(folder) if own not in path.resolve().parents]
     kinds = [mimetypes.guess_type(path.name)[0] or '' for path in files]
     images = [p for p, kind in zip(files, kinds, strict=True) if not kind.startswith(NO_IMAGES)]
