@@ -412,6 +412,7 @@ model = dict(
     auxiliary_head=dict(num_classes=3, channels=32),
 )
 """
+GREY = pytest.param('grey', marks=pytest.mark.slow)
 DEPTHS = {
     '16 bits': ("dict(type='LoadImageFromFile', color_type='unchanged')", '.png', 3, 30000.0),
     'grey': ("dict(type='LoadImageFromFile', color_type='grayscale')", '.png', 1, 128.0),
@@ -419,7 +420,10 @@ DEPTHS = {
 }
 
 
-@pytest.mark.parametrize('kind', DEPTHS)
+@pytest.mark.parametrize(
+    'kind',
+    [pytest.param(kind, marks=pytest.mark.slow if kind == 'grey' else ()) for kind in DEPTHS],
+)
 def test_images_of_any_loader_are_those_of_the_test_loop(call, tmp_path, monkeypatch, capsys, kind):
     """Predicted as by test.py, drawn by each tool; two folders hold images of the same name."""
     loader, suffix, channels, number = DEPTHS[kind]
@@ -455,6 +459,44 @@ def test_images_of_any_loader_are_those_of_the_test_loop(call, tmp_path, monkeyp
     if kind == 'grey':
         call(test_tool, 'c.py w.pth --work-dir tested --tta --out kept.pkl')
         assert len(pickle.loads(Path('kept.pkl').read_bytes())) == 2
+
+
+class Parser:
+    def error(self, message):
+        raise ValueError(message)
+
+
+def test_augmentation_at_test_time_reaches_datasets_in_wrappers():
+    """mmdet's for boxes where a config has none, whether or not its types are classes."""
+    for kind in ('CocoDataset', CocoDataset):
+        pack = dict(type='PackDetInputs', meta_keys=('img_path',))
+        data = [dict(type=kind, pipeline=[dict(type='LoadImageFromFile'), pack]) for _ in range(2)]
+        repeated = dict(type='RepeatDataset', dataset=dict(type='ConcatDataset', datasets=data))
+        cfg = Config(
+            dict(
+                default_scope='mmdet',
+                model=dict(type='RetinaNet'),
+                test_dataloader=dict(dataset=repeated),
+                test_evaluator=[dict(type='CocoMetric', metric='bbox')],
+            )
+        )
+        test_tool.use_tta(cfg, Parser())
+        assert cfg.model.module.type == 'RetinaNet'
+        for each in cfg.test_dataloader.dataset.dataset.datasets:
+            load, augment = each.pipeline
+            assert (load.type, augment.type) == ('LoadImageFromFile', 'TestTimeAug')
+            assert [flip.prob for flip in augment.transforms[0]] == [1, 0]
+            assert augment.transforms[1][0].meta_keys == ('img_path', 'flip', 'flip_direction')
+    for scope, metric in (('mmdet', 'segm'), ('mmseg', 'mIoU')):
+        cfg.update(default_scope=scope, tta_model=None, test_evaluator=dict(metric=metric))
+        with pytest.raises(ValueError, match='the config lacks tta_model'):
+            test_tool.use_tta(cfg, Parser())
+
+
+def test_a_visualizer_that_draws_nothing_is_named(call, capsys):
+    photo(Path('a.png'))
+    with pytest.raises(SystemExit, match='is Visualizer, which does not draw'):
+        call(image_demo, 'a.png {work}/seg.py --demo --cfg-options visualizer.type=Visualizer')
 
 
 def write_folders(root, kind, suffix):

@@ -110,7 +110,7 @@ def use_tta(cfg, parser):
     datasets = inner_datasets(cfg.test_dataloader.dataset)
     if not cfg.get('tta_model') and is_detector(cfg) and 'segm' not in str(cfg.test_evaluator):
         nms = dict(type='nms', iou_threshold=0.5)
-        cfg.tta_model = dict(type='mmdet.DetTTAModel', tta_cfg=dict(nms=nms, max_per_img=100))
+        cfg.tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=nms, max_per_img=100))
         *steps, pack = datasets[0].pipeline
         known = (
             dict(meta_keys=(*pack.meta_keys, 'flip', 'flip_direction'))
