@@ -25,9 +25,12 @@ import print_config
 from demo.dataset import make_demo_set
 from demo.mode import adapt
 from lib.drawing import Painter, scale_lines
+from lib.predictions import Predictions
 from mmdet.datasets import CocoDataset
+from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
+from mmengine.structures import PixelData
 from mmseg.datasets import ADE20KDataset
 from PIL import Image
 from test_configs import recent_mmdet
@@ -459,6 +462,21 @@ def test_images_of_any_loader_are_those_of_the_test_loop(call, tmp_path, monkeyp
     if kind == 'grey':
         call(test_tool, 'c.py w.pth --work-dir tested --tta --out kept.pkl')
         assert len(pickle.loads(Path('kept.pkl').read_bytes())) == 2
+
+
+def test_segments_of_a_panoptic_map_are_kept_by_class(tmp_path):
+    sample = DetDataSample()
+    numbers = torch.tensor([[[3, 3, 1003], [7, 7, 2003]]])  # class + 1000 * instance
+    sample.pred_panoptic_seg = PixelData(sem_seg=numbers)
+    kept = Predictions(tmp_path / 'found.json', ('a', 'b', 'c', 'd'))
+    kept.add('in/a.jpg', Path('a.jpg'), (2, 3), sample)
+    (entry,) = kept.images
+    wanted = [dict(label=3, pixels=4, share=4 / 6), dict(label=7, pixels=2, share=2 / 6)]
+    names = ('d', 'class 7')  # the dataset knows four
+    assert entry['predictions'] == [
+        {**row, 'class': n} for row, n in zip(wanted, names, strict=True)
+    ]
+    assert cv2.imread(entry['map'], cv2.IMREAD_UNCHANGED).tolist() == [[3, 3, 3], [7, 7, 3]]
 
 
 class Parser:
