@@ -1,8 +1,13 @@
 """The tools that draw: predictions on images and videos, ground truth on a dataset; the config."""
 
+import csv
+import importlib
 import json
+import pickle
 import shlex
+import struct
 import sys
+import zlib
 from pathlib import Path
 
 import cv2
@@ -19,15 +24,20 @@ import image_demo
 import print_config
 from demo.dataset import make_demo_set
 from demo.mode import adapt
-from lib.drawing import suit, visualizer_of
+from lib.drawing import Painter, scale_lines
+from lib.predictions import Predictions
 from mmdet.datasets import CocoDataset
+from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
+from mmengine.structures import PixelData
 from mmseg.datasets import ADE20KDataset
+from PIL import Image
 from test_configs import recent_mmdet
 
 from mmbackbones import CheckpointError, load_checkpoint
 
+test_tool = importlib.import_module('test')
 ROOT = Path(__file__).parent.parent
 NAMES = CocoDataset.METAINFO['classes']
 COLOURS = np.array(ADE20KDataset.METAINFO['palette'])[:, ::-1]  # BGR
@@ -63,6 +73,7 @@ def call(work, tmp_path, monkeypatch):
         monkeypatch.setattr(sys, 'argv', [tool.__name__, *arguments])
         tool.main()
 
+    function.write = lambda path, text: path.write_text(text.replace('{work}', str(work)))
     return function
 
 
@@ -212,6 +223,42 @@ def test_maps_of_a_folder_of_images_have_the_colours_of_classes(call, tmp_path, 
     assert (nearest < 3).mean() > 0.5  # the rest is names, and their boxes
 
 
+def test_what_is_no_image_is_named_and_sub_folders_keep_equal_names_apart(call, tmp_path, capsys):
+    for part in ('x', 'y'):
+        (tmp_path / 'in' / part).mkdir(parents=True)
+        photo(tmp_path / 'in' / part / 'a.png')
+    (tmp_path / 'in/x/round').symlink_to(tmp_path / 'in')
+    header = b'\x89PNG\r\n\x1a\n' + part_of_png(b'IHDR', struct.pack('>IIBBBBB', *HUGE))
+    (tmp_path / 'in/huge.png').write_bytes(header + part_of_png(b'IDAT', b'') + END)
+    (tmp_path / 'in/empty.jpg').write_bytes(b'')
+    (tmp_path / 'in/text.png').write_text('no image')
+    (tmp_path / 'in/\x1b]0;title\a.png').write_text('no image')
+    (tmp_path / 'in/notes.txt').write_text('no image')
+    (tmp_path / 'in/._a.png').write_text('no image')
+    for _ in range(2):  # pictures of the first time are no images of the second
+        call(image_demo, 'in {work}/seg.py --demo --out-dir in/out')
+        out, err = capsys.readouterr()
+        assert out.splitlines() == ['in/out/x/a.png', 'in/out/y/a.png']
+        for name in ('empty.jpg', 'huge.png', 'text.png', r'\x1b]0;title\x07.png'):
+            assert f'passed over: in/{name} is damaged or no image (' in err
+        assert 'passed over: 1 files that are no images by their suffix' in err
+        assert '\x1b]0' not in err
+        assert err.count('passed over') == 5
+    call(image_demo, 'in/x {work}/seg.py --demo --out-dir .')  # a folder above is as good as others
+    assert capsys.readouterr().out.splitlines()[0] == 'a.png'
+
+
+HUGE = 100000, 100000, 8, 2, 0, 0, 0  # 100000 x 100000 pixels of 8 bits, RGB
+
+
+def part_of_png(kind, data):
+    """A chunk of a PNG file."""
+    return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+
+
+END = part_of_png(b'IEND', b'')
+
+
 @pytest.mark.parametrize(('name', 'codec'), [('clip.avi', 'MJPG'), ('clip.mp4', 'mp4v')])
 def test_a_video_keeps_its_name_length_and_speed(call, tmp_path, name, codec, capsys):
     path = str(tmp_path / name)
@@ -231,6 +278,275 @@ def test_a_video_keeps_its_name_length_and_speed(call, tmp_path, name, codec, ca
         assert abs(frame[24:].mean() - level) < 10  # MPEG-4 stores other colours
 
 
+class Camera:
+    """Three frames, then somebody presses Ctrl-C."""
+
+    def __init__(self, number):
+        self.frames = [np.full((48, 64, 3), level, np.uint8) for level in (50, 120, 190)]
+        assert number == 2
+
+    def isOpened(self):
+        return True
+
+    def get(self, what):
+        return -1.0
+
+    def read(self):
+        if not self.frames:
+            raise KeyboardInterrupt
+        return True, self.frames.pop(0)
+
+
+@pytest.mark.parametrize('name', ['2', 'camera:2'])
+def test_a_camera_is_drawn_until_ctrl_c(call, monkeypatch, capsys, name):
+    with monkeypatch.context() as fake:
+        fake.setattr(cv2, 'VideoCapture', Camera)
+        call(image_demo, f'{name} {{work}}/seg.py --demo --pred-out found.csv')
+    assert capsys.readouterr().out.splitlines() == ['outputs/camera_2.avi', 'found.csv']
+    video = cv2.VideoCapture('outputs/camera_2.avi')
+    assert [video.read()[0] for _ in range(4)] == [True, True, True, False]
+    rows = list(csv.DictReader(Path('found.csv').read_text().splitlines()))
+    assert {row['image'] for row in rows} == {f'{name}#{frame}' for frame in range(3)}
+
+
+def test_images_and_videos_by_url(call, tmp_path, serve, capsys):
+    photo(tmp_path / 'a.png')
+    writer = cv2.VideoWriter('clip.avi', cv2.VideoWriter_fourcc(*'MJPG'), 5, (64, 48))
+    writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    address = serve(tmp_path)
+    call(image_demo, f'{address}/a.png?size=1 {{work}}/seg.py --demo --pred-out found.json')
+    call(image_demo, f'{address}/clip.avi {{work}}/seg.py --demo')
+    assert picture('outputs/a.png').shape == (110, 120, 3)
+    assert cv2.VideoCapture('outputs/clip.avi').read()[0]
+    assert json.loads(Path('found.json').read_text())[0]['image'] == f'{address}/a.png?size=1'
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        call(image_demo, f'{address}/none.png {{work}}/seg.py --demo')
+    assert 'none.png: HTTP Error 404' in capsys.readouterr().err
+
+
+def test_predictions_of_a_detector_are_those_of_the_test_loop(call, work, tmp_path):
+    weights(work / 'det.py', tmp_path / 'w.pth')
+    words = '{work}/det.py w.pth --demo --out kept.pkl --show-dir shown --work-dir tested'
+    call(test_tool, words)
+    kept = pickle.loads(Path('kept.pkl').read_bytes())
+    for suffix in ('json', 'csv'):
+        words = f'--demo --weights w.pth --pred-out found.{suffix}'
+        call(image_demo, f'{{work}}/demo/coco/val2017 {{work}}/det.py {words}')
+    found = json.loads(Path('found.json').read_text())
+    assert len(found) == len(kept) == 2
+    for entry, sample in zip(found, kept, strict=True):
+        assert entry['image'] == str(sample['img_path'])
+        wanted, rows = sample['pred_instances'], entry['predictions']
+        assert len(rows) == 8
+        assert np.allclose([row['bbox'] for row in rows], wanted['bboxes'], atol=1e-4)
+        assert np.allclose([row['score'] for row in rows], wanted['scores'], atol=1e-6)
+        assert [row['class'] for row in rows] == [NAMES[label] for label in wanted['labels']]
+        counts = [mask['counts'].decode() for mask in wanted['masks']]
+        assert [row['mask']['counts'] for row in rows] == counts
+    table = list(csv.DictReader(Path('found.csv').read_text().splitlines()))
+    assert [float(row['x2']) for row in table[:8]] == [
+        row['bbox'][2] for row in found[0]['predictions']
+    ]
+    assert sorted(path.name for path in Path('shown').iterdir()) == [
+        '000000000001.jpg',
+        '000000000002.jpg',
+    ]
+
+
+LOADERS = """
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module(force=True)
+class LoadNumbers(BaseTransform):
+    def transform(self, results):
+        image = np.load(results['img_path'])
+        return dict(results, img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+"""
+FOLDERS = """
+_base_ = '{work}/seg.py'
+custom_imports = dict(imports=['mmbackbones', 'loaders'], allow_failed_imports=False)
+pipeline = [
+    {loader},
+    dict(type='Resize', scale=(96, 96), keep_ratio=True),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+parts = [
+    dict(
+        type='BaseSegDataset',
+        data_prefix=dict(img_path='images/' + part, seg_map_path='maps/' + part),
+        img_suffix='{suffix}',
+        metainfo=dict(classes=('a', 'b', 'c')),
+        pipeline=pipeline,
+    )
+    for part in 'xy'
+]
+test_dataloader = dict(
+    _delete_=True,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='ConcatDataset', datasets=parts),
+)
+train_dataloader = test_dataloader
+test_evaluator = [dict(type='IoUMetric', iou_metrics=['mIoU'])]
+tta_pipeline = [
+    pipeline[0],
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [pipeline[1]],
+            [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)],
+            [pipeline[2]],
+            [pipeline[3]],
+        ],
+    ),
+]
+visualizer = None
+default_hooks = dict(_delete_=True)
+model = dict(
+    backbone=dict(in_channels={channels}),
+    data_preprocessor=dict(mean={numbers}, std={numbers}, bgr_to_rgb=False),
+    decode_head=dict(num_classes=3, channels=32),
+    auxiliary_head=dict(num_classes=3, channels=32),
+)
+"""
+GREY = pytest.param('grey', marks=pytest.mark.slow)
+DEPTHS = {
+    '16 bits': ("dict(type='LoadImageFromFile', color_type='unchanged')", '.png', 3, 30000.0),
+    'grey': ("dict(type='LoadImageFromFile', color_type='grayscale')", '.png', 1, 128.0),
+    '6 channels': ("dict(type='LoadNumbers')", '.npy', 6, None),
+}
+
+
+@pytest.mark.parametrize(
+    'kind',
+    [pytest.param(kind, marks=pytest.mark.slow if kind == 'grey' else ()) for kind in DEPTHS],
+)
+def test_images_of_any_loader_are_those_of_the_test_loop(call, tmp_path, monkeypatch, capsys, kind):
+    """Predicted as by test.py, drawn by each tool; two folders hold images of the same name."""
+    loader, suffix, channels, number = DEPTHS[kind]
+    text = FOLDERS.replace('{loader}', loader).replace('{suffix}', suffix)
+    text = text.replace('{channels}', str(channels))
+    text = text.replace('{numbers}', str([number] * channels if number else None))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'loaders.py').write_text(LOADERS)
+    write_folders(tmp_path, kind, suffix)
+    call.write(tmp_path / 'c.py', text)
+    weights(tmp_path / 'c.py', tmp_path / 'w.pth')
+    call(test_tool, 'c.py w.pth --work-dir tested --out kept --show-dir shown')
+    call(image_demo, 'images c.py --weights w.pth --pred-out found.json')
+    call(browse_dataset, 'c.py')
+    said = capsys.readouterr()
+    assert 'passed over' not in said.err
+    assert ('of 6 channels the first three are drawn' in said.err) == (channels == 6)
+    found = json.loads(Path('found.json').read_text())
+    assert [entry['image'] for entry in found] == [f'images/{part}/a{suffix}' for part in 'xy']
+    for entry, part in zip(found, 'xy', strict=True):
+        numbers = cv2.imread(entry['map'], cv2.IMREAD_UNCHANGED)
+        assert (numbers == cv2.imread(f'kept/{part}/a.png', cv2.IMREAD_UNCHANGED)).all()
+        areas = {row['label']: row['pixels'] for row in entry['predictions']}
+        assert areas == {label: (numbers == label).sum() for label in np.unique(numbers)}
+        assert sum(row['share'] for row in entry['predictions']) == pytest.approx(1)
+        size = numbers.shape
+        for folder in ('shown', 'outputs', 'outputs/browse'):
+            name = 'a.png' if suffix == '.png' else 'a.npy.png'
+            drawn = picture(Path(folder, part, name))
+            wide = 2 * size[1] if folder == 'shown' else size[1]
+            assert folder == 'outputs/browse' or drawn.shape == (size[0], wide, 3)
+            assert drawn.std() > 5
+    if kind == 'grey':
+        call(test_tool, 'c.py w.pth --work-dir tested --tta --out kept.pkl')
+        assert len(pickle.loads(Path('kept.pkl').read_bytes())) == 2
+
+
+def test_segments_of_a_panoptic_map_are_kept_by_class(tmp_path):
+    sample = DetDataSample()
+    numbers = torch.tensor([[[3, 3, 1003], [7, 7, 2003]]])  # class + 1000 * instance
+    sample.pred_panoptic_seg = PixelData(sem_seg=numbers)
+    kept = Predictions(tmp_path / 'found.json', ('a', 'b', 'c', 'd'))
+    kept.add('in/a.jpg', Path('a.jpg'), (2, 3), sample)
+    (entry,) = kept.images
+    wanted = [dict(label=3, pixels=4, share=4 / 6), dict(label=7, pixels=2, share=2 / 6)]
+    names = ('d', 'class 7')  # the dataset knows four
+    assert entry['predictions'] == [
+        {**row, 'class': n} for row, n in zip(wanted, names, strict=True)
+    ]
+    assert cv2.imread(entry['map'], cv2.IMREAD_UNCHANGED).tolist() == [[3, 3, 3], [7, 7, 3]]
+
+
+class Parser:
+    def error(self, message):
+        raise ValueError(message)
+
+
+def test_augmentation_at_test_time_reaches_datasets_in_wrappers():
+    """mmdet's for boxes where a config has none, whether or not its types are classes."""
+    for kind in ('CocoDataset', CocoDataset):
+        pack = dict(type='PackDetInputs', meta_keys=('img_path',))
+        data = [dict(type=kind, pipeline=[dict(type='LoadImageFromFile'), pack]) for _ in range(2)]
+        repeated = dict(type='RepeatDataset', dataset=dict(type='ConcatDataset', datasets=data))
+        cfg = Config(
+            dict(
+                default_scope='mmdet',
+                model=dict(type='RetinaNet'),
+                test_dataloader=dict(dataset=repeated),
+                test_evaluator=[dict(type='CocoMetric', metric='bbox')],
+            )
+        )
+        test_tool.use_tta(cfg, Parser())
+        assert cfg.model.module.type == 'RetinaNet'
+        for each in cfg.test_dataloader.dataset.dataset.datasets:
+            load, augment = each.pipeline
+            assert (load.type, augment.type) == ('LoadImageFromFile', 'TestTimeAug')
+            assert [flip.prob for flip in augment.transforms[0]] == [1, 0]
+            assert augment.transforms[1][0].meta_keys == ('img_path', 'flip', 'flip_direction')
+    for scope, metric in (('mmdet', 'segm'), ('mmseg', 'mIoU')):
+        cfg.update(default_scope=scope, tta_model=None, test_evaluator=dict(metric=metric))
+        with pytest.raises(ValueError, match='the config lacks tta_model'):
+            test_tool.use_tta(cfg, Parser())
+
+
+def test_a_visualizer_that_draws_nothing_is_named(call, capsys):
+    photo(Path('a.png'))
+    with pytest.raises(SystemExit, match='is Visualizer, which does not draw'):
+        call(image_demo, 'a.png {work}/seg.py --demo --cfg-options visualizer.type=Visualizer')
+
+
+def write_folders(root, kind, suffix):
+    """Images of a kind in folders x and y, both called a, of another size each; their maps."""
+    for part, width in (('x', 80), ('y', 64)):
+        for folder in ('images', 'maps'):
+            (root / folder / part).mkdir(parents=True)
+        y, x = np.mgrid[:48, :width]
+        cv2.imwrite(str(root / f'maps/{part}/a.png'), (x // 16 % 3).astype(np.uint8))
+        numbers = np.stack([x // 16 % 3 * 20000, 700 * x, 900 * y], -1).astype(np.uint16)
+        path = str(root / f'images/{part}/a{suffix}')
+        if suffix == '.npy':
+            np.save(path, np.dstack([numbers, numbers]).astype(np.float32) / 65535)
+        else:
+            cv2.imwrite(path, numbers if kind == '16 bits' else (numbers // 256).astype(np.uint8))
+
+
+def test_prediction_and_picture_lie_as_the_loader_turns_a_photo(call, tmp_path):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 100, 3), np.uint8))
+    exif = image.getexif()
+    exif[0x112] = 6  # turn by 90 degrees
+    image.save(tmp_path / 'a.jpg', exif=exif)
+    key = 'test_dataloader.dataset.pipeline.0.color_type'
+    for kind, size in (('color', (100, 60)), ('color_ignore_orientation', (60, 100))):
+        call(
+            image_demo,
+            f'a.jpg {{work}}/seg.py --demo --pred-out {kind}.json --cfg-options {key}={kind}',
+        )
+        assert picture('outputs/a.jpg').shape == (size[0] + 20, size[1], 3)
+        assert cv2.imread(f'{kind}_maps/a.png', 0).shape == size
+
+
 WRONG = [
     ('none.png {work}/det.py', 'there is no image, folder or video none.png'),
     ('notes.txt {work}/det.py', 'notes.txt is neither an image nor a video'),
@@ -238,7 +554,7 @@ WRONG = [
     ('empty {work}/det.py', 'empty holds no images'),
     ('a.png none.py', 'there is no config none.py'),
     ('{work}/det.py a.png', 'there is no config a.png'),
-    ('a.png {work}/det.py --cfg-options default_scope=mmpose', 'no default_scope of mmdet or mmse'),
+    ('a.png {work}/det.py --cfg-options default_scope=mmpose', 'CocoDataset is not in the'),
     ('a.png {work}/det.py --device nowhere', '--device nowhere: '),
     ('a.png {work}/det.py --out-dir a.png', 'cannot write into a.png: '),
     ('a.png {work}/det.py --out-dir .', 'would take the place of images'),
@@ -300,9 +616,9 @@ def test_labels_stay_inside_the_picture():
         metainfo = dict(classes=NAMES)
 
     cfg = Config(dict(visualizer=dict(type='mmdet.DetLocalVisualizer', name='labels')))
-    visualizer = visualizer_of(cfg, Dataset)
+    visualizer = Painter(cfg, Dataset).visualizer
     image = np.zeros((80, 100, 3), np.uint8)
-    suit(visualizer, image)
+    scale_lines(visualizer, image)
     visualizer.set_image(image)
     for x in (5, 90):
         visualizer.draw_texts('stop sign: 99.9', np.array([x, 20]), font_sizes=6)
@@ -344,6 +660,47 @@ def test_browsing_a_segmenter_for_training(call, work):
         drawn = picture(path)
         close = min(abs(drawn - w).mean() for w in (wanted, wanted[:, ::-1]))  # or flipped
         assert close < 20
+
+
+def test_browsing_after_copy_paste_and_of_repeated_images(call, work, tmp_path, capsys):
+    data = "data_root='{work}/demo/coco/', ann_file='annotations/instances_train2017.json'"
+    text = f"""
+_base_ = '{{work}}/det.py'
+data = dict(
+    type='CocoDataset',
+    {data},
+    data_prefix=dict(img='train2017/'),
+    pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+        dict(type='Resize', scale=(96, 96), keep_ratio=False),
+    ],
+)
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='MultiImageMixDataset',
+        dataset=data,
+        pipeline=[dict(type='CopyPaste'), dict(type='PackDetInputs')],
+    )
+)
+pack = dict(type='PackDetInputs')
+data = dict(data, pipeline=[*data['pipeline'], pack])
+test_dataloader = dict(dataset=dict(_delete_=True, type='RepeatDataset', times=2, dataset=data))
+test_evaluator = dict(ann_file=data['data_root'] + data['ann_file'])
+val_dataloader = None
+"""
+    call.write(tmp_path / 'c.py', text)
+    call(browse_dataset, 'c.py')
+    names = [f'00000000000{number}' for number in range(1, 5)]
+    assert sorted(path.stem for path in Path('outputs/browse').iterdir()) == names
+    assert all(picture(path).std() > 5 for path in Path('outputs/browse').iterdir())
+    call(browse_dataset, 'c.py --phase test --out-dir twice --number 6')
+    twice = [*names, f'{names[0]}_2', f'{names[1]}_2']
+    assert sorted(path.stem for path in Path('twice').iterdir()) == sorted(twice)
+    with pytest.raises(SystemExit):
+        call(browse_dataset, 'c.py --phase val')
+    assert 'c.py has no val_dataloader with a dataset' in capsys.readouterr().err
 
 
 def test_browsing_keeps_the_dataset(call, capsys):

@@ -1,20 +1,19 @@
 """Draw what the pipeline of a config hands to the model, with the ground truth on it."""
 
+import sys
 from pathlib import Path
 
-import mmcv
 from demo.mode import to_demo
+from lib import drawing
 from lib.arguments import add_config, progress
-from lib.drawing import check_out_dir, config_of, dataset_of, drawing_parser, suit, visualizer_of
-from lib.run_config import check_data, data_paths, innermost
-
-FIRST = {'LoadImageFromFile': 0, 'LoadAnnotations': 1}
+from lib.run_config import check_data
+from mmengine.registry import DATASETS
 
 
 def parse():
     """The arguments, and the parser for errors about them."""
     example = 'python tools/browse_dataset.py configs/mask_rcnn_swin_t.py --demo --number 8'
-    parser = drawing_parser(__doc__, example, 'outputs/browse')
+    parser = drawing.drawing_parser(__doc__, example, 'outputs/browse')
     add_config(parser, 'as tools/train.py --demo: the small demo set, drawn if it is not there')
     parser.add_argument('--phase', choices=('train', 'val', 'test'), default='train')
     parser.add_argument('--number', type=int, default=50, help='of images [50]')
@@ -24,52 +23,46 @@ def parse():
 
 
 def resize_truth(dataset):
-    """Let the pipeline of a dataset load ground truth right after the image, to resize both.
+    """Let pipelines load ground truth right after the image, to resize both.
 
     Those for testing load it after resizing, for metrics at the size of the file.
     """
-    dataset = innermost(dataset)
-    if 'pipeline' in dataset:
-        dataset.pipeline = sorted(dataset.pipeline, key=lambda step: FIRST.get(step.type, 2))
+    for each in drawing.inner_ones(dataset):
+        if hasattr(each, 'pipeline'):
+            first, *steps = each.pipeline.transforms
+            early = [step for step in steps if drawing.loads_annotations(step)]
+            late = [step for step in steps if step not in early]
+            each.pipeline.transforms = [first, *early, *late]
 
 
-def with_tensors(sample):
-    """A data sample whose boxes are a plain tensor, as the visualizer wants them."""
-    boxes = sample.get('gt_instances', {}).get('bboxes')
-    if hasattr(boxes, 'tensor'):
-        sample.gt_instances.bboxes = boxes.tensor
-    return sample
-
-
-def browse(cfg, args):
-    """Write a picture for each of the first images of the dataset."""
-    resize_truth(cfg[f'{args.phase}_dataloader'].dataset)
-    dataset = dataset_of(cfg, args.phase)
-    visualizer = visualizer_of(cfg, dataset)
+def browse(dataset, args, painter, names):
+    """Write a picture for each of the first images of a dataset; yields where."""
     for index in progress(range(min(args.number, len(dataset))), args.phase):
-        item = dataset[index]
-        image = mmcv.bgr2rgb(item['inputs'].permute(1, 2, 0).numpy())
-        sample = with_tensors(item['data_samples'])
-        name = Path(sample.img_path).name
-        suit(visualizer, image)
-        visualizer.add_datasample(
-            name,
-            image,
-            sample,
-            draw_pred=False,
-            show=args.show,
-            wait_time=args.wait_time,
-            out_file=str(Path(args.out_dir, name)),
-        )
+        with drawing.passing_over(f'image {index} of {args.phase}'):
+            item = dataset[index]
+            sample = item['data_samples']
+            boxes = sample.get('gt_instances', {}).get('bboxes')
+            if hasattr(boxes, 'tensor'):  # the visualizer wants them so
+                sample.gt_instances.bboxes = boxes.tensor
+            image = item['inputs'].permute(1, 2, 0).numpy()
+            path = Path(args.out_dir, names.name(drawing.image_path(sample)))
+            options = dict(show=args.show, wait_time=args.wait_time, out_file=str(path))
+            painter.draw(image, sample, path.name, draw_pred=False, **options)
+            yield path
 
 
 def main():
     """Check what is needed, then draw."""
     args, parser = parse()
-    cfg = config_of(args, parser, to_demo)
-    check_data(cfg, [f'{args.phase}_dataloader'], parser)
-    check_out_dir(args.out_dir, data_paths(cfg[f'{args.phase}_dataloader'].dataset), parser)
-    browse(cfg, args)
+    cfg = drawing.config_of(args, parser, to_demo, args.phase)
+    loader = f'{args.phase}_dataloader'
+    check_data(cfg, [loader], parser)
+    dataset = drawing.build_or_exit(DATASETS, cfg[loader].dataset, loader, parser)
+    names = drawing.Names.of_dataset(dataset, args.number)
+    drawing.check_out_dir(args.out_dir, names.root, parser)
+    resize_truth(dataset)
+    if not list(browse(dataset, args, drawing.Painter(cfg, dataset), names)):
+        sys.exit('nothing was drawn')
     print(f'pictures: {args.out_dir}')
 
 

@@ -1,32 +1,38 @@
-"""Draw what a detector or segmenter finds: boxes, masks or maps on images, folders, videos."""
+"""Draw what a detector or segmenter finds in images, folders, videos, URLs and cameras."""
 
+import mimetypes
+import re
 import sys
-import warnings
+from contextlib import ExitStack, suppress
+from http.client import HTTPException
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 import cv2
 import mmcv
 import numpy as np
 import torch
 from demo.mode import adapt
-from lib.arguments import add_config, check_device, progress
-from lib.drawing import check_out_dir, config_of, dataset_of, drawing_parser, suit, visualizer_of
+from lib import drawing
+from lib.arguments import add_config, check_device, check_folder, progress
 from lib.memory import keep_pages
+from lib.predictions import Predictions
 from lib.run_config import check_checkpoint
+from mmengine.dataset import pseudo_collate
+from mmengine.fileio import get
 from mmengine.logging import MMLogger
-from mmengine.utils import import_modules_from_strings
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS
 
 from mmbackbones import CheckpointError, load_checkpoint
 from mmbackbones.weights.errors import brief
 from mmbackbones.weights.published_dense import published_dense
 
-APIS = {
-    'mmdet': ('init_detector', 'inference_detector'),
-    'mmseg': ('init_model', 'inference_model'),
-}
 RANDOM = 'random'  # instead of a checkpoint
 LABEL = 'random weights'  # on pictures without one
 CODECS = {'.avi': 'MJPG', '.mkv': 'mp4v', '.mov': 'mp4v', '.mp4': 'mp4v', '.webm': 'VP80'}
+NO_IMAGES = ('text/', 'video/', 'audio/', 'application/json')  # kinds of files by their suffix
 
 
 def parse():
@@ -36,8 +42,9 @@ def parse():
         'after tools/demo.sh: python tools/image_demo.py data/demo/coco/val2017 '
         'configs/mask_rcnn_swin_t.py --demo --weights work_dirs/demo/epoch_3.pth'
     )
-    parser = drawing_parser(__doc__, example, 'outputs')
-    parser.add_argument('image', help='an image, a folder of images, or a video')
+    parser = drawing.drawing_parser(__doc__, example, 'outputs')
+    text = 'an image, a folder with all below it, a video, a URL, or camera:0'
+    parser.add_argument('image', help=text)
     add_config(parser, 'scale images as tools/train.py --demo does')
     parser.add_argument(
         '--weights',
@@ -49,7 +56,11 @@ def parse():
     parser.add_argument(
         '--score-thr', type=float, default=0.3, help='draw detections above this score [0.3]'
     )
+    text = 'keep all predictions in this .json or .csv, and maps of classes beside it'
+    parser.add_argument('--pred-out', metavar='FILE', help=text)
     args = parser.parse_args()
+    if args.pred_out and Path(args.pred_out).suffix not in ('.json', '.csv'):
+        parser.error(f'--pred-out {args.pred_out} must end in .json or .csv')
     if args.weights is None and not args.demo:  # no published model expects the demo's scale
         args.weights = published_dense(args.config)
         if args.weights:
@@ -59,58 +70,100 @@ def parse():
     return args, parser
 
 
-def find(source, parser):
-    """The images that a path stands for, and whether it is a video instead."""
+def find(args, stack, steps, parser):
+    """The images that the argument stands for, or None, and what OpenCV opens as a video."""
+    source = args.image
+    camera = re.fullmatch(r'(?:camera:)?(\d+)', source)
+    if source.startswith('rtsp://') or (camera and not Path(source).exists()):
+        return None, int(camera[1]) if camera else source
     path = Path(source)
-    if not path.exists():
-        parser.error(f'there is no image, folder or video {source}')
+    try:
+        if '://' in source:
+            folder = stack.enter_context(TemporaryDirectory())
+            path = Path(folder, Path(urlsplit(source).path).name.strip('.')[-100:] or 'image')
+            path.write_bytes(get(source))
+        path.stat()
+    except (OSError, ValueError, HTTPException) as error:
+        text = f'there is no image, folder or video {source}: {brief(error)}'
+        parser.error(drawing.printable(text))
     if path.is_dir():
-        images = [each for each in sorted(path.iterdir()) if is_image(each)]
-        return images or parser.error(f'{source} holds no images'), False
-    if is_image(path):
-        return [path], False
-    if path.suffix.lower() in CODECS and mmcv.VideoReader(source).opened:
-        return [path], True
-    return parser.error(
-        f'{source} is neither an image nor a video ({" ".join(CODECS)}) that OpenCV can read'
-    )
+        return images_of(path, args, parser), None
+    if path.suffix.lower() in CODECS and cv2.VideoCapture(str(path)).isOpened():
+        return None, str(path)
+    try:
+        drawing.read_image(steps, path)
+    except Exception as error:  # whatever the loader of a config raises
+        videos = f'a video ({" ".join(CODECS)}) that OpenCV can read'
+        text = f'{source} is neither an image nor {videos}: {brief(error)}'
+        parser.error(drawing.printable(text))
+    return [path], None
 
 
-def is_image(path):
-    """Whether the first bytes of a file are those of an image."""
-    return path.is_file() and cv2.haveImageReader(str(path))
+def images_of(folder, args, parser):
+    """The files of a folder that may be images; says how many are something else by suffix."""
+    own = Path(args.out_dir).resolve()
+    own = own if folder.resolve() in own.parents else None  # pictures of another run
+    files = [path for path in files_below(folder) if own not in path.resolve().parents]
+    kinds = [mimetypes.guess_type(path.name)[0] or '' for path in files]
+    images = [p for p, kind in zip(files, kinds, strict=True) if not kind.startswith(NO_IMAGES)]
+    if len(files) > len(images):
+        text = 'passed over: {} files that are no images by their suffix'
+        print(text.format(len(files) - len(images)), file=sys.stderr)
+    if not images:
+        parser.error(f'{drawing.printable(folder)} holds no images')
+    return images
 
 
-def build(cfg, device, init):
-    """The model in evaluation, with random weights; nothing is downloaded."""
-    if cfg.default_scope == 'mmseg':
-        cfg.test_pipeline = cfg.test_dataloader.dataset.pipeline  # mmseg looks for it there
-    with warnings.catch_warnings(record=True):  # that names would be COCO's
-        return init(cfg, None, device=device)
+def files_below(folder, above=()):
+    """The files in a folder and its sub-folders but for hidden ones; links do not lead round."""
+    above = (*above, folder.resolve())
+    with drawing.passing_over(folder):
+        for path in sorted(folder.glob('[!.]*')):
+            if path.is_dir() and path.resolve() not in above:
+                yield from files_below(path, above)
+            elif not path.is_dir():
+                yield path
 
 
-def painter(cfg, args, parser):
-    """A function of an image (H, W, 3), BGR, that draws on it what the model finds."""
-    apis = import_modules_from_strings(f'{cfg.default_scope}.apis')
-    init, infer = (getattr(apis, name) for name in APIS[cfg.default_scope])
-    model = build(cfg, args.device, init)
+def build(cfg, args, parser):
+    """The model of a config, with weights of a checkpoint or random ones; no others are loaded."""
+    model = revert_sync_batchnorm(drawing.build_or_exit(MODELS, cfg.model, 'model', parser))
     if args.weights:
         MMLogger.get_current_instance().setLevel('WARNING')  # what the backbone drops is the heads
         try:
             load_checkpoint(model, check_checkpoint(args.weights, parser))
         except (FileNotFoundError, CheckpointError) as error:
             parser.error(str(error))
-    visualizer = visualizer_of(cfg, dataset_of(cfg, 'test', lazy_init=True))
-    options = dict(pred_score_thr=args.score_thr) if cfg.default_scope == 'mmdet' else {}
+    else:
+        text = f'{LABEL}: nothing was trained; give a checkpoint with --weights'
+        print(text, file=sys.stderr)
+    return model.to(args.device).eval()
 
-    def paint(image):
-        suit(visualizer, image)
-        sample = infer(model, image)
-        visualizer.add_datasample('', mmcv.bgr2rgb(image), sample, draw_gt=False, **options)
-        drawn = mmcv.rgb2bgr(visualizer.get_image())
-        return drawn if args.weights else with_strip(drawn, LABEL)
 
-    return paint
+class Demo:
+    """Predicts as the test loop of a config does, draws, and keeps what it finds."""
+
+    def __init__(self, cfg, args, parser):
+        dataset = drawing.lazy_dataset(cfg, parser)
+        self.steps = drawing.steps_of(dataset)
+        self.painter = drawing.Painter(cfg, dataset, args.score_thr)
+        self.model, self.is_random, self.predictions = None, not args.weights, None
+        if args.pred_out:
+            check_folder(Path(args.pred_out).parent, '--pred-out', parser)
+            self.predictions = Predictions(args.pred_out, self.painter.classes)
+
+    def paint(self, loaded, source, name):
+        """The picture of an image that `read_image` loaded; what is found is kept by its source."""
+        data, rest = loaded
+        image = data['img'].copy()
+        for step in rest:
+            data = step(data)
+        with torch.no_grad():
+            (sample,) = self.model.test_step(pseudo_collate([data]))
+        if self.predictions:
+            self.predictions.add(source, name, image.shape[:2], sample.cpu())
+        picture = mmcv.rgb2bgr(self.painter.draw(image, sample, draw_gt=False))
+        return with_strip(picture, LABEL) if self.is_random else picture
 
 
 def with_strip(picture, text):
@@ -125,58 +178,88 @@ def with_strip(picture, text):
     return np.vstack([strip, picture])
 
 
-def paint_images(paths, out_dir, paint):
-    """Write a picture for each image; yields where."""
-    for path in paths:
-        image = mmcv.imread(path)
-        if image is None:
-            print(f'passed over: {path} is damaged', file=sys.stderr)
+def paint_images(paths, args, demo):
+    """Write a picture for each image, named as it lies below their folder; yields where."""
+    names, is_folder = drawing.Names(paths), Path(args.image).is_dir()
+    for path in progress(paths, 'images'):
+        source, loaded = path if is_folder else args.image, None
+        with drawing.passing_over(f'{source} is damaged or no image'):
+            loaded = drawing.read_image(demo.steps, path)
+        if loaded is None:
             continue
-        name = path.name if cv2.haveImageWriter(path.name) else f'{path.name}.png'
-        try:
-            picture = paint(image)
-        except (RuntimeError, ValueError, LookupError, ArithmeticError, cv2.error) as error:
-            size = f'{image.shape[1]} x {image.shape[0]}'
-            print(f'passed over: {path} of {size} pixels ({brief(error)})', file=sys.stderr)
-            continue
-        mmcv.imwrite(picture, str(Path(out_dir, name)))
-        yield Path(out_dir, name)
+        height, width = loaded[0]['img'].shape[:2]
+        with drawing.passing_over(f'{source} of {width} x {height} pixels'):
+            name = names.name(path)
+            target = Path(args.out_dir, name)
+            mmcv.imwrite(demo.paint(loaded, source, name), str(target))
+            yield target
 
 
-def paint_video(path, out_dir, paint, parser):
-    """Write a video of the same name, each frame painted; returns where."""
-    video, target, writer = mmcv.VideoReader(str(path)), Path(out_dir, path.name), None
-    codec = cv2.VideoWriter_fourcc(*CODECS[path.suffix.lower()])
-    for frame in progress(video, path.name):
-        picture = paint(frame)
-        if writer is None:
-            size = picture.shape[1::-1]
-            writer = cv2.VideoWriter(str(target), codec, video.fps or 25, size)
-        if not writer.isOpened():
-            parser.error(f'OpenCV cannot write {target}: convert {path} to another kind of video')
-        writer.write(picture)
-    if writer is None:
-        parser.error(f'{path} has no frame that OpenCV can read')
-    writer.release()
-    return target
+def paint_video(video, args, demo, parser):
+    """Write a video, each frame painted, until it ends or Ctrl-C; yields where."""
+    capture, writer = cv2.VideoCapture(video), None
+    if not capture.isOpened():
+        parser.error(f'OpenCV cannot open {drawing.printable(args.image)}')
+    name = Path(str(video)).name
+    name = name if Path(name).suffix.lower() in CODECS else f'camera_{name}.avi'
+    length = max(0, capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
+    with TemporaryDirectory() as folder:
+        file = Path(folder, 'frame.bmp')  # so that the loader of the config reads frames as well
+        for number, frame in enumerate(progress(frames_of(capture), 'frames', length)):
+            with drawing.passing_over(f'frame {number} of {args.image}'):
+                cv2.imwrite(str(file), frame)
+                loaded, source = drawing.read_image(demo.steps, file), f'{args.image}#{number}'
+                picture = demo.paint(loaded, source, f'{name}/{number:06}.png')
+                if writer is None:
+                    writer = open_writer(Path(args.out_dir, name), capture, picture, parser)
+                    yield Path(args.out_dir, name)
+                writer.write(picture)
+            if writer is None:
+                break  # the other frames would fail as well
+
+
+def frames_of(capture):
+    """The frames of an open video or camera."""
+    while True:
+        is_read, frame = capture.read()
+        if not is_read:
+            return
+        yield frame
+
+
+def open_writer(target, capture, picture, parser):
+    """What writes a video of such pictures, at the speed of another one."""
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    codec = cv2.VideoWriter_fourcc(*CODECS[target.suffix.lower()])
+    size = picture.shape[1::-1]
+    writer = cv2.VideoWriter(str(target), codec, rate if 0 < rate < 1000 else 25, size)
+    if not writer.isOpened():
+        parser.error(f'OpenCV cannot write {target}: convert the video to another kind')
+    return writer
 
 
 def main():
     """Check what is needed, then draw."""
     args, parser = parse()
     keep_pages()
-    cfg = config_of(args, parser, adapt)
+    cfg = drawing.config_of(args, parser, adapt)
     check_device(args.device, parser)
-    paths, is_video = find(args.image, parser)
-    check_out_dir(args.out_dir, [paths[0].parent], parser)
-    paint = painter(cfg, args, parser)
-    if not args.weights:
-        print(f'{LABEL}: nothing was trained; give a checkpoint with --weights', file=sys.stderr)
-    if is_video:
-        done = [paint_video(paths[0], args.out_dir, paint, parser)]
-    else:
-        done = list(paint_images(progress(paths, 'images'), args.out_dir, paint))
-    print(*done, sep='\n')
+    demo, done = Demo(cfg, args, parser), []
+    with ExitStack() as stack:
+        paths, video = find(args, stack, demo.steps, parser)
+        root = '' if isinstance(video, int) else drawing.Names(paths or [video]).root
+        drawing.check_out_dir(args.out_dir, root, parser)
+        demo.model = build(cfg, args, parser)
+        is_video = video is not None
+        targets = (
+            paint_video(video, args, demo, parser) if is_video else paint_images(paths, args, demo)
+        )
+        with suppress(KeyboardInterrupt):  # which ends a camera's video; what is done is kept
+            done.extend(targets)
+    if demo.predictions:
+        demo.predictions.write()
+        done.append(args.pred_out)
+    print(*map(drawing.printable, done), sep='\n')
     if not done:
         sys.exit('nothing was drawn')
 

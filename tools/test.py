@@ -1,9 +1,13 @@
 """Evaluate a checkpoint with the metric of its config: COCO AP, or mIoU on ADE20K."""
 
+import sys
 from pathlib import Path
 
-from lib.datasets import as_list
+from lib import drawing
+from lib.arguments import check_folder
+from lib.datasets import as_list, inner_datasets
 from lib.memory import keep_pages
+from lib.predictions import class_map, write_map
 from lib.run_config import (
     check_checkpoint,
     check_data,
@@ -14,6 +18,8 @@ from lib.run_config import (
     run,
 )
 from mmengine.config import ConfigDict
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 
 PUBLISHED = 'published'  # instead of a checkpoint
 
@@ -23,7 +29,7 @@ def parse():
     example = 'python tools/test.py CONFIG work_dirs/NAME/epoch_12.pth --show-dir pictures'
     parser = common_parser(__doc__, example)
     parser.add_argument('checkpoint', help='a path or URL, or `published` for those of its makers')
-    parser.add_argument('--out', help='keep predictions: a .pkl for detection, else a folder')
+    parser.add_argument('--out', help='keep predictions: a .pkl, or maps in a folder')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument('--show-dir', help='draw ground truth and predictions into this folder')
     parser.add_argument(
@@ -42,48 +48,111 @@ def configure(args, parser):
     by_makers = args.checkpoint == PUBLISHED
     source = published(args.config, parser) if by_makers else args.checkpoint
     cfg.update(resume=False, load_from=check_checkpoint(source, parser))
-    if args.show or args.show_dir:
-        draw(cfg, args)
     if args.tta:
         use_tta(cfg, parser)
     if args.amp:
-        cfg.test_cfg.fp16 = True  # mmengine's name for it, whatever the precision
-    if args.out:
-        keep_predictions(cfg, args.out, parser)
+        cfg.test_cfg = dict(cfg.get('test_cfg') or {}, fp16=True)  # whatever the precision
+    keep_predictions(cfg, args, parser)
     check_data(cfg, ['test_dataloader'], parser)
     check_work_dir(cfg, parser)
     return cfg
 
 
-def draw(cfg, args):
-    """Turn drawing on in the hook that every shipped config has."""
-    hook = cfg.default_hooks.visualization
-    hook.update(draw=True, interval=1, show=args.show, wait_time=args.wait_time)
-    if cfg.default_scope == 'mmdet':
-        hook.score_thr = args.score_thr
-    if args.show_dir and cfg.default_scope == 'mmdet':
-        hook.test_out_dir = str(Path(args.show_dir).resolve())
-    elif args.show_dir:
-        cfg.visualizer.save_dir = args.show_dir
+@HOOKS.register_module(force=True)
+class PredictionsHook(Hook):
+    """Draws ground truth beside predictions, as the pipeline loads images, and keeps maps.
+
+    mm's own hooks read all images with 8 bits and 3 channels, and write by name without folder.
+    """
+
+    def __init__(self, show, show_dir, maps_dir, score_thr, wait_time):
+        self.options = dict(show=show, wait_time=wait_time)
+        self.draws, self.show_dir, self.maps_dir = show or show_dir, show_dir, maps_dir
+        self.score_thr = score_thr
+
+    def before_test(self, runner):
+        """Know the pipeline, and the names of all images."""
+        dataset = runner.test_dataloader.dataset
+        self.pictures, self.maps = (drawing.Names.of_dataset(dataset) for _ in range(2))
+        if self.draws:
+            self.painter = drawing.Painter(runner.cfg, dataset, self.score_thr)
+            self.steps = drawing.steps_of(dataset)
+
+    def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        """Draw and keep the predictions for a batch of images, or for one of videos."""
+        for output in outputs:
+            for sample in getattr(output, 'video_data_samples', [output]):
+                path = drawing.image_path(sample)
+                if self.maps_dir:
+                    self.keep_map(sample, Path(self.maps_dir, self.maps.name(path, '.png')))
+                if self.draws:
+                    with drawing.passing_over(path):
+                        self.draw(sample, path)
+
+    def draw(self, sample, path):
+        """Draw one sample; maps as PNG, which keeps the colours of classes."""
+        is_map = 'pred_sem_seg' in sample and not path.endswith('.png')
+        name = self.pictures.name(f'{path}.png' if is_map else path)
+        file = str(Path(self.show_dir, name)) if self.show_dir else None
+        image = drawing.read_image(self.steps, path)[0]['img']
+        self.painter.draw(image, sample, name.name, out_file=file, **self.options)
+
+    def keep_map(self, sample, path):
+        """Write the classes of a sample as the files of its dataset number them."""
+        numbers = class_map(sample.cpu())
+        if numbers is None:
+            sys.exit(f'--out {self.maps_dir}: the model predicts no maps; take a file .pkl')
+        write_map(numbers + bool(sample.get('reduce_zero_label')), path)
 
 
 def use_tta(cfg, parser):
-    """Wrap the model in the config's test-time augmentation."""
-    if 'tta_model' not in cfg:
-        parser.error('this config has no tta_model: mmdet merges boxes alone, not masks')
+    """Wrap the model in the config's test-time augmentation, or in what mmdet takes for boxes."""
+    datasets = inner_datasets(cfg.test_dataloader.dataset)
+    if not cfg.get('tta_model') and is_detector(cfg) and 'segm' not in str(cfg.test_evaluator):
+        nms = dict(type='nms', iou_threshold=0.5)
+        cfg.tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=nms, max_per_img=100))
+        *steps, pack = datasets[0].pipeline
+        known = (
+            dict(meta_keys=(*pack.meta_keys, 'flip', 'flip_direction'))
+            if 'meta_keys' in pack
+            else {}
+        )
+        flips = [dict(type='mmdet.RandomFlip', prob=prob) for prob in (1.0, 0.0)]
+        flipped = dict(type='TestTimeAug', transforms=[flips, [dict(pack, **known)]])
+        cfg.setdefault('tta_pipeline', [*steps, flipped])
+    if not cfg.get('tta_model') or not cfg.get('tta_pipeline'):
+        parser.error(
+            '--tta: the config lacks tta_model or tta_pipeline, and for masks there are no others: '
+            'mmdet merges boxes alone'
+        )
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    for dataset in datasets:
+        dataset.pipeline = cfg.tta_pipeline
 
 
-def keep_predictions(cfg, out, parser):
-    """Let an evaluator write predictions as mmdet (one pickle) or mmseg (a folder of PNGs) does."""
-    if cfg.default_scope == 'mmseg':
-        cfg.test_evaluator.update(output_dir=out, keep_results=True)
-    elif out.endswith(('.pkl', '.pickle')):
-        dump = dict(type='DumpDetResults', out_file_path=out)
-        cfg.test_evaluator = [*as_list(cfg.test_evaluator), dump]
-    else:
-        parser.error(f'--out {out}: detections go into a file that ends in .pkl')
+def is_detector(cfg):
+    """Whether a model is mmdet's, by its scope or, without one, by its class."""
+    return 'mmdet' in (cfg.get('default_scope') or str(cfg.model.type))
+
+
+def keep_predictions(cfg, args, parser):
+    """Let a hook draw and keep maps, and an evaluator pickle predictions."""
+    maps = None
+    if args.out:
+        check_folder(Path(args.out).parent, '--out', parser)
+    if args.out and args.out.endswith(('.pkl', '.pickle')):  # that of mmdet compresses masks
+        kind = 'mmdet.DumpDetResults' if is_detector(cfg) else 'mmengine.DumpResults'
+        cfg.test_evaluator = [*as_list(cfg.test_evaluator), dict(type=kind, out_file_path=args.out)]
+    elif args.out and is_detector(cfg):
+        parser.error(f'--out {args.out}: detections go into a file that ends in .pkl')
+    elif args.out:
+        maps = args.out
+    if args.show or args.show_dir:
+        cfg.get('default_hooks', {}).pop('visualization', None)
+    if args.show or args.show_dir or maps:
+        options = dict(show_dir=args.show_dir, wait_time=args.wait_time, score_thr=args.score_thr)
+        hook = dict(type='PredictionsHook', show=args.show, maps_dir=maps, **options)
+        cfg.custom_hooks.append(hook)
 
 
 def main():

@@ -1,15 +1,25 @@
-"""What the tools that draw share: the dataset of a config, and its visualizer with names."""
+"""What the tools that draw share: the pipeline and visualizer of a config, names of pictures."""
 
+import inspect
+import os
+import sys
 import warnings
+from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
+from uuid import uuid4
 
+import cv2
+import numpy as np
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
-from mmengine.utils import import_modules_from_strings
+from mmengine.visualization import Visualizer
 
-from lib.arguments import check_folder, check_scope, make_parser
-from lib.run_config import read_config
+from lib.arguments import check_folder, import_quietly, make_parser
+from lib.data_checks import as_list
+from lib.run_config import innermost, read_config
+from mmbackbones.weights.errors import brief
 
-PARTS = ('apis', 'datasets', 'visualization')  # of mmdet and mmseg, which register what is drawn
+KINDS = {'mmdet': 'DetLocalVisualizer', 'mmseg': 'SegLocalVisualizer'}  # of configs without one
 
 
 def drawing_parser(description, example, out_dir):
@@ -19,34 +29,160 @@ def drawing_parser(description, example, out_dir):
     return parser
 
 
-def check_out_dir(out_dir, sources, parser):
-    """Exit with one sentence if nothing can be written there, or only over one of the sources."""
+def check_out_dir(out_dir, source, parser):
+    """Exit with one sentence if nothing can be written there, or only over the images."""
     check_folder(out_dir, '--out-dir', parser)
-    if Path(out_dir).resolve() in [path.resolve() for path in sources]:
+    if source and Path(out_dir).resolve() == Path(source).resolve():
         parser.error(f'pictures in {out_dir} would take the place of images: set another --out-dir')
 
 
-def config_of(args, parser, demo):
-    """The config of the arguments, in its scope; one sentence if we do not draw for that."""
+def config_of(args, parser, demo, phase='test'):
+    """The config of the arguments with data for a phase; mm looks for classes in its scope."""
     cfg = read_config(args, parser, demo)
-    check_scope(cfg, args.config, parser)
-    import_modules_from_strings([f'{cfg.default_scope}.{part}' for part in PARTS])
-    init_default_scope(cfg.default_scope)
+    if not (cfg.get(f'{phase}_dataloader') or {}).get('dataset'):
+        parser.error(f'{args.config} has no {phase}_dataloader with a dataset')
+    init_default_scope(cfg.get('default_scope') or 'mmengine')
+    if cfg.get('default_scope') in KINDS:
+        import_quietly(cfg.default_scope)
     return cfg
 
 
-def dataset_of(cfg, phase, **options):
-    """The dataset of a phase; with `lazy_init` it knows its class names and reads no files."""
-    return DATASETS.build(dict(cfg[f'{phase}_dataloader'].dataset, **options))
+def build_or_exit(registry, settings, what, parser):
+    """What a registry of mm builds, or an exit with one sentence if mm does not know its class."""
+    try:
+        return registry.build(settings)
+    except (ImportError, KeyError) as error:
+        parser.error(f'{what}: {brief(error, 500)}')
 
 
-def visualizer_of(cfg, dataset):
-    """The visualizer of a config, with names and colours of a dataset; it logs nothing."""
-    warnings.filterwarnings('ignore', '.*out of bounds')  # of boxes that touch the border
-    visualizer = VISUALIZERS.build(dict(cfg.visualizer, vis_backends=None))
-    visualizer.dataset_meta = dataset.metainfo
-    keep_inside(visualizer)
-    return visualizer
+def lazy_dataset(cfg, parser):
+    """The innermost dataset for tests, with its pipeline and classes; it reads no files."""
+    settings = innermost(cfg.test_dataloader.dataset)
+    try:
+        return build_or_exit(DATASETS, dict(settings, lazy_init=True), 'test_dataloader', parser)
+    except TypeError:  # one that cannot be lazy
+        return build_or_exit(DATASETS, settings, 'test_dataloader', parser)
+
+
+def inner_ones(dataset):
+    """The datasets inside the wrappers of a dataset."""
+    inside = getattr(dataset, 'datasets', None) or as_list(getattr(dataset, 'dataset', None) or [])
+    return [inner for each in inside for inner in inner_ones(each)] or [dataset]
+
+
+def loads_annotations(step):
+    """Whether a step of a pipeline loads annotations, in whichever package its class is."""
+    names = [kind.__name__ for kind in type(step).__mro__]
+    return any(name.startswith('Load') and 'Annotation' in name for name in names)
+
+
+def steps_of(dataset):
+    """The pipeline of a dataset without what needs annotations."""
+    steps = inner_ones(dataset)[0].pipeline.transforms
+    return [step for step in steps if not loads_annotations(step)]
+
+
+def read_image(steps, path):
+    """What the first steps of a pipeline load from a file, and the steps after them."""
+    data = dict(img_path=str(path), img_id=0)
+    for number, step in enumerate(steps, 1):
+        data = step(data) or {}  # some return None for what they cannot read
+        if 'img' in data:
+            return data, steps[number:]
+    raise ValueError('the pipeline loads no image')
+
+
+def to_rgb(image):
+    """An image (H, W) or (H, W, C) of any numbers, BGR as mm loads it, as one that can be shown."""
+    image = np.atleast_3d(image)
+    image = image[..., 2::-1] if image.shape[2] > 2 else image[..., [0, 0, 0]]
+    if image.dtype != np.uint8:
+        image = np.nan_to_num(image.astype(np.float64), posinf=0, neginf=0)
+        low, high = image.min(), image.max()
+        if low < 0 or high <= 1 or high > 255:
+            image = (image - low) * (255 / (high - low or 1))
+    return np.ascontiguousarray(image, np.uint8)
+
+
+def image_path(info):
+    """The file of an image, or the first of several, in what a dataset or data sample tells."""
+    return as_list(info.get('img_path') or 'image')[0]
+
+
+class Names:
+    """File names for images, none twice: as they lie below the folder that all of them share."""
+
+    def __init__(self, paths):
+        folders = {os.path.dirname(os.path.abspath(path)) for path in paths}
+        self.root, self.used = os.path.commonpath(folders or {os.curdir}), set()
+
+    @classmethod
+    def of_dataset(cls, dataset, number=None):
+        """Those for the first images of a dataset, in wrappers too."""
+        inner = [each for each in inner_ones(dataset) if hasattr(each, 'get_data_info')]
+        numbers = [(each, index) for each in inner for index in range(len(each))[:number]]
+        return cls([image_path(each.get_data_info(index)) for each, index in numbers])
+
+    def name(self, path, suffix=None):
+        """A new name for a picture of an image, with another suffix if OpenCV does not write it."""
+        parts = Path(os.path.relpath(path, self.root)).parts
+        path = Path(*(part for part in parts if part != os.pardir))
+        if suffix:
+            path = path.with_suffix(suffix)
+        elif not cv2.haveImageWriter(path.name):
+            path = Path(f'{path}.png')
+        more = (path.with_stem(f'{path.stem}_{number}') for number in count(2))
+        found = next(each for each in chain([path], more) if each not in self.used)
+        self.used.add(found)
+        return found
+
+
+def printable(text):
+    """A text, such as a file name, without what would command a terminal."""
+    codes = (char.encode('unicode_escape').decode() for char in str(text))
+    return ''.join(a if a.isprintable() else b for a, b in zip(str(text), codes, strict=True))
+
+
+@contextmanager
+def passing_over(what):
+    """Go on after an error in one of many pictures, which is one sentence."""
+    try:
+        yield
+    except Exception as error:  # whatever the reader of an image raises, or mm on what it holds
+        reason = printable(brief(error)) or type(error).__name__
+        print(f'passed over: {printable(what)} ({reason})', file=sys.stderr)
+
+
+class Painter:
+    """Draws data samples on images as a pipeline loads them, by the visualizer of a config."""
+
+    def __init__(self, cfg, dataset, score_thr=None):
+        warnings.filterwarnings('ignore', '.*out of bounds')  # of boxes that touch the border
+        settings = cfg.get('visualizer') or dict(type=KINDS.get(cfg.get('default_scope')))
+        settings = dict(settings, vis_backends=None, name=uuid4().hex)  # none of another's name
+        self.visualizer = visualizer = VISUALIZERS.build(settings)
+        kind = type(visualizer)
+        if getattr(kind, 'add_datasample', None) in (None, Visualizer.add_datasample):
+            sys.exit(f'visualizer.type is {kind.__name__}, which does not draw predictions')
+        visualizer.dataset_meta = dict(getattr(dataset, 'metainfo', {}))
+        self.classes = visualizer.dataset_meta.get('classes') or ()
+        if len(visualizer.dataset_meta.get('palette') or ()) < len(self.classes):
+            visualizer.dataset_meta.pop('palette', None)  # mmdet then chooses colours
+        keep_inside(visualizer)
+        known = inspect.signature(visualizer.add_datasample).parameters
+        self.options = dict(pred_score_thr=score_thr) if 'pred_score_thr' in known else {}
+        self.has_said = False
+
+    def draw(self, image, sample, name='', **options):
+        """The picture (H, W, 3), RGB; options are those of mm's `add_datasample`."""
+        channels = np.atleast_3d(image).shape[2]
+        if channels > 3 and not self.has_said:
+            print(f'of {channels} channels the first three are drawn', file=sys.stderr)
+            self.has_said = True
+        image = to_rgb(image)
+        scale_lines(self.visualizer, image)
+        self.visualizer.add_datasample(name, image, sample, **self.options, **options)
+        return self.visualizer.get_image()
 
 
 def keep_inside(visualizer):
@@ -61,7 +197,7 @@ def keep_inside(visualizer):
     visualizer.draw_texts = draw_texts
 
 
-def suit(visualizer, image):
+def scale_lines(visualizer, image):
     """Lines that do not cover a small image, and text and lines that are seen on a large one."""
     visualizer.line_width = 1.5
     visualizer.dpi = max(100, min(image.shape[:2]) / 5)
