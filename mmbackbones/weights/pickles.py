@@ -1,10 +1,11 @@
-"""Files of `torch.save` and plain pickles -> what they hold; nothing in a file is ever run.
+"""Files of `torch.save` and plain pickles -> what they hold, without running anything of a file.
 
-The reader is our own: of the functions that a file asks for, it knows those of tensors, arrays and
-plain data by name and makes their results itself. What a file claims is checked against its size.
+The reader is our own: it imports nothing that a file names, knows the functions that make tensors,
+arrays and plain data, and holds what they make against the size of the file.
 """
 
 import io
+import mmap
 import pickle
 import re
 import struct
@@ -20,14 +21,11 @@ import numpy as np
 import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
-from torch.serialization import MAGIC_NUMBER, default_restore_location
+from torch.serialization import MAGIC_NUMBER
 
 from .errors import CheckpointError, damaged, refused
 
 OBJECTS = 10**7  # of one file; what is published has thousands
-PLAIN = (str, bytes, int, float, bool, type(None))  # keys whose hash costs nothing
-NUMPY_TYPES = re.compile(r'[<>|=]?([?]|[biufcSU]\d{1,5})')
-HISTORY = ('max_length', '_log_history', '_count_history')
 
 
 class Excess(Exception):
@@ -42,86 +40,132 @@ class Ignored(dict):
 
 
 @dataclass
-class Function:
-    """What a file names to call it; as nothing else can be done with it, nothing can change it."""
-
-    make: Any
-
-
-@dataclass
-class Storage:
-    """The bytes that tensors share, and how to read them."""
-
-    data: Any
-    dtype: torch.dtype
-
-
-@dataclass
 class Odd:
-    """Stands for a tensor of a kind that no backbone has: sparse, quantized, nested, empty."""
+    """Stands for a tensor of a kind that no backbone has."""
 
     kind: str
 
 
-# What published files hold beside tensors. Every name is read as `Ignored`: nothing of it runs.
-HARMLESS = (
-    'argparse.Namespace',
-    'yacs.config.CfgNode',
-    'mmcv.utils.config.ConfigDict',
-    'collections.deque',
-    'builtins.getattr',  # by which a history of losses names its statistics
-    'pathlib.PosixPath',
-    'pathlib._local.PosixPath',
-    'torch.Tensor',
-    'torch.nn.parameter.Buffer',
-    'torch.serialization._get_layout',
-    *(f'torch.per_{scheme}' for scheme in ('tensor_affine', 'channel_affine')),
-)
-KINDS = dict(
+@dataclass
+class Function:
+    """What a file may call, and can do nothing else with: its attributes are out of reach."""
+
+    make: Any
+
+
+def rebuilt(rebuild, *args):
+    """A tensor of PyTorch's functions for files, without the file's hooks."""
+    return rebuild(*args[:5], OrderedDict(), *args[6:])
+
+
+def parameter(data, grad=True, *hooks_and_attributes):
+    return data if isinstance(data, Odd) else torch.nn.Parameter(data, grad)
+
+
+def container(kind, content=()):
+    """A dict or set of what a list or dict holds."""
+    if not issubclass(kind, dict):
+        return kind(checked_keys(content))
+    pairs = dict.items(content) if isinstance(content, dict) else content
+    return put(kind(), [each for key, value in pairs for each in (key, value)])
+
+
+def put(target, items):
+    """Give a dict its items: keys and values in turn."""
+    checked_keys(items[::2])
+    if type(target) not in (Ignored, dict, OrderedDict, Counter, ConfigDict):
+        raise pickle.UnpicklingError('it names values of what is no dict')
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        if type(target) is not Ignored:
+            target[key] = value
+    return target
+
+
+def extend(target, items):
+    if type(target) not in (Ignored, list):
+        raise pickle.UnpicklingError('it appends to what is no list')
+    if type(target) is list:
+        target.extend(items)
+
+
+def checked_keys(keys):
+    """Keys, after a check that they cost little to hash, and cannot be many of one hash."""
+    for key in keys:
+        if type(key) not in (str, bytes, int, float, bool, type(None)) or (
+            type(key) is int and abs(key) >= 2**61 - 1
+        ):
+            check_objects(key)
+            raise pickle.UnpicklingError('a key is neither a name nor a number')
+    return keys
+
+
+def number_type(text, *options):
+    """A type of NumPy's numbers or texts that is this file's own; other arrays are ignored."""
+    known = isinstance(text, str) and re.fullmatch('[?]|[biufcSU][0-9]{1,5}', text)
+    return np.dtype(text, copy=True) if known else Ignored()
+
+
+def number(dtype, data=b''):
+    return np.ndarray((), dtype, data)[()] if isinstance(dtype, np.dtype) else Ignored()
+
+
+def fill(array, state):
+    """Give an array of a file its shape and numbers; one of objects stays empty."""
+    _, shape, dtype, by_columns, data = state
+    if isinstance(dtype, np.dtype):
+        sizes = len(shape) <= 64 and all(type(n) is int and n >= 0 for n in shape)
+        if not sizes or type(data) is not bytes or len(data) != prod(shape) * dtype.itemsize:
+            raise pickle.UnpicklingError('an array has more or less numbers than it says')
+        array.__setstate__((1, tuple(shape), dtype, by_columns is True, data))
+
+
+def set_byte_order(dtype, state):
+    if state[1] in ('<', '>'):
+        known = dtype.__reduce__()[2]
+        dtype.__setstate__((known[0], state[1], *known[2:]))
+
+
+# What files hold beside tensors, read as `Ignored`; by getattr histories name their statistics.
+HARMLESS = """
+    argparse.Namespace yacs.config.CfgNode mmcv.utils.config.ConfigDict collections.deque
+    builtins.getattr pathlib.PosixPath pathlib._local.PosixPath numpy.ndarray torch.Tensor
+    torch.nn.parameter.Buffer torch.serialization._get_layout torch.per_tensor_affine
+    torch.per_channel_affine
+"""
+ODD = dict(
     qtensor='quantized',
     sparse_tensor='sparse',
     sparse_csr_tensor='sparse',
     nested_tensor='nested',
     meta_tensor_no_storage='empty',
 )
-# The methods of `Reader` that do what functions and classes of these names do.
-METHODS = {
-    'torch._utils._rebuild_tensor': 'tensor',
-    'torch._utils._rebuild_tensor_v2': 'tensor',
-    'torch._utils._rebuild_tensor_v3': 'tensor_of_type',
-    'torch._utils._rebuild_parameter': 'parameter',
-    'torch._utils._rebuild_parameter_with_state': 'parameter',
-    'torch.nn.parameter.Parameter': 'parameter',
-    'torch._tensor._rebuild_from_type_v2': 'subclass',
-    'torch.tensor._rebuild_from_type_v2': 'subclass',
-    'torch.Size': 'size_of_tensor',
-    'torch.device': 'device',
-    'mmengine.logging.history_buffer.HistoryBuffer': 'history',
-    '_codecs.encode': 'encode',
-    'builtins.bytes': 'encode',
-    'builtins.bytearray': 'bytearray',
-    'builtins.complex': 'complex',
-    'numpy.dtype': 'numpy_type',
-    **{f'numpy.{core}.multiarray._reconstruct': 'empty_array' for core in ('core', '_core')},
-    **{f'numpy.{core}.multiarray.scalar': 'scalar' for core in ('core', '_core')},
-    **{f'numpy.{core}.numeric._frombuffer': 'array' for core in ('core', '_core')},
-}
-CONTAINERS = {
-    'collections.OrderedDict': OrderedDict,
-    'collections.Counter': Counter,
-    'mmengine.config.config.ConfigDict': ConfigDict,
-    'builtins.set': set,
-    'builtins.frozenset': frozenset,
-}
-# What tensors consist of: types of numbers, and storages, of which only the type matters.
-TYPES = {f'torch.{name}': t for name, t in vars(torch).items() if isinstance(t, torch.dtype)}
-TYPES |= {
-    f'torch.{place}{name}': storage._dtype
-    for name, storage in vars(torch).items()
-    for place in ('', 'cuda.')
-    if name.endswith('Storage') and hasattr(storage, '_dtype')
-}
-TYPES['torch.storage.UntypedStorage'] = torch.uint8
+MAKERS = {
+    **{f'torch._utils._rebuild_{name}': partial(lambda kind, *args: Odd(kind), kind)
+       for name, kind in ODD.items()},
+    'torch._utils._rebuild_tensor': torch._utils._rebuild_tensor,
+    'torch._utils._rebuild_tensor_v2': partial(rebuilt, torch._utils._rebuild_tensor_v2),
+    'torch._utils._rebuild_tensor_v3': partial(rebuilt, torch._utils._rebuild_tensor_v3),
+    'torch._utils._rebuild_parameter': parameter,
+    'torch._utils._rebuild_parameter_with_state': parameter,
+    'torch.nn.parameter.Parameter': parameter,
+    'torch.Size': lambda size=(): torch.Size(size),
+    'torch.device': lambda *names: torch.device(*checked_keys(names)),
+    'collections.OrderedDict': partial(container, OrderedDict),
+    'collections.Counter': partial(container, Counter),
+    'mmengine.config.config.ConfigDict': partial(container, ConfigDict),
+    'builtins.set': partial(container, set),
+    'builtins.bytes': lambda: b'',
+    '_codecs.encode': lambda text, encoding: text.encode('latin1'),  # how pickles hold bytes
+    'mmengine.logging.history_buffer.HistoryBuffer': lambda: HistoryBuffer(),
+    'numpy.dtype': number_type,
+}  # fmt: skip
+for core in ('numpy.core', 'numpy._core'):  # of NumPy 1 and 2
+    MAKERS[f'{core}.multiarray._reconstruct'] = lambda *args: np.zeros(0)
+    MAKERS[f'{core}.multiarray.scalar'] = number
+KNOWN: dict[str, Any] = {name: Function(make) for name, make in MAKERS.items()}
+KNOWN |= dict.fromkeys(HARMLESS.split(), Function(Ignored))
+KNOWN |= {f'torch.{name}': t for name, t in vars(torch).items() if isinstance(t, torch.dtype)}
+STORAGES = {name: s for name, s in vars(torch).items() if name.endswith('Storage')}
 
 
 class Instructions(dict):
@@ -135,52 +179,44 @@ class Instructions(dict):
             raise Excess(f'would make {OBJECTS:.0e} objects or more')
         return super().__getitem__(code)
 
-    def __missing__(self, code):
-        raise pickle.UnpicklingError('it is no pickle')
-
 
 class Reader(pickle._Unpickler):
-    """Reads the pickles of a file, of `limit` bytes and `data` that subclasses find.
+    """Reads the pickles of a file in memory, and the tensors that a zip file or its end have."""
 
-    Nothing that a file names is imported: it is among the names above, or an error.
-    """
-
-    def __init__(self, stream, limit, map_location):
-        super().__init__(stream, encoding='latin1')
+    def __init__(self, file, map_location):
+        super().__init__(file, encoding='latin1')
         self.dispatch = Instructions(self.dispatch)
-        self.limit, self.claimed, self.map_location = limit, 0, map_location
-        self.storages: dict[str, Storage] = {}
-        self.meta = str(map_location) == 'meta'
+        self.file, self.claimed, self.storages = file, 0, {}
+        self.restore = torch.serialization._get_restore_location(map_location)
 
     def claim(self, count):
-        """Raise if what is made takes more bytes than a file that shares some of them can need."""
-        self.claimed += min(count, 2**62)
-        if self.claimed > 3 * self.limit:  # its storages once, and its tensors twice
+        """Raise if all that is made takes more bytes than a file that shares some can need."""
+        self.claimed += count
+        if self.claimed > 3 * len(self.file):  # storages once, and their tensors twice
             raise Excess(
                 f'claims to hold tensors of {self.claimed:,} bytes, of which it repeats or lacks '
                 f'most'
             )
 
     def find_class(self, module, name):
+        if name in STORAGES and module in ('torch', 'torch.cuda', 'torch.storage'):
+            return getattr(STORAGES[name], '_dtype', torch.uint8)
         name = f'{"builtins" if module == "__builtin__" else module}.{name}'
-        if name in TYPES:
-            return TYPES[name]
-        if name in METHODS:
-            return Function(getattr(self, METHODS[name]))
-        if name in CONTAINERS:
-            return Function(partial(self.container, CONTAINERS[name]))
-        kind = KINDS.get(name.removeprefix('torch._utils._rebuild_'))
-        if kind:
-            return Function(lambda *args: Odd(kind))
-        if name in HARMLESS or name == 'numpy.ndarray':
-            return Function(Ignored)
-        raise pickle.UnpicklingError(f'GLOBAL {name}')
+        if name in ('torch._tensor._rebuild_from_type_v2', 'torch.tensor._rebuild_from_type_v2'):
+            return Function(lambda function, kind, args, state: self.call(function, args))
+        if name not in KNOWN:
+            raise pickle.UnpicklingError(f'GLOBAL {name}')
+        return KNOWN[name]
 
     def call(self, function, args):
-        if type(function) is not Function or type(args) is not tuple or len(args) > 100:
+        if type(function) is not Function or len(args) > 100:
             raise pickle.UnpicklingError('it calls what is no function')
-        self.claim(32)
-        return function.make(*args)
+        made = function.make(*args)
+        size = getattr(made, 'nbytes', 0)
+        if isinstance(made, (bytes, dict, set, torch.Size)):
+            size = len(made) * (1 if type(made) is bytes else 8)
+        self.claim(32 + size)
+        return made
 
     def load_reduce(self):
         args = self.stack.pop()
@@ -193,210 +229,76 @@ class Reader(pickle._Unpickler):
         if isinstance(target, np.dtype):
             set_byte_order(target, state)
         elif type(target) is np.ndarray:
-            self.fill(target, state)
+            fill(target, state)
+            self.claim(target.nbytes)
         elif isinstance(target, HistoryBuffer):
-            target.__setstate__({key: state[key] for key in HISTORY if key in state})
+            known = ('max_length', '_log_history', '_count_history')
+            target.__setstate__({name: state[name] for name in known})
         elif type(target) is OrderedDict and isinstance(state.get('_metadata'), dict):
             target._metadata = state['_metadata']
 
-    def put(self, target, items):
-        """Give a dict its items: keys and values in turn."""
-        if not isinstance(target, dict) or not all(map(is_plain, items[::2])):
-            raise pickle.UnpicklingError('a key is neither a name nor a number')
-        if type(target) is not Ignored:
-            for key, value in zip(items[::2], items[1::2], strict=True):
-                target[key] = value
-
     def load_setitem(self):
         value, key = self.stack.pop(), self.stack.pop()
-        self.put(self.stack[-1], [key, value])
+        put(self.stack[-1], [key, value])
 
     def load_setitems(self):
         items = self.pop_mark()
-        self.put(self.stack[-1], items)
-
-    def load_dict(self):
-        items = self.pop_mark()
-        self.append({})
-        self.put(self.stack[-1], items)
-
-    def extend(self, target, items):
-        """Give a list or set its items."""
-        if type(target) is set and all(map(is_plain, items)):
-            target.update(items)
-        elif type(target) is list:
-            target.extend(items)
-        elif type(target) is not Ignored:
-            raise pickle.UnpicklingError('it adds to what is no list')
+        put(self.stack[-1], items)
 
     def load_append(self):
         item = self.stack.pop()
-        self.extend(self.stack[-1], [item])
+        extend(self.stack[-1], [item])
 
     def load_appends(self):
         items = self.pop_mark()
-        self.extend(self.stack[-1], items)
-
-    load_additems = load_appends
-
-    def load_frozenset(self):
-        self.append(self.container(frozenset, self.pop_mark()))
-
-    def load_bytearray8(self):
-        (count,) = struct.unpack('<Q', self.read(8))
-        self.append(bytearray(self.read(count)))
+        extend(self.stack[-1], items)
 
     def persistent_load(self, pid):
         kind, dtype, key, location, count = pid[:5]
-        kinds = type(kind), type(dtype), type(key), type(location), kind
-        if kinds != (str, torch.dtype, str, str, 'storage'):
+        kinds = [kind, *map(type, (dtype, key, location, count))]
+        if kinds != ['storage', torch.dtype, str, str, int]:
             raise pickle.UnpicklingError('it refers to what is no storage')
-        whole_numbers([count])
         if key not in self.storages:
             self.claim(count * dtype.itemsize)
-            data = self.data(key, dtype, count * dtype.itemsize)
-            self.storages[key] = Storage(self.placed(data, location), dtype)
-        return Storage(self.storages[key].data, dtype)
-
-    def placed(self, data, location):
-        """A storage where `map_location` of `torch.load` says."""
-        where = self.map_location
-        if callable(where):
-            found = where(data, location)
-            if found is not None:
-                return found
-        elif isinstance(where, dict):
-            location = where.get(location, location)
-        elif where is not None:
-            location = str(where)
-        return data if self.meta else default_restore_location(data, location)
-
-    def tensor(self, storage, offset, size, stride, grad=False, hooks=None, metadata=None):
-        whole_numbers([offset]), whole_numbers(size), whole_numbers(stride)
-        last = sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-        width = storage.dtype.itemsize
-        if 0 not in size and (offset + last + 1) * width > storage.data.nbytes():
-            raise pickle.UnpicklingError('a tensor has more numbers than its storage')
-        self.claim(prod(size) * width)
-        tensor = torch.empty(0, dtype=storage.dtype, device=storage.data.device)
-        tensor = tensor.set_(storage.data, offset, tuple(size), tuple(stride))
-        tensor = tensor.conj() if metadata and metadata.get('conj') else tensor
-        tensor = tensor.neg() if metadata and metadata.get('neg') else tensor
-        return tensor.requires_grad_(grad is True)
-
-    def tensor_of_type(self, storage, offset, size, stride, grad, hooks, dtype, metadata=None):
-        storage = Storage(storage.data, dtype)
-        return self.tensor(storage, offset, size, stride, grad, hooks, metadata)
-
-    def parameter(self, data, grad=True, hooks=None, state=None):
-        return data if isinstance(data, Odd) else torch.nn.Parameter(data, grad is True)
-
-    def subclass(self, function, kind, args, state):
-        return self.call(function, args)
-
-    def size_of_tensor(self, size=()):
-        return torch.Size(whole_numbers(size))
-
-    def device(self, kind, index=None):
-        return torch.device(f'{kind:s}' if index is None else f'{kind:s}:{index:d}')
-
-    def history(self):
-        return HistoryBuffer()
-
-    def encode(self, text=b'', encoding='latin1'):
-        if type(text) not in (str, bytes, bytearray) or encoding not in ('latin1', 'utf-8'):
-            raise pickle.UnpicklingError('it takes for text what is none')
-        self.claim(len(text))
-        return text.encode(encoding) if isinstance(text, str) else bytes(text)
-
-    def bytearray(self, *args):
-        return bytearray(self.encode(*args))
-
-    def complex(self, real, imaginary):
-        if {type(real), type(imaginary)} != {float}:
-            raise pickle.UnpicklingError('a complex number has other parts than numbers')
-        return complex(real, imaginary)
-
-    def container(self, kind, content=()):
-        self.claim(8 * len(content))
-        if issubclass(kind, dict):
-            made = kind()
-            pairs = dict.items(content) if isinstance(content, dict) else content
-            self.put(made, [each for key, value in pairs for each in (key, value)])
-            return made
-        made = set()
-        self.extend(made, list(content))
-        return kind(made)
-
-    def numpy_type(self, text, *options):
-        """A type of numbers or texts of its own, whose byte order comes later; no other."""
-        known = isinstance(text, str) and NUMPY_TYPES.fullmatch(text)
-        return np.dtype(text, copy=True) if known else Ignored()
-
-    def empty_array(self, *args):
-        return np.zeros(0, np.int8)
-
-    def fill(self, array, state):
-        """Give an array its shape and numbers; one of objects stays empty."""
-        _, shape, dtype, fortran, data = state
-        if not isinstance(dtype, Ignored):
-            data = self.numbers(data, dtype, shape)
-            array.__setstate__((1, tuple(shape), dtype, fortran is True, data))
-
-    def numbers(self, data, dtype, shape):
-        """The bytes of an array; an error if there are more or less than it says."""
-        data = self.encode(data)
-        if len(data) != prod(whole_numbers(shape)) * dtype.itemsize:
-            raise pickle.UnpicklingError('an array has more or less numbers than it says')
-        return data
-
-    def scalar(self, dtype, data=b''):
-        return dtype if isinstance(dtype, Ignored) else self.array(data, dtype, ())[()]
-
-    def array(self, data, dtype, shape, order='C'):
-        data = bytearray(self.numbers(data, dtype, shape))
-        return np.ndarray(tuple(shape), dtype, data, order=order)
+            data = self.read_storage(key, dtype, count * dtype.itemsize)
+            self.storages[key] = self.restore(data, location)
+        data = self.storages[key]
+        return torch.storage.TypedStorage(wrap_storage=data, dtype=dtype, _internal=True)
 
 
-# Without those that would take memory first, or objects that other pickles have left.
-UNKNOWN = 'load_ext1 load_ext2 load_ext4 load_newobj_ex load_next_buffer load_readonly_buffer'
+# Without what no such file needs: other people's objects, keys and sets that are made at once.
+UNKNOWN = 'ext1 ext2 ext4 newobj_ex next_buffer readonly_buffer bytearray8 dict frozenset additems'
 Reader.dispatch = {
     code: getattr(Reader, load.__name__)
     for code, load in pickle._Unpickler.dispatch.items()
-    if load.__name__ not in UNKNOWN.split()
+    if load.__name__.removeprefix('load_') not in UNKNOWN.split()
 }
 
 
 class ArchiveReader(Reader):
     """Reads a zip file of `torch.save`."""
 
-    def __init__(self, file, limit, map_location):
-        self.file, self.archive = file, zipfile.ZipFile(file)
+    def __init__(self, file, map_location):
+        super().__init__(file, map_location)
+        self.archive = zipfile.ZipFile(file)
         unpacked = sum(entry.file_size for entry in self.archive.infolist())
-        if unpacked > limit:
+        if unpacked > len(file):
             raise Excess(f'would unpack to {unpacked:,} bytes, but torch.save packs nothing')
         self.root = self.archive.namelist()[0].partition('/')[0]
-        super().__init__(io.BytesIO(self.entry('data.pkl')), limit, map_location)
-        known = f'{self.root}/byteorder' in self.archive.NameToInfo
-        self.order = self.entry('byteorder').decode() if known else 'little'
-
-    def find(self, name):
-        """The size of an entry, of which the file is then at the beginning."""
-        entry = self.archive.getinfo(f'{self.root}/{name}')
-        self.file.seek(entry.header_offset + 26)
-        self.file.seek(sum(struct.unpack('<HH', self.file.read(4))), io.SEEK_CUR)
-        return entry.file_size
+        stream = io.BytesIO(self.entry('data.pkl'))
+        self._file_read, self._file_readline = stream.read, stream.readline
 
     def entry(self, name):
-        return self.file.read(self.find(name))
+        """The bytes of an entry, whose checksum may be missing."""
+        entry = self.archive.getinfo(f'{self.root}/{name}')
+        start = entry.header_offset + 30
+        start += sum(struct.unpack('<HH', self.file[start - 4 : start]))
+        return memoryview(self.file)[start : start + entry.file_size]
 
-    def data(self, key, dtype, size):
-        if self.find(f'data/{key}') < size:
-            raise pickle.UnpicklingError(f'data/{key} has not all of its numbers')
-        if self.meta:
-            return torch.UntypedStorage(size, device='meta')
-        data = read_storage(self.file, size)
-        if self.order != sys.byteorder:
+    def read_storage(self, key, dtype, size):
+        data = copied(self.entry(f'data/{key}'), size)
+        order = f'{self.root}/byteorder'
+        if order in self.archive.NameToInfo and self.entry('byteorder') != sys.byteorder.encode():
             data.byteswap(dtype)
         return data
 
@@ -407,123 +309,55 @@ class ArchiveReader(Reader):
 class StreamReader(Reader):
     """Reads a file of the older format, whose numbers follow its pickles, or a plain pickle."""
 
-    def __init__(self, file, limit, map_location):
-        super().__init__(file, limit, map_location)
-        self.file = file
-
-    def data(self, key, dtype, size):
-        return torch.UntypedStorage(size, device='meta' if self.meta else 'cpu')
+    def read_storage(self, key, dtype, size):
+        return torch.UntypedStorage(size)
 
     def content(self):
         first = self.load()
         if type(first) is not int or first != MAGIC_NUMBER:
             return first
         self.load(), self.load()  # the version of the format, and what machine wrote it
-        content = self.load()
-        keys = self.load()
-        if sorted(map(str, filter(is_plain, keys))) != sorted(self.storages):
+        content, keys = self.load(), self.load()
+        if sorted(checked_keys(keys)) != sorted(self.storages):
             raise pickle.UnpicklingError('it has not all of its numbers')
-        for key in keys:
-            storage = self.storages[key]
-            size = struct.unpack('<q', self.file.read(8))[0] * storage.dtype.itemsize
-            if size != storage.data.nbytes():
-                raise pickle.UnpicklingError('a storage has another size than it says')
-            data = read_storage(self.file, size)
-            if not self.meta:
-                storage.data.copy_(data)
+        for storage in map(self.storages.get, keys):
+            start = self.file.tell() + 8  # after the count of numbers, which the pickle has too
+            data = copied(self.file[start : start + storage.nbytes()], storage.nbytes())
+            self.file.seek(start + storage.nbytes())
+            if storage.device.type != 'meta':
+                storage.copy_(data)
         return content
 
 
-class BoundedFile(io.BufferedReader):
-    """A file that takes no memory for more than it has, whatever is asked for."""
-
-    def __init__(self, path):
-        super().__init__(io.FileIO(path))
-        self.size = path.stat().st_size
-
-    def read(self, count=-1):
-        left = self.size - self.tell()
-        return super().read(left if count is None or count < 0 else min(count, left))
+def copied(data, size):
+    """A storage of the first bytes."""
+    data = np.frombuffer(data, np.uint8)[:size].copy()
+    if len(data) != size:
+        raise pickle.UnpicklingError('a storage has less bytes than it says')
+    return torch.from_numpy(data).untyped_storage()
 
 
-def read_storage(file, size):
-    """The next bytes of a file."""
-    data = torch.empty(size, dtype=torch.uint8)
-    if file.readinto(data.numpy()) != size:
-        raise EOFError
-    return data.untyped_storage()
-
-
-def whole_numbers(values):
-    """The sizes of a tensor, after a check that they are."""
-    if len(values) > 64 or any(type(n) is not int or not 0 <= n < 2**63 for n in values):
-        raise pickle.UnpicklingError('a tensor has a size that is none')
-    return values
-
-
-def set_byte_order(dtype, state):
-    """Give a type of NumPy, which is its reader's alone, the byte order that its pickle says."""
-    if state[1] in ('<', '>'):
-        known = dtype.__reduce__()[2]
-        dtype.__setstate__((known[0], state[1], *known[2:]))
-
-
-def is_plain(key):
-    """Whether a key costs nothing to hash, and whether it cannot collide with many others."""
-    return type(key) in PLAIN and (type(key) is not int or abs(key) < 2**61 - 1)
-
-
-def count_objects(content):
-    """How many objects a text of it would name: what is shared counts wherever it is used."""
+def check_objects(content):
+    """Raise if a text of it would never end: what is shared counts wherever it is used."""
     counts, todo = {}, [(content, False)]
     while todo:
-        each, parts_done = todo.pop()
-        if parts_done:
+        each, parts_are_counted = todo.pop()
+        if parts_are_counted:
             count = sum(counts.get(id(part), 1) for part in parts(each))
             counts[id(each)] = min(1 + count, OBJECTS)
         elif id(each) not in counts:
-            counts[id(each)] = 1  # of a container that contains itself
+            counts[id(each)] = 1  # where a container contains itself
             todo += [(each, True), *((part, False) for part in parts(each))]
-    return counts[id(content)]
+    if counts[id(content)] == OBJECTS:
+        raise Excess(f'would make {OBJECTS:.0e} objects or more')
 
 
 def parts(content):
     """What a container contains."""
+    inside = vars(content).values() if isinstance(content, (HistoryBuffer, OrderedDict)) else ()
     if isinstance(content, dict):
-        return [*dict.values(content), getattr(content, '__dict__', {}).get('_metadata')]
-    if isinstance(content, HistoryBuffer):
-        return list(vars(content).values())
-    return content if type(content) in (list, tuple) else ()
-
-
-array, number = (value.__reduce__()[0] for value in (np.zeros(0), np.float64(0)))
-DTYPES = ('float16', 'float32', 'float64', 'int32', 'int64', 'uint8', 'bool')
-
-
-def statistic(owner, name):
-    """What stands for `getattr` in a pickle: it finds the statistics of a history, nothing else."""
-    if owner is not HistoryBuffer or name.startswith('_'):
-        raise pickle.UnpicklingError(f'getattr of {owner}, {name} is no statistic of a history')
-    return getattr(owner, name)
-
-
-def trust_trainings() -> None:
-    """Let `torch.load(path)` read, for this whole process, what a training saves beside tensors.
-
-    Call it once at the start of a program that reads checkpoints of trainings by PyTorch itself;
-    without it PyTorch refuses their histories of losses. Our own functions and tools need none.
-    """
-    torch.serialization.add_safe_globals(
-        [
-            HistoryBuffer,
-            np.ndarray,
-            np.dtype,
-            *(type(np.dtype(name)) for name in DTYPES),
-            (statistic, 'builtins.getattr'),
-            *((array, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')),
-            *((number, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')),
-        ]
-    )
+        return [*dict.values(content), *inside]
+    return content if type(content) in (list, tuple) else inside
 
 
 def read_pickle(path, map_location='cpu'):
@@ -538,11 +372,11 @@ def read_pickle(path, map_location='cpu'):
     """
     size = path.stat().st_size
     try:
-        with BoundedFile(path) as file:
-            kind = ArchiveReader if file.peek(4)[:4] == b'PK\3\4' else StreamReader
-            content = kind(file, size, map_location).content()
-        if count_objects(content) == OBJECTS:
-            raise Excess(f'would make {OBJECTS:.0e} objects or more')
+        with path.open('rb') as opened:
+            file = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        kind = ArchiveReader if file[:4] == b'PK\3\4' else StreamReader
+        content = kind(file, map_location).content()
+        check_objects(content)
         return content
     except Excess as error:
         raise CheckpointError(
@@ -552,3 +386,24 @@ def read_pickle(path, map_location='cpu'):
         raise refused(path, error) from error
     except Exception as error:  # whatever a parser runs into in foreign bytes is the finding
         raise damaged(path, error) from error
+
+
+def statistic(owner, name):
+    """What stands for `getattr` in a pickle: it finds the statistics of a history, nothing else."""
+    if owner is not HistoryBuffer or name.startswith('_'):
+        raise pickle.UnpicklingError(f'getattr of {owner}, {name} is no statistic of a history')
+    return getattr(owner, name)
+
+
+def trust_trainings() -> None:
+    """Let `torch.load(path)` read, in all of this process, what trainings save beside tensors.
+
+    A program that reads their checkpoints by PyTorch itself calls it once at its start: PyTorch
+    refuses histories of losses otherwise. Our own functions and tools need nothing of it.
+    """
+    known: list = [HistoryBuffer, np.ndarray, np.dtype, (statistic, 'builtins.getattr')]
+    known += {type(np.dtype(kind)) for kind in 'efdilqBb?'}
+    array, number = (value.__reduce__()[0] for value in (np.zeros(0), np.float64(0)))
+    for core in ('numpy.core', 'numpy._core'):
+        known += [(array, f'{core}.multiarray._reconstruct'), (number, f'{core}.multiarray.scalar')]
+    torch.serialization.add_safe_globals(known)

@@ -71,7 +71,7 @@ def load_from_checked_file(source, map_location='cpu'):
         )
     for each in (content, *map(content.get, (*NESTS, 'ema_state_dict'))):
         tensors = named_tensors(each)
-        check_kinds(tensors, path, allowed=('complex',))
+        check_tensors(tensors, path, allowed=('complex',))
         check_numbers(tensors, path, masks=tensors)
     return content
 
@@ -109,7 +109,7 @@ def unwrap(content, path):
     tensors = {}
     for name, tensor in found.items():
         add(tensors, name.removeprefix('module.'), tensor, path)
-    check_kinds(tensors, path)
+    check_tensors(tensors, path)
     return tensors
 
 
@@ -148,12 +148,18 @@ def add(named, name, value, source):
     named[name] = value
 
 
-def check_kinds(tensors, path, allowed=()):
-    """Raise if one is no plain array of numbers."""
+def check_tensors(tensors, path, allowed=()):
+    """Raise if one is no plain array of numbers, or they have more numbers than the file."""
     kinds = {name: kind_of(tensor) for name, tensor in tensors.items()}
     odd = [f'{brief(n, 100)} is {kind}' for n, kind in kinds.items() if kind not in ('', *allowed)]
     if odd:
         raise CheckpointError(f'{path}: {some(odd)}; save plain tensors of real numbers')
+    claimed, size = sum(t.nbytes for t in tensors.values()), path.stat().st_size
+    if claimed > 2 * size:  # some may share their numbers
+        raise CheckpointError(
+            f'{path} ({size:,} bytes) claims to hold tensors of {claimed:,} bytes, of which it '
+            f'repeats or lacks most; it was not loaded, take another file'
+        )
 
 
 def kind_of(tensor):
