@@ -1,16 +1,18 @@
 """What a training run needs beside a model."""
 
 import re
+from functools import partial
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import set_random_seed
+from mmengine.runner import BaseLoop, set_random_seed
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map
 
 from .registry import HOOKS
-from .weights.loading import check_whole, is_sharded, load_whole, unwrapped
+from .weights.errors import some
+from .weights.loading import check_whole, is_sharded, load_whole, shape, unwrapped
 
 
 @HOOKS.register_module()
@@ -30,14 +32,14 @@ class WholeCheckpointHook(Hook):
     """Refuses a checkpoint of another model, for which mmengine would warn and go on.
 
     Args:
-        new: Parts that may be missing or of another size, and then start anew, by names such as
-            `roi_head.bbox_head`; one name or several.
+        new: Parts that start anew where they are missing, of another size or of other classes, by
+            names such as `roi_head.bbox_head`; one name or several.
     """
 
     priority = 'HIGH'  # before a hook that averages weights takes its copy of them
 
     def __init__(self, new=()):
-        self.new = [new] if isinstance(new, str) else new
+        self.new = [part.removesuffix('.') for part in ([new] if isinstance(new, str) else new)]
 
     def after_load_checkpoint(self, runner, checkpoint):
         """Load all of it or raise; mmengine then loads the same tensors under our names."""
@@ -51,10 +53,52 @@ class WholeCheckpointHook(Hook):
             check_whole(unwrapped(runner.model), source, missing, unknown)
             return
         model = unwrapped(runner.model)
+        tensors = self.without_other_classes(runner, source, checkpoint.get('meta'), tensors)
         report = load_whole(model, tensors, source, self.new)
         if report.new:
             runner.logger.warning('starting anew, as allow_new says: %s', ', '.join(report.new))
         checkpoint['state_dict'] = model.state_dict()
+
+    def without_other_classes(self, runner, source, meta, tensors):
+        """The tensors but for parts that may start anew and fit, if their classes are not ours."""
+        theirs, ours = class_names(meta), dataset_classes(runner)
+        if theirs == ours and ours:
+            return tensors
+        sizes = {
+            name: shape(tensor) for name, tensor in unwrapped(runner.model).state_dict().items()
+        }
+        whole = [
+            part
+            for part in self.new
+            if all(shape(tensors.get(n)) == sizes[n] for n in sizes if n.startswith(f'{part}.'))
+        ]
+        say = partial(runner.logger.warning, '%s has the classes %s and the dataset %s: %s')
+        said = source, some(theirs or ['?']), some(ours or ['?'])
+        if not theirs or not ours:
+            if whole:
+                say(*said, f'not compared, so {", ".join(whole)} kept as in the file')
+        elif whole:
+            say(*said, f'{", ".join(whole)} will start anew')
+            parts = tuple(f'{part}.' for part in whole)
+            return {name: t for name, t in tensors.items() if not name.startswith(parts)}
+        elif len(theirs) == len(ours):
+            say(*said, 'what was learned of one is kept for the other; allow_new=PART forgets it')
+        return tensors
+
+
+def class_names(meta):
+    """The names of the classes in what a dataset or checkpoint says of itself, or None."""
+    known = {str(key).lower(): value for key, value in dict(meta or {}).items()}
+    names = known.get('classes') or dict(known.get('dataset_meta') or {}).get('classes')
+    return list(names) if isinstance(names, (list, tuple)) else None
+
+
+def dataset_classes(runner):
+    """The names of the classes of the first dataset that a runner has built, or None."""
+    loops = runner._train_loop, runner._val_loop, runner._test_loop
+    datasets = [loop.dataloader.dataset for loop in loops if isinstance(loop, BaseLoop)]
+    found = (class_names(getattr(dataset, 'metainfo', None)) for dataset in datasets)
+    return next(filter(None, found), None)
 
 
 @HOOKS.register_module()

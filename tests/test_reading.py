@@ -1,6 +1,5 @@
 """What our own reader of files reads is what PyTorch's reads with its safety off, and no more."""
 
-import io
 import pickle
 import time
 from collections import Counter, OrderedDict
@@ -20,7 +19,7 @@ from mmbackbones.weights.reading import load_from_checked_file, read_checkpoint
 
 DTYPES = [
     *(torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn),
-    *(torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.bool),
+    *(torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.bool),
     *(torch.complex64, torch.complex128),
 ]
 
@@ -41,11 +40,8 @@ def same(one, other):
         return same(vars(one), vars(other))
     if isinstance(one, dict):
         attributes = [getattr(each, '_metadata', None) for each in (one, other)]
-        return (
-            list(one) == list(other)
-            and same(*attributes)
-            and all(same(one[k], other[k]) for k in one)
-        )
+        keys = list(one) == list(other) and same(*attributes)
+        return keys and all(same(dict.get(one, k), dict.get(other, k)) for k in one)
     if isinstance(one, (list, tuple)):
         return len(one) == len(other) and all(map(same, one, other))
     return one == other or (one != one and other != other)
@@ -137,16 +133,17 @@ def test_trainings_are_read_as_pytorch_reads_them(zipped, protocol, tmp_path):
     assert found['message_hub']['log_scalars']['train/loss'].mean() == 1.5
     if not zipped:
         return
-    for place in (
-        'meta',
-        torch.device('meta'),
-        {'cpu': 'meta'},
-        lambda data, _: data.to('meta') if False else None,
-    ):
+    for place in ('meta', torch.device('meta'), {'cpu': 'meta'}, lambda data, _: data):
         wanted = torch.load(path, place, weights_only=False)['state_dict']
         found = load_from_checked_file(path, place)['state_dict']
-        assert all(same(found[name].shape, wanted[name].shape) for name in wanted)
         assert [t.device for t in found.values()] == [t.device for t in wanted.values()]
+        assert [t.shape for t in found.values()] == [t.shape for t in wanted.values()]
+
+
+@pytest.mark.parametrize('dtype', [torch.uint16, torch.uint64, torch.float8_e5m2])
+def test_newer_numbers_are_read(dtype, tmp_path):
+    torch.save({'a': torch.arange(8).to(dtype)}, tmp_path / 'a.pth')
+    assert torch.equal(read_checkpoint(tmp_path / 'a.pth')['a'].int(), torch.arange(8).int())
 
 
 def test_tensors_that_share_their_numbers_still_do(tmp_path):
@@ -198,15 +195,7 @@ def nested(levels, wide=2):
     return lists
 
 
-def deep(levels):
-    """Tuples in tuples."""
-    inside = ()
-    for _ in range(levels):
-        inside = (inside,)
-    return inside
-
-
-def raw(content, path):
+def write(content, path):
     """A file of the old format with a pickle written by hand, its tensors beside."""
     start = b''.join(pickle.dumps(each, 2) for each in (MAGIC_NUMBER, PROTOCOL_VERSION, {}))
     path.write_bytes(start + content + pickle.dumps([], 2))
@@ -229,27 +218,24 @@ def test_lists_that_share_lists_are_refused_at_once(levels, read, tmp_path):
         path = tmp_path / f'{name}.pth'
         torch.save(make(), path)
         start = time.perf_counter()
-        try:
+        if name == 'as_type':  # which is ignored
             read(path)
-        except CheckpointError as error:
-            assert len(str(error)) < 1000
         else:
-            assert name == 'as_type'  # which is ignored
+            with pytest.raises(CheckpointError) as caught:
+                read(path)
+            assert len(str(caught.value)) < 1000
         assert time.perf_counter() - start < 1, name
     with pytest.raises(CheckpointError, match=r'would make \de\+\d+ objects'):
         read(tmp_path / 'beside.pth')
 
 
-@pytest.mark.parametrize('key', [deep(10**5), (1, 2), frozenset([1]), 2**61 - 1, 1j])
+@pytest.mark.parametrize('key', ['deep', (1, 2), frozenset([1]), 2**61 - 1, 1j])
 def test_keys_are_names_and_numbers(key, tmp_path):
-    stream = io.BytesIO()
-    pickler = pickle._Pickler(stream, 2)
-    pickler.fast = True  # so that a deep key needs no memory of its parts
-    if isinstance(key, tuple) and len(key) == 1:  # deeper than a pickler goes
-        raw(b'\x80\x02})' + b'\x85' * 10**5 + b'K\x01s.', tmp_path / 'a.pth')
+    if key == 'deep':  # deeper than a pickler goes
+        write(b'\x80\x02})' + b'\x85' * 10**5 + b'K\x01s.', tmp_path / 'a.pth')
     else:
         torch.save({key: torch.ones(2)}, tmp_path / 'a.pth')
-    with pytest.raises(CheckpointError, match='is no whole checkpoint|asks for'):
+    with pytest.raises(CheckpointError, match=r'is no whole checkpoint|asks for'):
         read_checkpoint(tmp_path / 'a.pth')
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,7 @@ def load_whole(model, tensors, source, new=()):
     """
     ours = model.state_dict()
     parts = tuple(f'{part.removesuffix(".")}.' for part in new)
+    check_parts(parts, ours, type(model).__name__)
     unfit = {
         name
         for name, tensor in tensors.items()
@@ -141,6 +143,18 @@ def load_whole(model, tensors, source, new=()):
     report.loaded = [name for name in ours if name not in missing]
     report.new = missing
     return report
+
+
+def check_parts(parts, names, model):
+    """Raise if no name begins with one of the parts that may start anew."""
+    known = {name[: dot.start()] for name in names for dot in re.finditer(r'\.', name)}
+    for part in parts:
+        if not any(name.startswith(part) for name in names):
+            near = get_close_matches(part, known, 3) or sorted(n for n in known if '.' not in n)
+            raise CheckpointError(
+                f'this {model} has no part {part[:-1]} to start anew; did you mean '
+                f'{" or ".join(near)}?'
+            )
 
 
 @contextmanager

@@ -75,9 +75,10 @@ def put(target, items):
     checked_keys(items[::2])
     if type(target) not in (Ignored, dict, OrderedDict, Counter, ConfigDict):
         raise pickle.UnpicklingError('it names values of what is no dict')
+    kind = OrderedDict if type(target) is OrderedDict else dict  # a ConfigDict copies lists
     for key, value in zip(items[::2], items[1::2], strict=True):
         if type(target) is not Ignored:
-            target[key] = value
+            kind.__setitem__(target, key, value)
     return target
 
 
@@ -163,6 +164,8 @@ for core in ('numpy.core', 'numpy._core'):  # of NumPy 1 and 2
     MAKERS[f'{core}.multiarray._reconstruct'] = lambda *args: np.zeros(0)
     MAKERS[f'{core}.multiarray.scalar'] = number
 KNOWN: dict[str, Any] = {name: Function(make) for name, make in MAKERS.items()}
+history = 'mmengine.logging.history_buffer.HistoryBuffer'  # whose methods later protocols name
+HARMLESS += ' '.join(f' {history}.{name}' for name in ('min', 'max', 'current', 'mean'))
 KNOWN |= dict.fromkeys(HARMLESS.split(), Function(Ignored))
 KNOWN |= {f'torch.{name}': t for name, t in vars(torch).items() if isinstance(t, torch.dtype)}
 STORAGES = {name: s for name, s in vars(torch).items() if name.endswith('Storage')}
@@ -188,6 +191,10 @@ class Reader(pickle._Unpickler):
         self.dispatch = Instructions(self.dispatch)
         self.file, self.claimed, self.storages = file, 0, {}
         self.restore = torch.serialization._get_restore_location(map_location)
+
+    def load(self):
+        self.memo = {}
+        return super().load()
 
     def claim(self, count):
         """Raise if all that is made takes more bytes than a file that shares some can need."""
