@@ -1,8 +1,13 @@
 """What our own reader of files reads is what PyTorch's reads with its safety off, and no more."""
 
 import pickle
+import re
+import subprocess
+import sys
+import threading
 import time
 from collections import Counter, OrderedDict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,11 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
+from mmengine.model import initialize
+from mmengine.runner import BaseLoop, CheckpointLoader
 from torch.serialization import MAGIC_NUMBER, PROTOCOL_VERSION
 
-from mmbackbones import CheckpointError
+from mmbackbones import CheckpointError, SwinTransformer, load_checkpoint
+from mmbackbones.hooks import WholeCheckpointHook
 from mmbackbones.weights.pickles import read_pickle
-from mmbackbones.weights.reading import load_from_checked_file, read_checkpoint
+from mmbackbones.weights.reading import (
+    load_checked_files_only,
+    load_from_checked_file,
+    read_checkpoint,
+)
 
 DTYPES = [
     *(torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn),
@@ -244,3 +256,204 @@ def test_containers_of_themselves_are_harmless(tmp_path):
     ring.append(ring)
     torch.save({'a': torch.ones(2), 'ring': ring}, tmp_path / 'a.pth')
     assert torch.equal(read_checkpoint(tmp_path / 'a.pth')['a'], torch.ones(2))
+
+
+ARCH = dict(dims=(4, 8, 16, 32), depths=(1, 1, 1, 1), heads=(1, 1, 1, 1))
+SPOILS = {
+    'NaN': lambda t: t.fill_(torch.nan),
+    'one NaN': lambda t: t.flatten()[:1].fill_(torch.nan),
+    'infinity': lambda t: t.flatten()[:1].fill_(torch.inf),
+    'minus infinity': lambda t: t.flatten()[:1].fill_(-torch.inf),
+}
+
+
+class Detector(torch.nn.Module):
+    """A backbone of ours, a head that starts at zero, and a mask."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone, self.head = SwinTransformer(ARCH, window_size=2), torch.nn.Linear(32, 2)
+        torch.nn.init.zeros_(self.head.bias)
+        self.register_buffer('mask', torch.tensor([0.0, -torch.inf]))
+
+
+def runner_of(model, classes=None):
+    """What a hook asks of a runner."""
+    warned = []
+    dataset = SimpleNamespace(metainfo=dict(classes=classes))
+    loop = Loop(SimpleNamespace(dataset=dataset))
+    logger = SimpleNamespace(warning=lambda text, *parts: warned.append(text % parts))
+    loops = dict(_train_loop=None, _val_loop=dict(type='ValLoop'), _test_loop=loop)
+    return SimpleNamespace(model=model, logger=logger, _load_from='a.pth', warned=warned, **loops)
+
+
+class Loop(BaseLoop):
+    """A loop that has only its data."""
+
+    def __init__(self, dataloader):
+        self.dataloader = dataloader
+
+    def run(self):
+        """Nothing."""
+
+
+def by_hook(model, path):
+    WholeCheckpointHook().after_load_checkpoint(runner_of(model), torch.load(path))
+
+
+def by_loader(model, path):
+    load_checked_files_only()
+    CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+
+
+def by_init_cfg(model, path):
+    load_checked_files_only()
+    model = torch.nn.Sequential()
+    initialize(model, dict(type='Pretrained', checkpoint=str(path)))
+
+
+@pytest.mark.parametrize('spoil', SPOILS)
+@pytest.mark.parametrize('name', ['backbone.stem.norm.weight', 'head.weight', 'head.bias'])
+@pytest.mark.parametrize('read', [load_checkpoint, by_hook, by_loader, by_init_cfg])
+def test_no_entry_point_takes_numbers_that_are_none(read, name, spoil, tmp_path):
+    if (name, spoil) == ('head.bias', 'minus infinity') and read in (by_loader, by_init_cfg):
+        return  # by the numbers alone it could be a mask
+    model, path = Detector(), tmp_path / 'a.pth'
+    torch.save(model.state_dict(), path)
+    read(model, path)  # whose mask has infinity
+    state = {n: t.clone() for n, t in model.state_dict().items()}
+    SPOILS[spoil](state[name])
+    torch.save(state, path)
+    before = {n: t.clone() for n, t in model.state_dict().items()}
+    with pytest.raises(CheckpointError, match=rf'1 tensors have NaN or infinity \({name}\)'):
+        read(model, path)
+    assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
+
+
+@pytest.mark.parametrize('place', ['state_dict', 'ema_state_dict', 'model', None])
+@pytest.mark.parametrize('suffix', ['pth', 'safetensors'])
+def test_trainings_with_nan_are_refused(place, suffix, tmp_path):
+    path, state = tmp_path / f'a.{suffix}', {'a': torch.tensor([0.0, torch.nan])}
+    if suffix == 'pth':
+        torch.save({place: state, 'b': torch.ones(1)} if place else state, path)
+    elif place:
+        return  # such files have no dicts in dicts
+    else:
+        pytest.importorskip('safetensors.torch').save_file(state, path)
+    with pytest.raises(CheckpointError, match=r'1 tensors have NaN or infinity \(a\)'):
+        load_from_checked_file(path)
+
+
+def as_parameter(tensor):
+    return torch.nn.Parameter(tensor)
+
+
+@pytest.mark.parametrize('kind', [torch.clone, as_parameter])
+def test_attributes_of_tensors_are_left_in_the_file(kind, tmp_path):
+    net = SwinTransformer(ARCH, window_size=2)
+    state = {n: kind(torch.full_like(t, torch.nan)) for n, t in net.state_dict().items()}
+    for tensor in state.values():
+        tensor.aminmax = tensor.isfinite = HistoryBuffer.min
+    torch.save(state, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='have NaN or infinity'):
+        load_checkpoint(net, tmp_path / 'a.pth')
+    assert not any(vars(tensor) for tensor in read_pickle(tmp_path / 'a.pth').values())
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+@pytest.mark.parametrize(
+    'claim',
+    [
+        lambda: torch.zeros(1).expand(10**9),
+        lambda: torch.zeros(10**6).as_strided((10**4, 10**5), (0, 1)),
+        lambda: list(torch.zeros(10**4).expand(100, 10**4)),
+    ],
+)
+def test_trainings_claim_no_more_than_they_have(claim, zipped, tmp_path):
+    content = dict(training(), optimizer=dict(state={0: claim()}))
+    torch.save(content, tmp_path / 'a.pth', _use_new_zipfile_serialization=zipped)
+    with pytest.raises(CheckpointError, match=r'claims to hold tensors of [\d,]+ bytes'):
+        load_from_checked_file(tmp_path / 'a.pth', 'meta')
+
+
+def test_threads_read_at_the_same_time_and_pytorch_is_left_alone(tmp_path, monkeypatch):
+    change = lambda *_: pytest.fail('PyTorch was changed')  # noqa: E731
+    before = torch.serialization.get_safe_globals()
+    for name in ('clear_safe_globals', 'add_safe_globals', 'safe_globals'):
+        monkeypatch.setattr(torch.serialization, name, change)
+    torch.save(training(), tmp_path / 'a.pth')
+    wanted, found = torch.load(tmp_path / 'a.pth', weights_only=False), []
+    read = lambda: found.extend(read_pickle(tmp_path / 'a.pth') for _ in range(20))  # noqa: E731
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 80
+    assert all(same(each, wanted) for each in found)
+    assert torch.serialization.get_safe_globals() == before
+
+
+def test_histories_of_a_file_change_no_others(tmp_path):
+    methods = dict(HistoryBuffer._statistics_methods)
+    history = HistoryBuffer([1.0], [1])
+    history.statistics_methods = {'mean': 'something else', 'more': 1}
+    torch.save(dict(a=Call(HistoryBuffer, state=vars(history))), tmp_path / 'a.pth')
+    assert read_pickle(tmp_path / 'a.pth')['a'].statistics('mean') == 1.0
+    assert HistoryBuffer._statistics_methods == methods
+
+
+def test_the_import_leaves_pytorch_as_it_is():
+    code = (
+        'import torch, mmbackbones; known = lambda: {'
+        'getattr(each, "__module__", "").split(".")[0] for each in torch.serialization.get_safe_globals()};'
+        'assert known() <= {"torch"}; mmbackbones.trust_trainings(); assert "mmengine" in known()'
+    )
+    subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    'meta', [dict(dataset_meta=dict(classes=('b', 'a'))), dict(CLASSES=['b', 'a'])]
+)
+def test_heads_of_other_classes_start_anew_where_they_may(meta):
+    model = Detector()
+    state = {name: torch.full_like(t, 7) for name, t in model.state_dict().items()}
+    checkpoint = dict(meta=meta, state_dict=state)
+    runner = runner_of(model, ('a', 'b'))
+    WholeCheckpointHook('head').after_load_checkpoint(runner, checkpoint)
+    assert not (model.head.weight == 7).any()
+    assert (model.backbone.stem.norm.weight == 7).all()
+    assert (checkpoint['state_dict']['head.bias'] == 0).all()
+    wanted = 'a.pth has the classes b, a and the dataset a, b: head will start anew'
+    assert runner.warned == [wanted, 'starting anew, as allow_new says: head.weight, head.bias']
+
+
+@pytest.mark.parametrize(
+    ('theirs', 'ours', 'new', 'words'),
+    [
+        (['a', 'b'], ('a', 'b'), 'head', ''),
+        (['a', 'b'], ('a', 'b'), '', ''),
+        (['b', 'a'], ('a', 'b'), '', 'has the classes b, a and the dataset a, b: what was learned'),
+        (['b', 'a'], ('a', 'b', 'c'), '', ''),
+        (None, ('a', 'b'), 'head', r'classes \? and the dataset a, b: not compared, so head kept'),
+        (['a', 'b'], None, 'head', r'classes a, b and the dataset \?: not compared, so head kept'),
+        (None, ('a', 'b'), '', ''),
+    ],
+)
+def test_classes_are_compared(theirs, ours, new, words):
+    model = Detector()
+    state = {name: torch.full_like(t, 7) for name, t in model.state_dict().items()}
+    runner = runner_of(model, ours)
+    checkpoint = dict(meta=dict(dataset_meta=dict(classes=theirs)), state_dict=state)
+    WholeCheckpointHook([new] if new else []).after_load_checkpoint(runner, checkpoint)
+    assert (model.head.weight == 7).all()
+    assert len(runner.warned) == bool(words)
+    assert re.search(words, ''.join(runner.warned))
+
+
+def test_parts_that_a_model_lacks_are_named():
+    state = dict(state_dict=Detector().state_dict())
+    with pytest.raises(CheckpointError, match='no part haed to start anew; did you mean head'):
+        WholeCheckpointHook('haed').after_load_checkpoint(runner_of(Detector()), state)
+    with pytest.raises(CheckpointError, match=r'no part roi .* mean backbone or h'):
+        WholeCheckpointHook('roi').after_load_checkpoint(runner_of(Detector()), state)
