@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections import Counter, OrderedDict
 from types import SimpleNamespace
 
@@ -165,6 +166,21 @@ def test_tensors_that_share_their_numbers_still_do(tmp_path):
     part.fill_(7)
     assert (base[5:9] == 7).all()
     assert base.untyped_storage().data_ptr() == part.untyped_storage().data_ptr()
+
+
+@pytest.mark.parametrize('order', [b'big', b'little', None])
+def test_the_order_of_bytes_is_that_of_the_file(order, tmp_path):
+    path, other = tmp_path / 'a.pth', tmp_path / 'b.pth'
+    content = [torch.arange(9.0), torch.arange(9), torch.tensor([1 + 2j])]
+    torch.save(content, path)
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(other, 'w') as copy:
+        for name in archive.namelist():
+            if not name.endswith('byteorder'):
+                copy.writestr(name, archive.read(name))
+        if order:
+            copy.writestr('a/byteorder', order)
+    assert same(read_pickle(other), torch.load(other, weights_only=False))
+    assert same(read_pickle(other), content) == (order != b'big')
 
 
 def test_checksums_may_be_missing(tmp_path):
@@ -406,7 +422,8 @@ def test_histories_of_a_file_change_no_others(tmp_path):
 def test_the_import_leaves_pytorch_as_it_is():
     code = (
         'import torch, mmbackbones; known = lambda: {'
-        'getattr(each, "__module__", "").split(".")[0] for each in torch.serialization.get_safe_globals()};'
+        'getattr(each, "__module__", "").split(".")[0] '
+        'for each in torch.serialization.get_safe_globals()};'
         'assert known() <= {"torch"}; mmbackbones.trust_trainings(); assert "mmengine" in known()'
     )
     subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True, timeout=60)

@@ -5,7 +5,6 @@ arrays and plain data, and holds what they make against the size of the file.
 """
 
 import io
-import mmap
 import pickle
 import re
 import struct
@@ -146,6 +145,7 @@ MAKERS = {
     'torch._utils._rebuild_tensor': torch._utils._rebuild_tensor,
     'torch._utils._rebuild_tensor_v2': partial(rebuilt, torch._utils._rebuild_tensor_v2),
     'torch._utils._rebuild_tensor_v3': partial(rebuilt, torch._utils._rebuild_tensor_v3),
+    'torch._tensor._rebuild_from_type_v2': lambda function, kind, args, state: function.make(*args),
     'torch._utils._rebuild_parameter': parameter,
     'torch._utils._rebuild_parameter_with_state': parameter,
     'torch.nn.parameter.Parameter': parameter,
@@ -160,6 +160,7 @@ MAKERS = {
     'mmengine.logging.history_buffer.HistoryBuffer': lambda: HistoryBuffer(),
     'numpy.dtype': number_type,
 }  # fmt: skip
+MAKERS['torch.tensor._rebuild_from_type_v2'] = MAKERS['torch._tensor._rebuild_from_type_v2']
 for core in ('numpy.core', 'numpy._core'):  # of NumPy 1 and 2
     MAKERS[f'{core}.multiarray._reconstruct'] = lambda *args: np.zeros(0)
     MAKERS[f'{core}.multiarray.scalar'] = number
@@ -184,10 +185,10 @@ class Instructions(dict):
 
 
 class Reader(pickle._Unpickler):
-    """Reads the pickles of a file in memory, and the tensors that a zip file or its end have."""
+    """Reads the pickles of a file, and the tensors that subclasses find in it."""
 
-    def __init__(self, file, map_location):
-        super().__init__(file, encoding='latin1')
+    def __init__(self, file, stream, map_location):
+        super().__init__(stream, encoding='latin1')
         self.dispatch = Instructions(self.dispatch)
         self.file, self.claimed, self.storages = file, 0, {}
         self.restore = torch.serialization._get_restore_location(map_location)
@@ -199,7 +200,7 @@ class Reader(pickle._Unpickler):
     def claim(self, count):
         """Raise if all that is made takes more bytes than a file that shares some can need."""
         self.claimed += count
-        if self.claimed > 3 * len(self.file):  # storages once, and their tensors twice
+        if self.claimed > 3 * self.file.size:  # storages once, and their tensors twice
             raise Excess(
                 f'claims to hold tensors of {self.claimed:,} bytes, of which it repeats or lacks '
                 f'most'
@@ -209,8 +210,6 @@ class Reader(pickle._Unpickler):
         if name in STORAGES and module in ('torch', 'torch.cuda', 'torch.storage'):
             return getattr(STORAGES[name], '_dtype', torch.uint8)
         name = f'{"builtins" if module == "__builtin__" else module}.{name}'
-        if name in ('torch._tensor._rebuild_from_type_v2', 'torch.tensor._rebuild_from_type_v2'):
-            return Function(lambda function, kind, args, state: self.call(function, args))
         if name not in KNOWN:
             raise pickle.UnpicklingError(f'GLOBAL {name}')
         return KNOWN[name]
@@ -219,7 +218,7 @@ class Reader(pickle._Unpickler):
         if type(function) is not Function or len(args) > 100:
             raise pickle.UnpicklingError('it calls what is no function')
         made = function.make(*args)
-        size = getattr(made, 'nbytes', 0)
+        size = 0 if isinstance(made, torch.nn.Parameter) else getattr(made, 'nbytes', 0)
         if isinstance(made, (bytes, dict, set, torch.Size)):
             size = len(made) * (1 if type(made) is bytes else 8)
         self.claim(32 + size)
@@ -272,6 +271,13 @@ class Reader(pickle._Unpickler):
         data = self.storages[key]
         return torch.storage.TypedStorage(wrap_storage=data, dtype=dtype, _internal=True)
 
+    def next_bytes(self, size):
+        """A storage of the next bytes of the file."""
+        data = torch.empty(size, dtype=torch.uint8)
+        if self.file.readinto(data.numpy()) != size:
+            raise pickle.UnpicklingError('a storage has less bytes than it says')
+        return data.untyped_storage()
+
 
 # Without what no such file needs: other people's objects, keys and sets that are made at once.
 UNKNOWN = 'ext1 ext2 ext4 newobj_ex next_buffer readonly_buffer bytearray8 dict frozenset additems'
@@ -286,26 +292,27 @@ class ArchiveReader(Reader):
     """Reads a zip file of `torch.save`."""
 
     def __init__(self, file, map_location):
-        super().__init__(file, map_location)
-        self.archive = zipfile.ZipFile(file)
+        self.file, self.archive = file, zipfile.ZipFile(file)
         unpacked = sum(entry.file_size for entry in self.archive.infolist())
-        if unpacked > len(file):
+        if unpacked > file.size:
             raise Excess(f'would unpack to {unpacked:,} bytes, but torch.save packs nothing')
         self.root = self.archive.namelist()[0].partition('/')[0]
-        stream = io.BytesIO(self.entry('data.pkl'))
-        self._file_read, self._file_readline = stream.read, stream.readline
+        stream = io.BytesIO(file.read(self.go_to('data.pkl')))
+        super().__init__(file, stream, map_location)
 
-    def entry(self, name):
-        """The bytes of an entry, whose checksum may be missing."""
+    def go_to(self, name):
+        """The size of an entry, of which the file is then at the beginning; it has no checksum."""
         entry = self.archive.getinfo(f'{self.root}/{name}')
-        start = entry.header_offset + 30
-        start += sum(struct.unpack('<HH', self.file[start - 4 : start]))
-        return memoryview(self.file)[start : start + entry.file_size]
+        self.file.seek(entry.header_offset + 26)
+        self.file.seek(sum(struct.unpack('<HH', self.file.read(4))), io.SEEK_CUR)
+        return entry.file_size
 
     def read_storage(self, key, dtype, size):
-        data = copied(self.entry(f'data/{key}'), size)
-        order = f'{self.root}/byteorder'
-        if order in self.archive.NameToInfo and self.entry('byteorder') != sys.byteorder.encode():
+        data = self.next_bytes(min(size, self.go_to(f'data/{key}')))
+        if data.nbytes() != size:
+            raise pickle.UnpicklingError('a storage has less bytes than it says')
+        known = f'{self.root}/byteorder' in self.archive.NameToInfo
+        if known and self.file.read(self.go_to('byteorder')) != sys.byteorder.encode():
             data.byteswap(dtype)
         return data
 
@@ -315,6 +322,9 @@ class ArchiveReader(Reader):
 
 class StreamReader(Reader):
     """Reads a file of the older format, whose numbers follow its pickles, or a plain pickle."""
+
+    def __init__(self, file, map_location):
+        super().__init__(file, file, map_location)
 
     def read_storage(self, key, dtype, size):
         return torch.UntypedStorage(size)
@@ -328,20 +338,23 @@ class StreamReader(Reader):
         if sorted(checked_keys(keys)) != sorted(self.storages):
             raise pickle.UnpicklingError('it has not all of its numbers')
         for storage in map(self.storages.get, keys):
-            start = self.file.tell() + 8  # after the count of numbers, which the pickle has too
-            data = copied(self.file[start : start + storage.nbytes()], storage.nbytes())
-            self.file.seek(start + storage.nbytes())
+            self.file.read(8)  # the count of numbers, which the pickle has too
+            data = self.next_bytes(storage.nbytes())
             if storage.device.type != 'meta':
                 storage.copy_(data)
         return content
 
 
-def copied(data, size):
-    """A storage of the first bytes."""
-    data = np.frombuffer(data, np.uint8)[:size].copy()
-    if len(data) != size:
-        raise pickle.UnpicklingError('a storage has less bytes than it says')
-    return torch.from_numpy(data).untyped_storage()
+class BoundedFile(io.BufferedReader):
+    """A file that takes no memory for more than it has, whatever it is asked for."""
+
+    def __init__(self, path):
+        super().__init__(io.FileIO(path))
+        self.size = path.stat().st_size
+
+    def read(self, size=-1):
+        left = max(0, self.size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 def check_objects(content):
@@ -379,10 +392,9 @@ def read_pickle(path, map_location='cpu'):
     """
     size = path.stat().st_size
     try:
-        with path.open('rb') as opened:
-            file = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-        kind = ArchiveReader if file[:4] == b'PK\3\4' else StreamReader
-        content = kind(file, map_location).content()
+        with BoundedFile(path) as file:
+            kind = ArchiveReader if file.peek(4)[:4] == b'PK\3\4' else StreamReader
+            content = kind(file, map_location).content()
         check_objects(content)
         return content
     except Excess as error:
