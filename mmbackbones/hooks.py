@@ -1,7 +1,6 @@
 """What a training run needs beside a model."""
 
 import re
-from functools import partial
 
 import torch
 from mmengine.hooks import Hook
@@ -72,25 +71,35 @@ class WholeCheckpointHook(Hook):
             for part in self.new
             if all(shape(tensors.get(n)) == sizes[n] for n in sizes if n.startswith(f'{part}.'))
         ]
-        say = partial(runner.logger.warning, '%s has the classes %s and the dataset %s: %s')
-        said = source, some(theirs or ['?']), some(ours or ['?'])
+        named = others(theirs, ours), others(ours, theirs)
+        what = f'{source} has the classes {named[0]} and the dataset {named[1]}'
+        parts = ', '.join(whole)
         if not theirs or not ours:
             if whole:
-                say(*said, f'not compared, so {", ".join(whole)} kept as in the file')
+                runner.logger.warning('%s: not compared, so %s kept as in the file', what, parts)
         elif whole:
-            say(*said, f'{", ".join(whole)} will start anew')
-            parts = tuple(f'{part}.' for part in whole)
-            return {name: t for name, t in tensors.items() if not name.startswith(parts)}
+            runner.logger.warning('%s: %s will start anew', what, parts)
+            gone = tuple(f'{part}.' for part in whole)
+            return {name: t for name, t in tensors.items() if not name.startswith(gone)}
         elif len(theirs) == len(ours):
-            say(*said, 'what was learned of one is kept for the other; allow_new=PART forgets it')
+            hint = 'what was learned of one is kept for the other; allow_new=PART forgets it'
+            runner.logger.warning('%s: %s', what, hint)
         return tensors
 
 
 def class_names(meta):
     """The names of the classes in what a dataset or checkpoint says of itself, or None."""
-    known = {str(key).lower(): value for key, value in dict(meta or {}).items()}
-    names = known.get('classes') or dict(known.get('dataset_meta') or {}).get('classes')
+    if not isinstance(meta, dict):
+        return None
+    known = {str(key).lower(): value for key, value in meta.items()}
+    names = known.get('classes') or class_names(known.get('dataset_meta'))
     return list(names) if isinstance(names, (list, tuple)) else None
+
+
+def others(names, than):
+    """The names in a list that another has not in the same places."""
+    same = names and than and len(names) == len(than)
+    return some([n for i, n in enumerate(names or ['?']) if not same or n != than[i]])
 
 
 def dataset_classes(runner):

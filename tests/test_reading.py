@@ -452,6 +452,7 @@ def test_heads_of_other_classes_start_anew_where_they_may(meta):
         (['a', 'b'], ('a', 'b'), '', ''),
         (['b', 'a'], ('a', 'b'), '', 'has the classes b, a and the dataset a, b: what was learned'),
         (['b', 'a'], ('a', 'b', 'c'), '', ''),
+        ([*'abcdefgh'], [*'abcdefhg'], '', 'has the classes g, h and the dataset h, g: what was'),
         (None, ('a', 'b'), 'head', r'classes \? and the dataset a, b: not compared, so head kept'),
         (['a', 'b'], None, 'head', r'classes a, b and the dataset \?: not compared, so head kept'),
         (None, ('a', 'b'), '', ''),

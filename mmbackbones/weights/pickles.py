@@ -58,6 +58,7 @@ def rebuilt(rebuild, *args):
 
 
 def parameter(data, grad=True, *hooks_and_attributes):
+    """A parameter without its hooks and attributes."""
     return data if isinstance(data, Odd) else torch.nn.Parameter(data, grad)
 
 
@@ -82,6 +83,7 @@ def put(target, items):
 
 
 def extend(target, items):
+    """Give a list its items."""
     if type(target) not in (Ignored, list):
         raise pickle.UnpicklingError('it appends to what is no list')
     if type(target) is list:
@@ -106,6 +108,7 @@ def number_type(text, *options):
 
 
 def number(dtype, data=b''):
+    """A number or text of NumPy's."""
     return np.ndarray((), dtype, data)[()] if isinstance(dtype, np.dtype) else Ignored()
 
 
@@ -120,6 +123,7 @@ def fill(array, state):
 
 
 def set_byte_order(dtype, state):
+    """Give a type of NumPy that is this file's own the byte order that its state says."""
     if state[1] in ('<', '>'):
         known = dtype.__reduce__()[2]
         dtype.__setstate__((known[0], state[1], *known[2:]))
