@@ -12,8 +12,6 @@ from .paths import path_of
 from .sharding import BLOCK_CLASSES, fsdp_policy, is_block
 from .weights import CheckpointError, load_checkpoint, trust_trainings
 
-trust_trainings()
-
 __version__ = '0.4.0'
 __all__ = [
     'BLOCK_CLASSES',
@@ -32,4 +30,5 @@ __all__ = [
     'load_checkpoint',
     'path_of',
     'plain',
+    'trust_trainings',
 ]

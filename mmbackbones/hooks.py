@@ -1,19 +1,18 @@
 """What a training run needs beside a model."""
 
 import re
-import warnings
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import ReduceOnPlateauParamScheduler
-from mmengine.runner import set_random_seed
+from mmengine.runner import BaseLoop, set_random_seed
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map
 
 from .registry import HOOKS
-from .weights.errors import CheckpointError
-from .weights.loading import check_whole, is_sharded, load_whole, unwrapped
+from .schedules import learning_rate
+from .weights.errors import some
+from .weights.loading import check_whole, is_sharded, load_whole, shape, unwrapped
 
 
 @HOOKS.register_module()
@@ -33,14 +32,14 @@ class WholeCheckpointHook(Hook):
     """Refuses a checkpoint of another model, for which mmengine would warn and go on.
 
     Args:
-        new: Parts that may be missing or of another size, and then start anew, by names such as
-            `roi_head.bbox_head`; one name or several.
+        new: Parts that start anew where they are missing, of another size or of other classes, by
+            names such as `roi_head.bbox_head`; one name or several.
     """
 
     priority = 'HIGH'  # before a hook that averages weights takes its copy of them
 
     def __init__(self, new=()):
-        self.new = [new] if isinstance(new, str) else new
+        self.new = [part.removesuffix('.') for part in ([new] if isinstance(new, str) else new)]
 
     def after_load_checkpoint(self, runner, checkpoint):
         """Load all of it or raise; mmengine then loads the same tensors under our names."""
@@ -54,140 +53,62 @@ class WholeCheckpointHook(Hook):
             check_whole(unwrapped(runner.model), source, missing, unknown)
             return
         model = unwrapped(runner.model)
+        tensors = self.without_other_classes(runner, source, checkpoint.get('meta'), tensors)
         report = load_whole(model, tensors, source, self.new)
         if report.new:
             runner.logger.warning('starting anew, as allow_new says: %s', ', '.join(report.new))
         checkpoint['state_dict'] = model.state_dict()
 
-
-@HOOKS.register_module()
-class ScheduleHook(Hook):
-    """Lets the schedule and rates of the config hold when a training is resumed.
-
-    mmengine goes on with those of the checkpoint, whatever the config says. Where both are the
-    same, nothing changes. Schedules that follow a metric, several optimizers and DeepSpeed go on as
-    the checkpoint has them. At the start, the log says which schedules do not fit the training.
-    """
-
-    # What of a scheduler changes with each step; everything else is its setting.
-    counters = {'last_step', 'verbose', '_global_step', '_last_value'}
-
-    def after_load_checkpoint(self, runner, checkpoint):
-        """Put the config's schedule, as it is after the steps done, into the checkpoint."""
-        if not runner._resume:
-            return
-        check_epoch_length(runner, checkpoint['meta'])
-        schedulers, saved = runner.param_schedulers, checkpoint.get('param_schedulers')
-        if not (isinstance(schedulers, list) and isinstance(saved, list)):
-            return
-        if 'param_groups' not in checkpoint.get('optimizer', {}):
-            return
-        old, new = checkpoint['optimizer']['param_groups'], runner.optim_wrapper.param_groups
-        check_parameters(runner, old)
-        now = [scheduler.state_dict() for scheduler in schedulers]
-        if self.settings(now) == self.settings(saved) and same_options(old, new, schedulers):
-            return
-        if any(isinstance(each, ReduceOnPlateauParamScheduler) for each in schedulers):
-            runner.logger.warning('a schedule that follows a metric goes on as in the checkpoint')
-            return
-        advance(schedulers, checkpoint['meta'])
-        checkpoint['param_schedulers'] = [scheduler.state_dict() for scheduler in schedulers]
-        before = use_groups(checkpoint['optimizer'], runner.optim_wrapper)
-        runner.logger.warning(
-            'the schedule and the options of the optimizer of this config hold, not those of %s: '
-            'the learning rate is %.3g now, and was %.3g',
-            *(runner._load_from or 'the checkpoint', learning_rate(runner), before),
-        )
-
-    def settings(self, states):
-        """The states of schedulers without what changes with each step."""
-        return [{k: v for k, v in state.items() if k not in self.counters} for state in states]
-
-    def before_train(self, runner):
-        """Say which schedules last longer than the training, or begin after its end."""
-        schedulers = runner.param_schedulers
-        for number, each in enumerate(schedulers if isinstance(schedulers, list) else ()):
-            unit, total = 'steps', runner.max_iters
-            if each.by_epoch:
-                unit, total = 'epochs', runner.max_epochs
-            if each.begin < total and (each.end <= total or each.end >= ENDLESS):
-                continue
-            kind = type(each).__name__.replace('ParamScheduler', '')
-            runner.logger.warning(
-                'param_scheduler.%d (%s) is for the %s %d to %d, but this training ends after %d: '
-                'what it leads to is never reached; set its begin and end, or a longer training',
-                *(number, kind, unit, each.begin, each.end, total),
-            )
+    def without_other_classes(self, runner, source, meta, tensors):
+        """The tensors but for parts that may start anew and fit, if their classes are not ours."""
+        theirs, ours = class_names(meta), dataset_classes(runner)
+        if theirs == ours and ours:
+            return tensors
+        sizes = {
+            name: shape(tensor) for name, tensor in unwrapped(runner.model).state_dict().items()
+        }
+        whole = [
+            part
+            for part in self.new
+            if all(shape(tensors.get(n)) == sizes[n] for n in sizes if n.startswith(f'{part}.'))
+        ]
+        named = others(theirs, ours), others(ours, theirs)
+        what = f'{source} has the classes {named[0]} and the dataset {named[1]}'
+        parts = ', '.join(whole)
+        if not theirs or not ours:
+            if whole:
+                runner.logger.warning('%s: not compared, so %s kept as in the file', what, parts)
+        elif whole:
+            runner.logger.warning('%s: %s will start anew', what, parts)
+            gone = tuple(f'{part}.' for part in whole)
+            return {name: t for name, t in tensors.items() if not name.startswith(gone)}
+        elif len(theirs) == len(ours):
+            hint = 'what was learned of one is kept for the other; allow_new=PART forgets it'
+            runner.logger.warning('%s: %s', what, hint)
+        return tensors
 
 
-# The `end` of a schedule without one, in mmengine.
-ENDLESS = int(1e9)
+def class_names(meta):
+    """The names of the classes in what a dataset or checkpoint says of itself, or None."""
+    if not isinstance(meta, dict):
+        return None
+    known = {str(key).lower(): value for key, value in meta.items()}
+    names = known.get('classes') or class_names(known.get('dataset_meta'))
+    return list(names) if isinstance(names, (list, tuple)) else None
 
 
-def learning_rate(runner):
-    """The learning rate of what has no rate of its own."""
-    rates = runner.optim_wrapper.get_lr()
-    return (rates.get('base_lr') or next(iter(rates.values())))[0]
+def others(names, than):
+    """The names in a list that another has not in the same places."""
+    same = names and than and len(names) == len(than)
+    return some([n for i, n in enumerate(names or ['?']) if not same or n != than[i]])
 
 
-def same_options(old, new, schedulers):
-    """Whether parameter groups have equal options, but for those that a schedule changes."""
-    scheduled = {'params', 'lr', *(each.param_name for each in schedulers)}
-    scheduled |= {f'initial_{name}' for name in scheduled}
-    return all(
-        before[key] == now[key]
-        for before, now in zip(old, new, strict=False)
-        for key in before.keys() & now.keys() - scheduled
-    )
-
-
-def advance(schedulers, meta):
-    """Step schedules as often as a training did that a checkpoint is of."""
-    steps, epochs = meta['iter'], meta['epoch']
-    length = max(1, steps // max(1, epochs))
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # that the optimizer takes no steps meanwhile
-        for step in range(1, steps + 1):
-            ends_epoch = step % length == 0 and step // length <= epochs
-            for each in schedulers:
-                if ends_epoch or not each.by_epoch:
-                    each.step()
-
-
-def use_groups(state, wrapper):
-    """Put the options of an optimizer's groups into a saved state; its learning rate until now."""
-    old, new = state['param_groups'], wrapper.optimizer.param_groups
-    before = (state.get('base_param_settings') or old[0])['lr']
-    state['param_groups'] = [
-        dict(group, params=its['params']) for group, its in zip(new, old, strict=True)
-    ]
-    if wrapper.base_param_settings is not None:
-        state['base_param_settings'] = wrapper.base_param_settings
-    return before
-
-
-def check_parameters(runner, groups):
-    """Raise if a checkpoint's optimizer is for other parameters than are trained now."""
-    ours = runner.optim_wrapper.optimizer.param_groups
-    counts, wanted = ([len(group['params']) for group in each] for each in (groups, ours))
-    if counts != wanted and not is_sharded(runner.model):
-        raise CheckpointError(
-            f'{runner._load_from} cannot be resumed: it trained {sum(counts)} tensors in '
-            f'{len(counts)} groups, this config trains {sum(wanted)} in {len(wanted)}; set '
-            f'frozen_stages and paramwise_cfg as they were, or start from its weights with '
-            f'load_from and without resuming'
-        )
-
-
-def check_epoch_length(runner, meta):
-    """Say so if epochs have another number of steps than those of a checkpoint."""
-    epochs, steps, length = meta['epoch'], meta['iter'], len(runner.train_dataloader)
-    if runner.train_loop.max_epochs > 1 and not epochs * length <= steps <= (epochs + 1) * length:
-        runner.logger.warning(
-            'the checkpoint has %d epochs of %.0f steps, now an epoch has %d: the batch size, the '
-            'number of processes or the data are others, and schedules by steps go on at %d',
-            *(epochs, steps / max(1, epochs), length, steps),
-        )
+def dataset_classes(runner):
+    """The names of the classes of the first dataset that a runner has built, or None."""
+    loops = runner._train_loop, runner._val_loop, runner._test_loop
+    datasets = [loop.dataloader.dataset for loop in loops if isinstance(loop, BaseLoop)]
+    found = (class_names(getattr(dataset, 'metainfo', None)) for dataset in datasets)
+    return next(filter(None, found), None)
 
 
 @HOOKS.register_module()

@@ -124,6 +124,72 @@ def test_the_name_in_the_cache_says_where_a_file_is_from(url, name):
     assert cached_name(url) == name
 
 
+@pytest.mark.parametrize(
+    'url',
+    [
+        'http:///{}',
+        'http://./{}',
+        'http://../{}',
+        'http://me@/{}',
+        'http://me@../{}',
+        'http://[/{}',
+        'http://\udce4/{}',
+    ],
+)
+def test_nothing_outside_of_the_cache_is_touched(url, cache, tmp_path):
+    for name in ('host.pth', 'hub/host.pth', 'hub/checkpoints/host.pth'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b'')  # which looks flawed
+    before = sorted(tmp_path.rglob('*'))
+    for path in (f'{tmp_path}/host.pth', 'host.pth', '../host.pth', '%2e%2e/host.pth'):
+        with pytest.raises(FileNotFoundError, match='is no address of a file'):
+            download(url.format(path.lstrip('/')))
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+@pytest.mark.parametrize(
+    'url',
+    [
+        'http://host/..%5C..%5Ca',
+        'http://host/..\\..\\a',
+        'http://..\\..\\a/b',
+        'http://c:/windows/a',
+        'http://..:80/../a',
+        'http://host/%2e%2e/%2E%2E/a',
+        'http://host//etc/a',
+        'http://host/uc?id=../../a',
+        'http://host/' + 'a' * 500 + '.pth',
+        'http://' + 'a' * 500 + '/b',
+        'http://host/\x00\x1b[31m',
+        'http://[::1]:80/a',
+    ],
+)
+def test_names_in_the_cache_are_names_on_every_disk(url):
+    parts = cached_name(url).split('/')
+    assert parts
+    assert all(part.strip('.') and len(part) < 200 for part in parts)
+    assert not set(cached_name(url)) & set('\\:*?"<>|\x00\x1b ')
+
+
+def test_long_names_stay_apart(server):
+    paths = [f'/{"a" * 300}{end}.pth' for end in 'bc']
+    server.answers |= {path: [(path.encode(),)] for path in paths}
+    files = [download(server.url + path) for path in paths]
+    assert [file.read_bytes() for file in files] == [path.encode() for path in paths]
+
+
+def test_a_link_out_of_the_cache_is_not_followed(server, cache, tmp_path):
+    content = checkpoint()
+    server.answers['/net.pth'] = [(content,)]
+    (tmp_path / 'others').mkdir()
+    (tmp_path / 'others/net.pth').write_bytes(b'')
+    cache.mkdir(parents=True)
+    (cache / f'127.0.0.1_{server.server_port}').symlink_to(tmp_path / 'others')
+    with pytest.raises(FileNotFoundError, match='a link leads from'):
+        download(f'{server.url}/net.pth')
+    assert (tmp_path / 'others/net.pth').read_bytes() == b''
+
+
 def test_a_connection_that_is_cut_once_is_tried_again(server):
     content = checkpoint()
     server.answers['/net.pth'] = [(content, None, 1000), (content,)]
@@ -150,7 +216,7 @@ def test_the_hash_in_a_name_is_verified(server, cache):
     kept(cache)[0].write_bytes(wrong)  # by whatever means: it is not trusted
     with pytest.raises(CheckpointError, match=rf'has the SHA-256 .* says {path[5:13]}; take anoth'):
         download(server.url + path)
-    assert kept(cache) == []
+    assert [file.read_bytes() for file in kept(cache)] == [wrong]  # until there is a better one
     server.answers['/net-20201231.pth'] = [(wrong,)]  # a date
     assert download(f'{server.url}/net-20201231.pth').read_bytes() == wrong
 
@@ -172,6 +238,9 @@ def test_what_is_no_checkpoint_is_not_kept(server, cache, answer, words):
     assert kept(cache) == []
     cut = cache / cached_name(f'{server.url}/net.pth')
     cut.write_bytes(PAGE)  # as an older version left it
+    with pytest.raises(CheckpointError, match=words):
+        download(f'{server.url}/net.pth')
+    assert cut.read_bytes() == PAGE
     server.answers['/net.pth'] = [(checkpoint(),)]
     assert download(f'{server.url}/net.pth').read_bytes() == checkpoint()
 

@@ -20,6 +20,7 @@ FLOORS = [
     'layers',
     'weights',
     'registry',
+    'schedules',
     'hooks',
     'backbone',
     'optim',

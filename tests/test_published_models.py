@@ -288,7 +288,10 @@ def other_model(tensors):
 
 FAULTS = [
     (cut, r'lacks \d+ tensors \([^)]*convs.1.conv'),
-    (other_classes, r'tensors have other sizes \([^;]*(fc_cls|conv_seg)[^;]*and here \('),
+    (
+        other_classes,
+        r'tensors have other sizes \([^;]*(fc_cls|conv_seg)[^;]*and here \(.*allow_new=\S+_head',
+    ),
     (other_model, r'lacks \d+ tensors \(\S+head\..*unknown ones \(\S+brain'),
 ]
 
@@ -313,6 +316,7 @@ def test_named_parts_may_start_anew(published):
     tensors = content['state_dict'] = other_classes(content['state_dict'])
     torch.save(content, other)
     part = dict(mmdet=['roi_head.bbox_head'], mmseg=['decode_head', 'auxiliary_head'])
+    other_part = dict(mmdet='neck', mmseg='auxiliary_head')
     hook = WholeCheckpointHook(part[cfg.default_scope])
     model = runner_of(cfg, other, custom_hooks=[hook]).model
     heads = {n: t for n, t in model.state_dict().items() if not n.startswith('backbone.')}
@@ -320,4 +324,6 @@ def test_named_parts_may_start_anew(published):
     assert {name.split('.')[-2] for name in fresh} <= {'fc_cls', 'conv_seg'}
     assert all(torch.equal(heads[name], tensors[name]) for name in heads.keys() - set(fresh))
     with pytest.raises(CheckpointError, match='have other sizes'):
-        runner_of(cfg, other, custom_hooks=[WholeCheckpointHook(['neck'])])
+        runner_of(cfg, other, custom_hooks=[WholeCheckpointHook(other_part[cfg.default_scope])])
+    with pytest.raises(CheckpointError, match=r'no part necks .* did you mean \S+'):
+        runner_of(cfg, other, custom_hooks=[WholeCheckpointHook('necks')])

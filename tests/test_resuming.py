@@ -11,6 +11,7 @@ pytest.importorskip('mmdet')
 
 from lib import run_config
 
+from mmbackbones import trust_trainings
 from mmbackbones.weights import pickles
 
 
@@ -48,7 +49,17 @@ def training():
     )
 
 
-def test_histories_of_losses_are_read_with_the_safety_on(training, tmp_path):
+@pytest.fixture
+def trusting():
+    """PyTorch trusts trainings until the test ends."""
+    before = torch.serialization.get_safe_globals()
+    trust_trainings()
+    yield
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals(before)
+
+
+def test_histories_of_losses_are_read_with_the_safety_on(training, tmp_path, trusting):
     torch.save(training, tmp_path / 'epoch_1.pth')
     read = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)
     history = read['message_hub']['log_scalars']['train/loss']
@@ -58,7 +69,7 @@ def test_histories_of_losses_are_read_with_the_safety_on(training, tmp_path):
 
 
 @pytest.mark.parametrize('name', ['__init__', '__globals__', '_set_default_statistics'])
-def test_getattr_finds_statistics_alone(name, tmp_path):
+def test_getattr_finds_statistics_alone(name, tmp_path, trusting):
     assert pickles.statistic(HistoryBuffer, 'mean') is HistoryBuffer.mean
     torch.save(dict(x=Runs(getattr, HistoryBuffer, name)), tmp_path / 'x.pth')
     with pytest.raises(pickle.UnpicklingError, match='no statistic of a history'):

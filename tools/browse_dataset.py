@@ -1,7 +1,6 @@
 """Draw what the pipeline of a config hands to the model, with the ground truth on it."""
 
 import sys
-from pathlib import Path
 
 from demo.mode import to_demo
 from lib import drawing
@@ -45,7 +44,7 @@ def browse(dataset, args, painter, names):
             if hasattr(boxes, 'tensor'):  # the visualizer wants them so
                 sample.gt_instances.bboxes = boxes.tensor
             image = item['inputs'].permute(1, 2, 0).numpy()
-            path = Path(args.out_dir, names.name(drawing.image_path(sample)))
+            path = names.name(drawing.image_path(sample))
             options = dict(show=args.show, wait_time=args.wait_time, out_file=str(path))
             painter.draw(image, sample, path.name, draw_pred=False, **options)
             yield path
@@ -58,7 +57,7 @@ def main():
     loader = f'{args.phase}_dataloader'
     check_data(cfg, [loader], parser)
     dataset = drawing.build_or_exit(DATASETS, cfg[loader].dataset, loader, parser)
-    names = drawing.Names.of_dataset(dataset, args.number)
+    names = drawing.Names.of_dataset(args.out_dir, dataset, args.number)
     drawing.check_out_dir(args.out_dir, names.root, parser)
     resize_truth(dataset)
     if not list(browse(dataset, args, drawing.Painter(cfg, dataset), names)):

@@ -84,8 +84,7 @@ def find(args, stack, steps, parser):
             path.write_bytes(get(source))
         path.stat()
     except (OSError, ValueError, HTTPException) as error:
-        text = f'there is no image, folder or video {source}: {brief(error)}'
-        parser.error(drawing.printable(text))
+        parser.error(f'there is no image, folder or video {brief(source)}: {brief(error)}')
     if path.is_dir():
         return images_of(path, args, parser), None
     if path.suffix.lower() in CODECS and cv2.VideoCapture(str(path)).isOpened():
@@ -94,8 +93,7 @@ def find(args, stack, steps, parser):
         drawing.read_image(steps, path)
     except Exception as error:  # whatever the loader of a config raises
         videos = f'a video ({" ".join(CODECS)}) that OpenCV can read'
-        text = f'{source} is neither an image nor {videos}: {brief(error)}'
-        parser.error(drawing.printable(text))
+        parser.error(f'{brief(source)} is neither an image nor {videos}: {brief(error)}')
     return [path], None
 
 
@@ -110,7 +108,7 @@ def images_of(folder, args, parser):
         text = 'passed over: {} files that are no images by their suffix'
         print(text.format(len(files) - len(images)), file=sys.stderr)
     if not images:
-        parser.error(f'{drawing.printable(folder)} holds no images')
+        parser.error(f'{brief(folder)} holds no images')
     return images
 
 
@@ -180,7 +178,7 @@ def with_strip(picture, text):
 
 def paint_images(paths, args, demo):
     """Write a picture for each image, named as it lies below their folder; yields where."""
-    names, is_folder = drawing.Names(paths), Path(args.image).is_dir()
+    names, is_folder = drawing.Names(args.out_dir, paths), Path(args.image).is_dir()
     for path in progress(paths, 'images'):
         source, loaded = path if is_folder else args.image, None
         with drawing.passing_over(f'{source} is damaged or no image'):
@@ -189,8 +187,8 @@ def paint_images(paths, args, demo):
             continue
         height, width = loaded[0]['img'].shape[:2]
         with drawing.passing_over(f'{source} of {width} x {height} pixels'):
-            name = names.name(path)
-            target = Path(args.out_dir, name)
+            target = names.name(path)
+            name = target.relative_to(args.out_dir)
             mmcv.imwrite(demo.paint(loaded, source, name), str(target))
             yield target
 
@@ -199,7 +197,7 @@ def paint_video(video, args, demo, parser):
     """Write a video, each frame painted, until it ends or Ctrl-C; yields where."""
     capture, writer = cv2.VideoCapture(video), None
     if not capture.isOpened():
-        parser.error(f'OpenCV cannot open {drawing.printable(args.image)}')
+        parser.error(f'OpenCV cannot open {brief(args.image)}')
     name = Path(str(video)).name
     name = name if Path(name).suffix.lower() in CODECS else f'camera_{name}.avi'
     length = max(0, capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
@@ -247,7 +245,7 @@ def main():
     demo, done = Demo(cfg, args, parser), []
     with ExitStack() as stack:
         paths, video = find(args, stack, demo.steps, parser)
-        root = '' if isinstance(video, int) else drawing.Names(paths or [video]).root
+        root = '' if isinstance(video, int) else drawing.Names(args.out_dir, paths or [video]).root
         drawing.check_out_dir(args.out_dir, root, parser)
         demo.model = build(cfg, args, parser)
         is_video = video is not None
@@ -259,7 +257,7 @@ def main():
     if demo.predictions:
         demo.predictions.write()
         done.append(args.pred_out)
-    print(*map(drawing.printable, done), sep='\n')
+    print(*map(brief, done), sep='\n')
     if not done:
         sys.exit('nothing was drawn')
 

@@ -73,7 +73,8 @@ class PredictionsHook(Hook):
     def before_test(self, runner):
         """Know the pipeline, and the names of all images."""
         dataset = runner.test_dataloader.dataset
-        self.pictures, self.maps = (drawing.Names.of_dataset(dataset) for _ in range(2))
+        folders = self.show_dir or '', self.maps_dir or ''
+        self.pictures, self.maps = (drawing.Names.of_dataset(each, dataset) for each in folders)
         if self.draws:
             self.painter = drawing.Painter(runner.cfg, dataset, self.score_thr)
             self.steps = drawing.steps_of(dataset)
@@ -84,7 +85,7 @@ class PredictionsHook(Hook):
             for sample in getattr(output, 'video_data_samples', [output]):
                 path = drawing.image_path(sample)
                 if self.maps_dir:
-                    self.keep_map(sample, Path(self.maps_dir, self.maps.name(path, '.png')))
+                    self.keep_map(sample, self.maps.name(path, '.png'))
                 if self.draws:
                     with drawing.passing_over(path):
                         self.draw(sample, path)
@@ -93,7 +94,7 @@ class PredictionsHook(Hook):
         """Draw one sample; maps as PNG, which keeps the colours of classes."""
         is_map = 'pred_sem_seg' in sample and not path.endswith('.png')
         name = self.pictures.name(f'{path}.png' if is_map else path)
-        file = str(Path(self.show_dir, name)) if self.show_dir else None
+        file = str(name) if self.show_dir else None
         image = drawing.read_image(self.steps, path)[0]['img']
         self.painter.draw(image, sample, name.name, out_file=file, **self.options)
 

@@ -1,11 +1,11 @@
 """Paths and URLs -> files on this machine; what is downloaded is checked, kept and found again."""
 
-import hashlib
 import os
 import re
 import shutil
 import zipfile
 from difflib import get_close_matches
+from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import quote, urlparse
@@ -80,7 +80,10 @@ def download(url):
         FileNotFoundError: It cannot be downloaded, here or on another machine of this training.
         CheckpointError: What was downloaded is no checkpoint.
     """
-    path, failure = cache_folder() / cached_name(url), None
+    try:
+        path, failure = cache_folder() / cached_name(url), None
+    except ValueError as error:
+        raise FileNotFoundError(f'{url} is no address of a file: {error}') from error
     if fetches():
         try:
             obtain(url, path)
@@ -111,16 +114,29 @@ def cached_name(url):
     """Where in the cache the file of a URL lies: host/folders/name, without the query.
 
     Where the path does not end in a name of weights, the query may say which file is meant.
+
+    Raises:
+        ValueError: The URL has no host.
     """
     parts = urlparse(url)
     query = '' if parts.path.lower().endswith(WEIGHTS) else parts.query
     host = parts.netloc.rpartition('@')[2].lower().replace(':', '_')
-    folders = [quote(part, safe='%') for part in parts.path.split('/') if part.strip('.')]
-    return '/'.join([host, *folders]) + (f'_{quote(query, safe="%")}' if query else '')
+    if not host.strip('.'):
+        raise ValueError('it has no host; expected http://host/folder/file')
+    names = [host, *(part for part in parts.path.split('/') if part.strip('.'))]
+    names[-1] += f'_{query}' if query else ''
+    return '/'.join(short(quote(name, safe='%[]')) for name in names)
+
+
+def short(name):
+    """A name that any disk takes; of a longer one the end, after what tells it from others."""
+    return name if len(name) < 200 else f'{sha256(name.encode()).hexdigest()[:16]}_{name[-150:]}'
 
 
 def obtain(url, path):
     """Bring the file of a URL to a path, unless a sound one is there; a bad one gets one more try.
+
+    What is there stays until the new file is whole.
 
     Raises:
         OSError, HTTPException, ValueError: What stopped the download.
@@ -128,7 +144,8 @@ def obtain(url, path):
     """
     if path.exists() and not flaw(path):
         return
-    path.unlink(missing_ok=True)
+    if not path.parent.resolve().is_relative_to(cache_folder().resolve()):
+        raise ValueError(f'a link leads from {path.parent} out of the cache; remove it')
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         fetch(url, path)
@@ -188,7 +205,7 @@ def flaw(path, name=None):
 
 def digest(path):
     """The SHA-256 of a file."""
-    total = hashlib.sha256()
+    total = sha256()
     with open(path, 'rb') as file:
         while block := file.read(2**20):
             total.update(block)

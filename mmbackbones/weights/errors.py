@@ -8,7 +8,7 @@ class CheckpointError(ValueError):
 
 
 def refused(path, error):
-    """The error for a file that PyTorch does not read with its safety on."""
+    """The error for a file that names what is no weight, to us or to PyTorch with its safety on."""
     foreign = re.search(r'(?:GLOBAL|class|function) (\S+)', str(error))
     if not foreign:
         return damaged(path, error)
@@ -29,8 +29,9 @@ def damaged(path, error):
 
 
 def brief(text, length=200):
-    """The beginning of a text, on one line."""
-    return ' '.join(str(text)[: 2 * length].split())[:length]
+    """The beginning of a text, on one line, without what a terminal would obey."""
+    line = ' '.join(str(text)[: 2 * length].split())[:length]
+    return ''.join(c if c.isprintable() else '?' for c in line)
 
 
 def some(names, count=4):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
 from .errors import CheckpointError, brief, some
-from .reading import add, below, prefix_of, read_checkpoint
+from .reading import add, below, check_numbers, named_tensors, prefix_of, read_checkpoint
 
 
 @dataclass(frozen=True)
@@ -121,16 +122,19 @@ def load_whole(model, tensors, source, new=()):
             the file lacks them or has them in another size.
 
     Raises:
-        CheckpointError: Something else is missing, unknown or of another size.
+        CheckpointError: Something else is missing, unknown, of another size, NaN or infinite.
     """
     ours = model.state_dict()
     parts = tuple(f'{part.removesuffix(".")}.' for part in new)
+    check_parts(parts, ours, type(model).__name__)
     unfit = {
         name
         for name, tensor in tensors.items()
         if name.startswith(parts) and shape(tensor) != shape(ours.get(name))
     }
     tensors = {name: tensor for name, tensor in tensors.items() if name not in unfit}
+    learned = dict(model.named_parameters())
+    check_numbers(named_tensors(tensors), source, masks=tensors.keys() - learned.keys())
     with all_or_nothing(model):
         missing, unknown = load_named(model, tensors, source)
         missing = [name for name in missing if not name.endswith('num_batches_tracked')]
@@ -139,6 +143,18 @@ def load_whole(model, tensors, source, new=()):
     report.loaded = [name for name in ours if name not in missing]
     report.new = missing
     return report
+
+
+def check_parts(parts, names, model):
+    """Raise if no name begins with one of the parts that may start anew."""
+    known = {name[: dot.start()] for name in names for dot in re.finditer(r'\.', name)}
+    for part in parts:
+        if not any(name.startswith(part) for name in names):
+            near = get_close_matches(part, known, 3) or sorted(n for n in known if '.' not in n)
+            raise CheckpointError(
+                f'this {model} has no part {part[:-1]} to start anew; did you mean '
+                f'{" or ".join(near)}?'
+            )
 
 
 @contextmanager
@@ -167,9 +183,12 @@ def load_named(model, tensors, source):
             for name, tensor in tensors.items()
             if name in ours and tensor.shape != ours[name].shape and not name.startswith(converted)
         ]
+        parts = dict.fromkeys('.'.join(size.split(', ')[0].split('.')[:-2]) for size in sizes)
+        hint = f', or let a part start anew in tools/train.py: allow_new={",".join(parts)}'
         raise CheckpointError(
             f'{source} is of another model than this {type(model).__name__}: {len(sizes)} tensors '
             f'have other sizes ({some(sizes) or brief(error)}); take the config of its training'
+            f'{hint if sizes else ""}'
         ) from error
 
 
@@ -251,7 +270,7 @@ def converted(net, tensors, source, prefix=None):
     ours = net.state_dict()
     check_names(net, ours, theirs, report)
     fitted = {name: fit(net, name, theirs[name][1], ours[name], report) for name in report.loaded}
-    check_numbers(fitted, report)
+    check_numbers(fitted, report.source)
     return fitted, report
 
 
@@ -361,14 +380,3 @@ def for_channels(weight, count):
     if count == 1:
         return weight.sum(1, keepdim=True)
     return weight[:, torch.arange(count) % 3] * (3 / count)
-
-
-def check_numbers(fitted, report):
-    """Raise if a tensor has NaN or infinity; to ask for the ends is quicker than for every one."""
-    numbers = {n: t for n, t in fitted.items() if not t.is_meta}
-    spoilt = [n for n, t in numbers.items() if not all(e.isfinite() for e in t.aminmax())]
-    if spoilt:
-        raise CheckpointError(
-            f'{report.source}: {len(spoilt)} tensors have NaN or infinity ({some(spoilt)}); '
-            f'take a file from before its training diverged'
-        )

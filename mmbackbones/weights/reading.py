@@ -2,12 +2,13 @@
 
 import os
 
+import numpy as np
 import torch
 from mmengine.runner import CheckpointLoader
 
 from .downloading import local_file
 from .errors import CheckpointError, brief, damaged, some
-from .pickles import TRAINING_PARTS, read_pickle
+from .pickles import Odd, read_pickle
 
 NESTS = ('state_dict', 'state_dict_ema', 'model', 'model_ema', 'module')
 PREFIXES = ('backbone.', 'encoder.')
@@ -37,7 +38,7 @@ def read_checkpoint(source, map_location='cpu'):
     return unwrap(*read_file(source, map_location))
 
 
-def read_file(source, map_location='cpu', trusted=()):
+def read_file(source, map_location='cpu'):
     """What the file of a path or address holds, and its path; see `read_pickle`.
 
     Raises:
@@ -49,10 +50,10 @@ def read_file(source, map_location='cpu', trusted=()):
         raise FileNotFoundError(f'there is no checkpoint at {source}; give a file or a URL')
     if path.suffix == '.safetensors':
         return read_safetensors(path), path
-    return read_pickle(path, map_location, trusted), path
+    return read_pickle(path, map_location), path
 
 
-def load_from_checked_file(source, map_location=None):
+def load_from_checked_file(source, map_location='cpu'):
     """What a file of a training or of weights holds, for `mmengine.runner.CheckpointLoader`.
 
     Args:
@@ -61,13 +62,17 @@ def load_from_checked_file(source, map_location=None):
 
     Raises:
         FileNotFoundError: There is no such file, or it cannot be downloaded.
-        CheckpointError: It is damaged, has no names, would run code, or outgrow itself.
+        CheckpointError: It is damaged, has no names or NaN, would run code, or outgrow itself.
     """
-    content, path = read_file(os.path.expanduser(source), map_location, trusted=TRAINING_PARTS)
+    content, path = read_file(os.path.expanduser(source), map_location)
     if not isinstance(content, dict):
         raise CheckpointError(
             f'{path} holds no tensors by name, but {type(content).__name__}; give a file of weights'
         )
+    for each in (content, *map(content.get, (*NESTS, 'ema_state_dict'))):
+        tensors = named_tensors(each)
+        check_tensors(tensors, path, allowed=('complex',))
+        check_numbers(tensors, path, masks=tensors)
     return content
 
 
@@ -93,8 +98,7 @@ def unwrap(content, path):
     for _ in NESTS:  # no deeper: a file can contain itself
         nests = [name for name in NESTS if isinstance(content, dict) and name in content]
         content = content[nests[0]] if nests else content
-    found = content.items() if isinstance(content, dict) else ()
-    found = [(k, v) for k, v in found if isinstance(k, str) and isinstance(v, torch.Tensor)]
+    found = named_tensors(content) or named_arrays(content)
     if not found:
         instead = type(content).__name__
         if isinstance(content, dict):
@@ -103,10 +107,24 @@ def unwrap(content, path):
             f'{path} holds no tensors by name, but {instead or "nothing"}; give a file of weights'
         )
     tensors = {}
-    for name, tensor in found:
+    for name, tensor in found.items():
         add(tensors, name.removeprefix('module.'), tensor, path)
     check_tensors(tensors, path)
     return tensors
+
+
+def named_tensors(content):
+    """{name: tensor} of a dict, without what it holds beside; nothing of anything else."""
+    found = content.items() if isinstance(content, dict) else ()
+    return {k: t for k, t in found if isinstance(k, str) and isinstance(t, (torch.Tensor, Odd))}
+
+
+def named_arrays(content):
+    """{name: tensor} of a dict of NumPy arrays of numbers, as detectron2 saves them."""
+    found = content.items() if isinstance(content, dict) else ()
+    arrays = {k: a for k, a in found if isinstance(k, str) and isinstance(a, np.ndarray)}
+    native = {k: a.astype(a.dtype.newbyteorder('=')) for k, a in arrays.items()}
+    return {k: torch.from_numpy(a) for k, a in native.items() if a.dtype.kind in 'biuf'}
 
 
 def prefix_of(tensors):
@@ -130,13 +148,13 @@ def add(named, name, value, source):
     named[name] = value
 
 
-def check_tensors(tensors, path):
-    """Raise if one is no plain array of real numbers, or they have more numbers than the file."""
-    odd = [f'{brief(name, 100)} is {kind}' for name, t in tensors.items() if (kind := oddity(t))]
+def check_tensors(tensors, path, allowed=()):
+    """Raise if one is no plain array of numbers, or they have more numbers than the file."""
+    kinds = {name: kind_of(tensor) for name, tensor in tensors.items()}
+    odd = [f'{brief(n, 100)} is {kind}' for n, kind in kinds.items() if kind not in ('', *allowed)]
     if odd:
         raise CheckpointError(f'{path}: {some(odd)}; save plain tensors of real numbers')
-    claimed = sum(t.numel() * t.element_size() for t in tensors.values())
-    size = path.stat().st_size
+    claimed, size = sum(t.nbytes for t in tensors.values()), path.stat().st_size
     if claimed > 2 * size:  # some may share their numbers
         raise CheckpointError(
             f'{path} ({size:,} bytes) claims to hold tensors of {claimed:,} bytes, of which it '
@@ -144,13 +162,34 @@ def check_tensors(tensors, path):
         )
 
 
-def oddity(tensor):
+def kind_of(tensor):
     """What a tensor is, if not a plain array of real numbers."""
-    kinds = dict(
-        nested=tensor.is_nested,
-        empty=tensor.is_meta,
-        quantized=tensor.is_quantized,
-        complex=tensor.is_complex(),
-        sparse=tensor.layout is not torch.strided,
-    )
-    return next((kind for kind, found in kinds.items() if found), None)
+    if isinstance(tensor, Odd):
+        return tensor.kind
+    return 'complex' if tensor.is_complex() else ''
+
+
+def check_numbers(tensors, source, masks=()):
+    """Raise if one has NaN or infinity, but for those that may be masks of 0 and minus infinity."""
+    spoilt = [n for n, t in tensors.items() if not (is_finite(t) or (n in masks and is_mask(t)))]
+    if spoilt:
+        raise CheckpointError(
+            f'{source}: {len(spoilt)} tensors have NaN or infinity ({some(spoilt)}); '
+            f'take a file from before its training diverged'
+        )
+
+
+def is_finite(tensor):
+    """Whether a tensor has finite numbers alone: asking for the ends is quicker than for each."""
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.resolve_conj())
+    if tensor.is_meta or not tensor.numel() or not tensor.is_floating_point():
+        return True
+    tensor = tensor.float() if tensor.itemsize == 1 else tensor
+    return all(end.isfinite() for end in tensor.detach().aminmax())
+
+
+def is_mask(tensor):
+    """Whether a tensor hides what it is added to: it has zeros and minus infinities alone."""
+    kept, hidden = tensor == 0, tensor == -torch.inf
+    return bool(kept.any() and (kept | hidden).all())

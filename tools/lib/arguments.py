@@ -43,6 +43,7 @@ def make_parser(description, epilog, **options):
 def load_safely():
     """Let no file of weights run code in this process, whoever loads it: mm, PyTorch, DeepSpeed."""
     load_checked_files_only()
+    mmbackbones.trust_trainings()  # DeepSpeed loads what a training saves by PyTorch itself
     os.environ.pop('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', None)
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
 

@@ -172,8 +172,7 @@ def finite(numbers):
 
 def printable(finding):
     """A finding without what would command a terminal."""
-    text = ''.join(c if c.isprintable() else '?' for c in finding.text)
-    return finding._replace(text=text)
+    return finding._replace(text=brief(finding.text, 2000))
 
 
 def instance_findings(opened):

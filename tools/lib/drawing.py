@@ -15,7 +15,7 @@ from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 from mmengine.visualization import Visualizer
 
 from lib.arguments import check_folder, import_quietly, make_parser
-from lib.data_checks import as_list
+from lib.datasets import as_list
 from lib.run_config import innermost, read_config
 from mmbackbones.weights.errors import brief
 
@@ -110,37 +110,35 @@ def image_path(info):
 
 
 class Names:
-    """File names for images, none twice: as they lie below the folder that all of them share."""
+    """File names for pictures of images, none twice and none of an image's own.
 
-    def __init__(self, paths):
+    Pictures lie in their folder as the images lie below the folder that all of them share.
+    """
+
+    def __init__(self, folder, paths):
+        self.folder, self.used = Path(folder), {os.path.realpath(path) for path in paths}
         folders = {os.path.dirname(os.path.abspath(path)) for path in paths}
-        self.root, self.used = os.path.commonpath(folders or {os.curdir}), set()
+        self.root = os.path.commonpath(folders or {os.curdir})
 
     @classmethod
-    def of_dataset(cls, dataset, number=None):
+    def of_dataset(cls, folder, dataset, number=None):
         """Those for the first images of a dataset, in wrappers too."""
         inner = [each for each in inner_ones(dataset) if hasattr(each, 'get_data_info')]
         numbers = [(each, index) for each in inner for index in range(len(each))[:number]]
-        return cls([image_path(each.get_data_info(index)) for each, index in numbers])
+        return cls(folder, [image_path(each.get_data_info(index)) for each, index in numbers])
 
     def name(self, path, suffix=None):
-        """A new name for a picture of an image, with another suffix if OpenCV does not write it."""
+        """The path of a new picture of an image; with a suffix that OpenCV writes."""
         parts = Path(os.path.relpath(path, self.root)).parts
-        path = Path(*(part for part in parts if part != os.pardir))
+        path = self.folder.joinpath(*(part for part in parts if part != os.pardir))
         if suffix:
             path = path.with_suffix(suffix)
         elif not cv2.haveImageWriter(path.name):
-            path = Path(f'{path}.png')
+            path = path.with_name(f'{path.name}.png')
         more = (path.with_stem(f'{path.stem}_{number}') for number in count(2))
-        found = next(each for each in chain([path], more) if each not in self.used)
-        self.used.add(found)
+        found = next(p for p in chain([path], more) if os.path.realpath(p) not in self.used)
+        self.used.add(os.path.realpath(found))
         return found
-
-
-def printable(text):
-    """A text, such as a file name, without what would command a terminal."""
-    codes = (char.encode('unicode_escape').decode() for char in str(text))
-    return ''.join(a if a.isprintable() else b for a, b in zip(str(text), codes, strict=True))
 
 
 @contextmanager
@@ -149,8 +147,8 @@ def passing_over(what):
     try:
         yield
     except Exception as error:  # whatever the reader of an image raises, or mm on what it holds
-        reason = printable(brief(error)) or type(error).__name__
-        print(f'passed over: {printable(what)} ({reason})', file=sys.stderr)
+        reason = brief(error) or type(error).__name__
+        print(f'passed over: {brief(what)} ({reason})', file=sys.stderr)
 
 
 class Painter:
