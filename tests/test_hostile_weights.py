@@ -22,8 +22,8 @@ import visualize
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import load_from_http, load_from_local
-from test_results import config as small_config
-from test_results import train as leave_logs
+from test_results import RETINANET
+from test_results import leave as leave_logs
 from test_train_options import CONFIGS, TINY
 
 
@@ -187,27 +187,30 @@ CODE = {
         "default_scope = 'mmdet'"
     ),
     'a scope': "default_scope = 'evil'",
+    'a base': "_base_ = 'evil.py'",
+    'an import': "custom_imports = dict(imports=['evil'])",
 }
 
 
 @pytest.mark.parametrize('what', CODE)
-def test_configs_of_work_dirs_are_data(what, call, tmp_path, capsys):
-    cfg = small_config('retinanet_swin_t')
-    leave_logs(tmp_path / 'run', cfg, {'coco/bbox_mAP': 0.5})
-    (path,) = tmp_path.glob('run/*/vis_data/config.py')
-    path.write_text(f'{path.read_text()}\n{CODE[what]}\n')
-    with pytest.raises(SystemExit):
-        call(results, 'run')
-    assert 'leave this work dir out' in capsys.readouterr().err.splitlines()[-1]
+def test_configs_of_work_dirs_are_data(what, call, tmp_path):
+    logs = leave_logs(tmp_path / 'run', RETINANET, {'coco/bbox_mAP': 0.5})
+    for folder in (tmp_path, logs):
+        (folder / 'evil.py').write_text("import pathlib; pathlib.Path('proof').touch()")
+    (logs / 'config.py').write_text(f'{CODE[what]}\n')
+    call(results, 'run')
+    assert '0.5' in (tmp_path / 'outputs/results/results.md').read_text()
     assert not (tmp_path / 'proof').exists()
 
 
-def test_bases_and_imports_of_work_dirs_are_left_alone(call, tmp_path):
-    leave_logs(tmp_path / 'run', small_config('retinanet_swin_t'), {'coco/bbox_mAP': 0.5})
-    (path,) = tmp_path.glob('run/*/vis_data/config.py')
-    for folder in (tmp_path, path.parent):
-        (folder / 'evil.py').write_text("import pathlib; pathlib.Path('proof').touch()")
-    more = "_base_ = 'evil.py'\ncustom_imports = dict(imports=['evil'])\n"
-    path.write_text(path.read_text() + more)
-    call(results, 'run')
+def test_the_config_in_a_checkpoint_does_not_run(call, tmp_path, capsys):
+    """mmengine runs `meta.config` of what it resumes."""
+    call(train, 'tiny.py --demo --work-dir one --cfg-options demo.train=2')
+    (path,) = (tmp_path / 'one').glob('epoch_1.pth')
+    content = torch.load(path, weights_only=False)
+    content['meta']['config'] = "import pathlib; pathlib.Path('proof').touch()"
+    torch.save(content, path)
+    options = 'demo.train=2 train_cfg.max_epochs=2'
+    call(train, f'tiny.py --demo --work-dir one --resume --cfg-options {options}')
+    assert (tmp_path / 'one/epoch_2.pth').exists()
     assert not (tmp_path / 'proof').exists()

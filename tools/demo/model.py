@@ -47,7 +47,7 @@ def use_classes(model, old, new):
             part.pop(key, None)
         part.update({key: INSTEAD[key] for key in INSTEAD.keys() & part.keys()})
         if 'Pretrained' in str(part.get('init_cfg')):
-            part.init_cfg = None
+            del part.init_cfg
         if part.get('num_classes') in old:
             part.num_classes = new
             if part.get('out_channels') in [1, *old]:  # of a segmenter
