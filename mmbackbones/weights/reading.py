@@ -73,6 +73,8 @@ def load_from_checked_file(source, map_location='cpu'):
         tensors = named_tensors(each)
         check_tensors(tensors, path, allowed=('complex',))
         check_numbers(tensors, path, masks=tensors)
+    if isinstance(content.get('meta'), dict):  # mmengine would run this one as a file of Python
+        content['meta'].pop('config', None)
     return content
 
 
