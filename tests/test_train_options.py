@@ -307,11 +307,11 @@ def test_what_is_no_setting_is_one_sentence(configure, option, capsys):
         ),
         (
             ['train_cfg.type=IterBasedTrainLoop', 'train_cfg.max_iters=9'],
-            'IterBasedTrainLoop takes no max_epochs, which the base of this config has; write trai',
+            "TrainLoop got an unexpected keyword argument 'max_epochs', which a base of this",
         ),
         (
             ['model.backbone.type=SwinTransformer'],
-            'SwinTransformer, which takes no arch; ours is type=mmbackbones.SwinTransformer',
+            'SwinTransformer takes no arch; ours is type=mmbackbones.SwinTransformer',
         ),
     ],
 )

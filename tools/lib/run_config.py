@@ -3,29 +3,25 @@
 import argparse
 import contextlib
 import errno
-import inspect
 import os
 import pickle
 import sys
-from difflib import get_close_matches
 from pathlib import Path
 
 import torch
-from demo.mode import DEMO, to_demo
+from demo.mode import to_demo
 from filelock import FileLock, Timeout
 from mmengine.config import Config
-from mmengine.registry import LOOPS, MODEL_WRAPPERS, RUNNERS, DefaultScope
-from mmengine.registry import MODELS as ROOT_MODELS
-from mmengine.runner import Runner
+from mmengine.registry import MODEL_WRAPPERS, RUNNERS
 from mmengine.utils import import_modules_from_strings
 from torch.nn.parallel import DistributedDataParallel
 
 from lib.arguments import add_config, check_folder, import_quietly, make_parser
+from lib.config_checks import check_maps, check_options, check_settings
 from lib.data_checks import quick_findings
-from lib.datasets import as_list, inner_datasets, named_paths
+from lib.datasets import inner_datasets, named_paths
 from lib.short_log import ShortLogRunner
 from mmbackbones import path_of
-from mmbackbones.registry import MODELS
 from mmbackbones.weights.downloading import local_file
 from mmbackbones.weights.errors import CheckpointError, brief, refused
 from mmbackbones.weights.loading import OWN
@@ -33,23 +29,6 @@ from mmbackbones.weights.published_dense import published_dense, with_published_
 from mmbackbones.weights.reading import below, load_from_checked_file
 
 CONFIGS = ('.py', '.json', '.yaml', '.yml')  # what mmengine reads
-# What is read of a config, by mmengine's runners and by us; other keys are only names in its text.
-KEYS = {
-    *inspect.signature(Runner).parameters,
-    'allow_new',
-    'auto_scale_lr',
-    'compile',
-    'custom_imports',
-    'demo',
-    'find_unused_parameters',
-    'model_wrapper_cfg',
-    'runner_type',
-    'strategy',
-    'sync_bn',
-    'tta_model',
-    'tta_pipeline',
-}
-NO_WEIGHTS = dict(init_cfg=None)  # for a net that is only looked at
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room left on a disk, or for a user or file
 
 
@@ -98,143 +77,9 @@ def read_config(args, parser, demo):
         if args.demo:
             demo(cfg)
             cfg.merge_from_dict(args.cfg_options)
-    except (
-        *(AssertionError, AttributeError, ImportError, KeyError, OSError),
-        *(RuntimeError, SyntaxError, TypeError, ValueError),
-    ) as error:
+    except Exception as error:  # whatever a file of Python, or mm with its values, raises
         parser.error(f'{args.config}: {brief(error, 500)}')
     return cfg
-
-
-def check_options(cfg, options, parser):
-    """Exit with one sentence at a key that would do nothing or that looks like another's slip.
-
-    New keys within parts are as good as others: most arguments of a class do not stand in a config.
-    """
-    for key in options:
-        top, *names = key.split('.')
-        if top in cfg and top not in KEYS:
-            copies = copies_of(cfg, top)
-            if copies:
-                keys = ', '.join('.'.join([copy, *names]) for copy in copies[:4])
-                parser.error(
-                    f'--cfg-options {key} would do nothing, because {top} is copied when the '
-                    f'config is read; set {keys}'
-                )
-            print(f'note: no runner reads {top}; only code of your own would', file=sys.stderr)
-        check_key(key, top, {*cfg, *KEYS}, parser, all_known=True)
-        part = DEMO | cfg.get('demo', {}) if top == 'demo' else cfg.get(top)
-        for name in names:
-            if not isinstance(part, dict):
-                break  # new from here on, or in a list
-            check_key(key, name, part.keys(), parser, all_known=top == 'demo')
-            part = part.get(name)
-
-
-def copies_of(cfg, name):
-    """Where the value of a name in a config's text has gone: keys such as model.backbone."""
-    value = cfg.get(name)
-    telling = isinstance(value, str | list | tuple | dict) and bool(value)
-    parts = [each for top in sorted(cfg.keys() & KEYS) for each in parts_of(cfg[top], top)]
-    equal = [where for where, _, part in parts if part == value or is_part_of(value, part)]
-    named = [where for where, key, _ in parts if key == name]
-    return (equal if telling else []) or named
-
-
-def parts_of(part, where):
-    """(path, last key, value) of everything in a part of a config, the outer ones first."""
-    yield where, where.rpartition('.')[2], part
-    items = part.items() if isinstance(part, dict) else ()
-    items = enumerate(part) if isinstance(part, list | tuple) else items
-    for key, each in items:
-        yield from parts_of(each, f'{where}.{key}')
-
-
-def is_part_of(value, part):
-    """Whether a dict has all that another one has."""
-    both = isinstance(value, dict) and isinstance(part, dict) and bool(value)
-    return both and all(key in part and part[key] == each for key, each in value.items())
-
-
-def check_key(key, name, known, parser, all_known):
-    """Exit with one sentence if a name in a key is not known, but near to one that is."""
-    near = get_close_matches(name, known, 1, 0.75)
-    if name not in known and (near or all_known):
-        hint = f'did you mean {near[0]}?' if near else f'known are {", ".join(sorted(known))}'
-        parser.error(f'--cfg-options {key}: there is no {name}; {hint}')
-
-
-def check_settings(cfg, parser):
-    """Exit with one sentence at settings of which the library says later, and less clearly, no."""
-    for name in ('train', 'val', 'test'):
-        loader = cfg.get(f'{name}_dataloader') or {}
-        if loader.get('persistent_workers') and not loader.get('num_workers'):
-            key = f'{name}_dataloader.persistent_workers'
-            parser.error(f'{key} needs workers, and num_workers is 0; set {key}=False as well')
-        loop = cfg.get(f'{name}_cfg') or {}
-        kind = LOOPS.get(loop.type) if isinstance(loop.get('type'), str) else None
-        known = {*inspect.signature(kind).parameters, 'type'} if kind else {*loop}
-        if other := [key for key in loop if key not in known]:
-            parser.error(
-                f'{name}_cfg: {loop.type} takes no {", ".join(other)}, which the base of this '
-                f'config has; write {name}_cfg = dict(_delete_=True, type=...)'
-            )
-
-
-def check_maps(cfg, parser):
-    """Exit with one sentence if a neck or head cannot read the maps of a backbone of ours."""
-    backbone = cfg.model.get('backbone') or {}
-    kind = backbone.get('type')
-    if isinstance(kind, str):
-        with ROOT_MODELS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
-            kind = registry.get(kind)
-    if kind in MODELS.module_dict.values():
-        check_readers(cfg, kind, parser)
-    elif getattr(kind, '__name__', '') in MODELS.module_dict and 'arch' in backbone:
-        parser.error(
-            f'model.backbone: {backbone.type} is {kind.__module__}.{kind.__name__}, which takes no '
-            f'arch; ours is type=mmbackbones.{kind.__name__}'
-        )
-
-
-def check_readers(cfg, kind, parser):
-    """Exit with one sentence if the neck or a head fails with the maps of our backbone."""
-    try:
-        with torch.device('meta'):
-            net = kind(**{k: v for k, v in cfg.model.backbone.items() if k != 'type'} | NO_WEIGHTS)
-    except (TypeError, ValueError) as error:
-        parser.error(f'model.backbone: {brief(error, 500)}')
-    given = list(net.out_channels)
-    sides = [256 // stride for stride in net.out_strides]
-    maps = [torch.empty(2, c, side, side) for c, side in zip(given, sides, strict=True)]
-    for where, part in map_readers(cfg.model):
-        wanted = as_list(part.in_channels)
-        indices = as_list(part.get('in_index', list(range(len(given)))))
-        fits = max(indices) < len(given) and wanted == [given[index] for index in indices]
-        if not fits and not runs(part, maps, cfg.get('default_scope')):
-            parser.error(
-                f'model.{where} takes maps {indices} with in_channels={part.in_channels}, but '
-                f'mmbackbones.{kind.__name__} returns maps of {given} channels; set in_channels '
-                f'of the {where}, or out_indices of the backbone'
-            )
-
-
-def runs(part, maps, scope):
-    """Whether a neck or head of a config takes maps."""
-    try:
-        with DefaultScope.overwrite_default_scope(scope):
-            ROOT_MODELS.build(part)(maps)
-    except Exception:  # whatever it is, mm will not get further
-        return False
-    return True
-
-
-def map_readers(model):
-    """(name, settings) of what reads the maps of the backbone: a neck, or else the heads."""
-    for where in ('neck',) if model.get('neck') else ('decode_head', 'auxiliary_head'):
-        parts = as_list(model.get(where) or [])
-        parts = parts[:1] if where == 'neck' else parts  # of several, the first
-        yield from ((where, part) for part in parts if 'in_channels' in part)
 
 
 def use_cpus(cfg):
