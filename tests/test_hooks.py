@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from families import build
-from lib import short_log
+from lib import arguments, short_log
 from mmengine.config import ConfigDict
 from mmengine.model import BaseModel
 from mmengine.optim import build_optim_wrapper
@@ -143,3 +143,47 @@ def test_the_step_of_an_optimizer_compiles():
     assert not model[0].weight.equal(before)
     decays = {group['weight_decay'] for group in wrapper.optimizer.param_groups}
     assert decays == {0.0, 0.1}
+
+
+class Screen(io.StringIO):
+    """A stream that is a terminal or not."""
+
+    def __init__(self, terminal):
+        super().__init__()
+        self.isatty = lambda: terminal
+
+
+def test_a_pipe_gets_a_line_now_and_then(monkeypatch):
+    monkeypatch.setattr(arguments, 'EVERY', 0)
+    screen = Screen(terminal=False)
+    monkeypatch.setattr('sys.stderr', screen)
+    assert list(arguments.progress(range(3), 'images')) == [0, 1, 2]
+    assert screen.getvalue().splitlines() == [f'images: {i} of 3' for i in range(3)]
+    screen.truncate(0)
+    assert list(arguments.progress(iter('ab'), 'frames', 4.0)) == ['a', 'b']
+    assert 'frames: 1 of 4' in screen.getvalue()
+    assert list(arguments.progress((x for x in 'ab'), 'frames')) == ['a', 'b']
+    assert screen.getvalue().endswith('frames: 1\n')
+
+
+def test_a_silent_log_says_how_far_it_is(monkeypatch):
+    screen, lines = short_log.ShortScreen(), []
+    hook = short_log.SignOfLifeHook(screen)
+    runner = SimpleNamespace(
+        iter=4, max_iters=9, logger=SimpleNamespace(info=lines.append), test_dataloader=[0] * 3
+    )
+    hook.after_train_iter(runner, 0)
+    assert lines == []
+    screen.said -= short_log.EVERY
+    hook.after_train_iter(runner, 0)
+    hook.after_test_iter(runner, 1)
+    assert lines == ['training: step 5 of 9', 'test: step 2 of 3']
+
+
+def test_the_line_of_a_terminal_fits_into_60_columns():
+    hook = short_log.ProgressHook()
+    hook.progress.live.console.width = 60
+    hook.progress.add_task('', total=90_000, completed=45_678, loss='12.345')
+    text = ''.join(each.text for each in hook.progress.live.console.render(hook.progress))
+    assert [len(line) for line in text.splitlines()] == [60]
+    assert '45678/90000 loss 12.345' in text

@@ -10,6 +10,7 @@ import tempfile
 import time
 import warnings
 from importlib import import_module
+from operator import length_hint
 from pathlib import Path
 
 import torch
@@ -127,11 +128,11 @@ def progress(items, what, total=None):
     if console.is_terminal:
         yield from track(items, what, total=total, console=console)
         return
-    total, said = total or len(items), time.monotonic()
+    said, total = time.monotonic(), total or length_hint(items)
     for done, item in enumerate(items):
         if time.monotonic() - said >= EVERY:
-            said = time.monotonic()
-            print(f'{what}: {done} of {total}', file=sys.stderr, flush=True)
+            said, of = time.monotonic(), f' of {total:g}' if total else ''
+            print(f'{what}: {done}{of}', file=sys.stderr, flush=True)
         yield item
 
 
