@@ -1,50 +1,40 @@
-"""What is wrong with an annotation file as COCO has it: entries, categories, boxes, masks."""
+"""What is wrong with annotations: entries, categories, boxes and masks, as COCO has them."""
 
 from collections import Counter, defaultdict
 
 import numpy as np
 
-from lib.datasets import (
-    EMPTY,
-    OUTSIDE,
-    SHORT,
-    STRAY,
-    Finding,
-    finite,
-    flaw_findings,
-    instance_findings,
-)
-from mmbackbones.weights.errors import brief, some
+from lib.datasets import Finding
+from mmbackbones.weights.errors import some
 
 KEYS = {  # without which mmdet does not read an entry of a COCO file
     'images': ('id', 'file_name', 'width', 'height'),
     'annotations': ('id', 'image_id', 'category_id'),
     'categories': ('id', 'name'),
 }
+NO_IMAGE, NO_CATEGORY = 'of no image in the file', 'of no category in the file'
+EMPTY, OUTSIDE = 'empty: smaller than a pixel', 'outside of their image'
+SHORT = 'with a polygon of less than 3 points, or of half a point, beside sound ones'
+LEFT_OUT = (NO_IMAGE, NO_CATEGORY, EMPTY, OUTSIDE, SHORT)  # by mmdet, in silence
 
 
 def coco_findings(opened):
     """What a COCO file has that mmdet cannot read, or that it leaves out or numbers otherwise."""
     dataset, coco, error = opened.dataset, opened.coco, opened.error
-    path, content = dataset.ann_file, coco.dataset if coco else {}
-    if not coco and isinstance(error, ValueError | RecursionError):
-        yield Finding(f'{path} is no JSON ({brief(error)}); expected annotations as COCO has')
-        return
-    lists = [name for name in KEYS if isinstance(content.get(name), list)]
-    panoptic = not dataset.ANN_ID_UNIQUE  # whose annotations are maps of segments
-    absent = [name for name in ('images', 'categories') if name not in lists or not content[name]]
+    path, content = dataset.ann_file, coco.dataset
+    absent = [name for name in ('images', 'categories') if not content.get(name)]
     if absent:
         yield Finding(
-            f'{path} has no {" and no ".join(absent)}, but {some(content) or "other content"}; '
+            f'{path} has no {" and no ".join(absent)}, but {some(content) or "nothing"}; '
             f'expected {", ".join(KEYS)} as COCO has'
         )
         return
+    panoptic = not dataset.ANN_ID_UNIQUE  # whose annotations are maps of segments
     if error:
-        mine = [name for name in lists if name != 'annotations' or not panoptic]
-        yield from lacking_keys({name: content[name] for name in mine}, path)
+        yield from lacking_keys(content, path, ['annotations'] if panoptic else [])
     if not coco.imgs:  # not even indexed
         return
-    yield from repeated_findings(dataset, coco)
+    yield from repeated_findings(content, path)
     yield from category_findings(opened)
     yield from (instance_findings if panoptic else annotation_findings)(opened)
     if not error and not dataset.data_list:
@@ -55,35 +45,27 @@ def coco_findings(opened):
         )
 
 
-def lacking_keys(lists, path):
-    """Entries without what mmdet reads of each."""
-    for name, entries in lists.items():
-        *keys, last = KEYS[name]
-        lacking = [
-            brief(each.get('file_name', each) if isinstance(each, dict) else each, 40)
-            for each in entries
-            if not isinstance(each, dict) or not {*keys, last} <= each.keys()
-        ]
-        if lacking:
-            yield Finding(
-                f'{path}: {len(lacking)} {name} lack {", ".join(keys)} or {last} '
-                f'({some(lacking)}); expected all of each'
-            )
+def lacking_keys(content, path, others):
+    """Entries without what mmdet reads of each, but for lists of other entries."""
+    for name, keys in KEYS.items():
+        entries = content.get(name)
+        if isinstance(entries, list) and name not in others:
+            lacking = [e for e in entries if not isinstance(e, dict) or not {*keys} <= e.keys()]
+            if lacking:
+                yield Finding(
+                    f'{path}: {len(lacking)} of {len(entries)} {name} lack one of '
+                    f'{", ".join(keys)} ({some(lacking, 1)})'
+                )
 
 
-def repeated_findings(dataset, coco):
+def repeated_findings(content, path):
     """Several entries of one id, of which the last alone counts, or categories of one name."""
-    indices = dict(images=coco.imgs, annotations=coco.anns, categories=coco.cats)
-    if not dataset.ANN_ID_UNIQUE:
-        del indices['annotations']
-    keys = [(k, 'id') for k, v in indices.items() if len(v) != len(coco.dataset.get(k) or ())]
-    for name, key in [*keys, ('categories', 'name')]:
-        counts = Counter(str(each.get(key)) for each in coco.dataset[name])
+    for name, key in [*((name, 'id') for name in KEYS), ('categories', 'name')]:
+        counts = Counter(str(each[key]) for each in content.get(name) or () if key in each)
         found = [value for value, count in counts.items() if count > 1]
         if found:
             yield Finding(
-                f'{dataset.ann_file}: several {name} have the same {key} ({some(found)}); give '
-                f'each its own'
+                f'{path}: several {name} have the same {key} ({some(found)}); give each its own'
             )
 
 
@@ -91,14 +73,15 @@ def category_findings(opened):
     """Names that the file lacks or the config drops, and labels in another order than the names."""
     path, coco, loader = opened.dataset.ann_file, opened.coco, opened.loader
     classes, names = opened.classes, [each.get('name') for each in coco.dataset['categories']]
+    if isinstance(opened.dataset.metainfo['classes'], str):
+        return  # which is said where heads are compared
     lacking = [name for name in classes if name not in names]
-    if lacking and not isinstance(opened.dataset.metainfo['classes'], str):
+    if lacking:
         yield Finding(
             f'{path} has the categories {some(names)}, but not {some(lacking)} of the '
             f'{len(classes)} classes of {loader}; set metainfo=dict(classes=[...]) of the '
             f'dataset to names of the file'
         )
-    if lacking:
         return
     used = Counter(each.get('category_id') for each in coco.dataset.get('annotations') or ())
     dropped = [
@@ -119,29 +102,65 @@ def category_findings(opened):
         )
 
 
+def flaw_findings(path, flaws):
+    """A sentence for each flaw of {flaw: those annotations}."""
+    for flaw, those in flaws.items():
+        text = f'{path}: {len(those)} annotations are {flaw} ({some(those, 2)})'
+        if flaw in LEFT_OUT:
+            yield Finding(f'{text}; mmdet leaves them out', 'note')
+        else:
+            yield Finding(f'{text}; mend or remove them')
+
+
+def instance_findings(opened):
+    """Instances of any dataset of mmdet whose boxes are none or whose labels no class has."""
+    count, found = len(opened.classes), defaultdict(list)
+    for entry in getattr(opened.dataset, 'data_list', ()):
+        for number, each in enumerate(entry.get('instances') or ()):
+            box, label = each.get('bbox'), each.get('bbox_label')
+            where = f'number {number} of {entry.get("img_path")}'
+            if isinstance(box, list | tuple) and not sound_box(box):  # else of another kind
+                found['without a box of finite numbers'].append(where)
+            elif count and isinstance(label, int) and label >= count:
+                found[f'of a label beyond the {count} classes of {opened.loader}'].append(where)
+    yield from flaw_findings(opened.source, found)
+
+
+def sound_box(box):
+    """Whether corners are finite numbers, and those of x1, y1, x2, y2 in their order."""
+    return finite(box) and (len(box) != 4 or (box[0] <= box[2] and box[1] <= box[3]))
+
+
+def finite(numbers):
+    """Whether it is a list of numbers without NaN and infinity, which their sum would have, too."""
+    try:
+        return isinstance(numbers, list | tuple) and abs(sum(numbers)) < 1e12
+    except (TypeError, OverflowError):  # texts; numbers of hundreds of digits
+        return False
+
+
 def annotation_findings(opened):
     """Boxes and masks that are none, belong to nothing, or lie outside."""
     coco, found = opened.coco, defaultdict(list)
-    annotations = coco.dataset.get('annotations') or ()
     masks = any(step.get('with_mask') for step in opened.steps('LoadAnnotations'))
     masked = getattr(opened.dataset, 'cat2label', coco.cats) if masks else ()
-    for each in annotations:
+    for each in coco.dataset.get('annotations') or ():
         image = coco.imgs.get(each['image_id'])
         if flaw := annotation_flaw(each, image, coco.cats, masked):
             where = image.get('file_name', image['id']) if image else f'image_id {each["image_id"]}'
             found[flaw].append(f'annotation {each["id"]} of {where}')
-    yield from flaw_findings(opened.dataset.ann_file, found, len(annotations))
+    yield from flaw_findings(opened.source, found)
 
 
 def annotation_flaw(annotation, image, categories, masked):
     """What an annotation is if it is not sound, or None; the masks of some categories are read."""
     if image is None:
-        return STRAY[0]
+        return NO_IMAGE
     if annotation.get('ignore'):
         return None
     category = annotation['category_id']
     if category not in categories:
-        return STRAY[1]
+        return NO_CATEGORY
     box, area = annotation.get('bbox'), annotation.get('area')
     if not (finite(box) and len(box) == 4 and finite([area])):
         return 'without a bbox of four numbers or without area'
