@@ -99,13 +99,13 @@ def evaluator_findings(cfg, split, datasets):
     if not datasets or any('Panoptic' in type_name(each.settings) for each in datasets):
         return  # things are evaluated with a file of their own
     files = {os.path.realpath(each.dataset.ann_file): each.dataset.ann_file for each in datasets}
-    wanted = f'{loader} reads {", ".join(files.values())}; set both to one file'
     for each in as_list(cfg.get(f'{split}_evaluator') or []):
         path = each.get('ann_file') if isinstance(each, dict) else None
-        if path and not there(path, each):
-            yield Finding(f'{split}_evaluator.ann_file: there is no {path}, and {wanted}')
-        elif path and os.path.realpath(path) not in files:
-            yield Finding(f'{split}_evaluator.ann_file is {path}, but {wanted}')
+        if path and os.path.realpath(path) not in files:
+            yield Finding(
+                f'{split}_evaluator.ann_file is {path}, but {loader} reads '
+                f'{", ".join(files.values())}; set both to one file'
+            )
         elif path and scores_as_coco(each, cfg.get('default_scope')):
             for opened in datasets:
                 yield from scored_findings(opened)

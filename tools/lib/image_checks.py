@@ -32,8 +32,12 @@ def image_findings(opened, scope, progress):
         for text in progress(found, f'{opened.loader}: images', total=len(entries)):
             if text:
                 yield Finding(text)
-    if seen:
-        yield from unused_classes(opened, seen)
+    ignored = getattr(opened.dataset, 'ignore_index', 255)
+    if len(opened.classes) > 1 and ignored in seen and seen <= {0, ignored}:
+        yield Finding(
+            f'{opened.loader}: all maps have 0 and {ignored} alone, and {ignored} is ignored, so '
+            f'that no pixel is of {some(opened.classes[1:])}; write the numbers of the classes'
+        )
 
 
 def look(opened, index, steps, seen):
@@ -97,16 +101,3 @@ def map_fault(info, opened, step, seen):
             f'reduce_zero_label'
         )
     return None
-
-
-def unused_classes(opened, seen):
-    """Classes that no map has: a fault if maps have nothing but 0 and what is ignored."""
-    ignored = getattr(opened.dataset, 'ignore_index', 255)
-    unused = [name for number, name in enumerate(opened.classes) if number not in seen]
-    if len(opened.classes) > 1 and ignored in seen and seen <= {0, ignored}:
-        yield Finding(
-            f'{opened.loader}: all maps have 0 and {ignored} alone, and {ignored} is ignored, so '
-            f'that no pixel is of {some(unused)}; write the numbers of the classes into the maps'
-        )
-    elif unused:
-        yield Finding(f'{opened.loader}: no map has a pixel of {some(unused)}', 'note')
