@@ -16,6 +16,7 @@ pytest.importorskip('mmseg')
 import check_data
 import pycocotools.mask as mask_api
 import train
+from mmdet.datasets import CocoDataset
 from PIL import Image
 from test_train_options import CONFIGS
 
@@ -677,6 +678,16 @@ def test_what_mm_reads_has_no_fault(what, work, monkeypatch, capsys):
         change(work / kind / 'data')
     assert look(monkeypatch) is None
     assert capsys.readouterr().out.splitlines()[-1].startswith('no fault in train_dataloader')
+
+
+def test_a_dataset_that_reads_annotations_its_own_way_has_no_fault(work, monkeypatch, capsys):
+    """Its file is there while mm reads it, and not afterwards."""
+    monkeypatch.chdir(work / 'coco')
+    usual = CocoDataset.parse_data_info
+    own = lambda self, raw: self.coco and usual(self, raw)  # noqa: E731
+    monkeypatch.setattr(CocoDataset, 'parse_data_info', own)
+    assert look(monkeypatch, '--quick') is None
+    assert 'no fault in train_dataloader' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('turned', [False, True])

@@ -100,7 +100,7 @@ def flaw_findings(path, flaws):
 def instance_findings(opened):
     """Instances of any dataset of mmdet whose boxes are none or whose labels no class has."""
     count, found = len(opened.classes), defaultdict(list)
-    for entry in getattr(opened.dataset, 'data_list', ()):
+    for entry in opened.dataset.data_list:
         for number, each in enumerate(entry.get('instances') or ()):
             box, label = each.get('bbox'), each.get('bbox_label')
             where = f'number {number} of {entry.get("img_path")}'
@@ -147,12 +147,15 @@ def annotation_flaw(opened, annotation, image, masks):
         return None
     raw = dict(raw_img_info=dict(image, img_id=image['id']), raw_ann_info=[annotation])
     try:
-        parsed = opened.dataset.parse_data_info(raw)
+        kept = opened.dataset.parse_data_info(raw).get('instances', True)
+        numbers = [*annotation['bbox'], annotation['area']]
     except Exception as error:  # whatever mmdet and Python say of its numbers
-        return f'unreadable: {type(error).__name__}: {brief(error, 100)}'
-    if not finite([*annotation['bbox'], annotation['area']]):
+        # A dataset that mm has read may want more for it than one annotation.
+        reason = f'unreadable: {type(error).__name__}: {brief(error, 100)}'
+        return reason if opened.error else None
+    if not finite(numbers):
         return 'without finite numbers in bbox and area'
-    if not parsed.get('instances', True):
+    if not kept:
         return OUTSIDE
     mask, size = annotation.get('segmentation'), [image['height'], image['width']]
     return mask_flaw(mask, size) if masks else None

@@ -79,7 +79,8 @@ def suffix_findings(opened):
     """Files among the images that `img_suffix` leaves out: a fault if that leaves nothing."""
     dataset, folder = opened.dataset, opened.dataset.data_prefix['img_path']
     suffix, backend_args = dataset.img_suffix, opened.settings.get('backend_args')
-    files = fileio.list_dir_or_file(folder, False, recursive=True, backend_args=backend_args)
+    options = dict(list_dir=False, recursive=True, backend_args=backend_args)
+    files = fileio.list_dir_or_file(folder, **options)
     ends = Counter(os.path.splitext(name)[1] for name in files if not name.endswith(suffix))
     left_out = some(f'{count} {end}' for end, count in ends.most_common())
     if not dataset.data_list:
