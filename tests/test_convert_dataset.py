@@ -8,7 +8,7 @@ import convert_dataset
 import cv2
 import numpy as np
 import pytest
-from lib.run_config import check_channels
+from lib.run_config import check_maps
 from mmengine.config import Config
 from pycocotools.coco import COCO
 from test_train_options import CONFIGS as FOLDER
@@ -159,7 +159,7 @@ def test_configs_name_the_classes_of_the_sets(name, configured):
 @pytest.mark.parametrize('name', SETS)
 def test_another_backbone_is_one_option(name, backbone, configured):
     cfg = configured(name, backbone)
-    check_channels(cfg, ArgumentParser())
+    check_maps(cfg, ArgumentParser())
     assert cfg.work_dir == f'work_dirs/{name.replace("swin_t", backbone)}'
     recipe = Config.fromfile(FOLDER / f'{name.split("_swin")[0]}_{backbone}.py')
     assert cfg.model.backbone.type == recipe.model.backbone.type
