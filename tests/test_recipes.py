@@ -13,6 +13,7 @@ pytest.importorskip('mmseg')
 
 from demo.mode import adapt
 from lib.data_checks import quick_findings
+from lib.datasets import open_datasets
 from mmdet.datasets import CocoPanopticDataset
 from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT_MODELS
@@ -108,10 +109,11 @@ def test_panoptic_files_are_read_as_such(tmp_path):
         content = dict(images=images, annotations=annotations, categories=categories)
         (folder / f'panoptic_{split}2017.json').write_text(json.dumps(content))
         cfg[f'{split}_dataloader'].dataset.data_root = str(tmp_path)
-    assert not [*quick_findings(cfg, ('train_dataloader', 'val_dataloader'))]
+    loaders = ('train_dataloader', 'val_dataloader')
+    assert not [*quick_findings(cfg, open_datasets(cfg, loaders))]
     segments[0]['bbox'] = [0, 0, 40]
     (folder / 'panoptic_val2017.json').write_text(json.dumps(content))
-    (finding,) = quick_findings(cfg, ('train_dataloader', 'val_dataloader'))
+    (finding,) = quick_findings(cfg, open_datasets(cfg, loaders))
     assert 'panoptic_val2017.json: CocoPanopticDataset cannot read it (ValueError' in finding.text
 
 

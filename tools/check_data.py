@@ -1,7 +1,7 @@
 """Look at the data of a config before a training does: annotations, classes, images, maps.
 
-Each fault is one sentence with the file, what was found and what was expected. COCO-style and
-mask-style datasets are known. tools/train.py does the quick part, without images, by itself.
+Each fault is one sentence with the file, what was found and what was expected. tools/train.py does
+the quick part, without images, by itself.
 """
 
 import sys
@@ -32,24 +32,14 @@ def parse():
     return parser.parse_args(), parser
 
 
-def loaders_of(cfg):
-    """The loaders that differ in their data."""
-    seen = []
-    for name in LOADERS:
-        if cfg.get(name) and all(cfg[name].dataset != cfg[other].dataset for other in seen):
-            seen.append(name)
-    return seen
-
-
 def show(findings):
-    """Print sentences, the first of many; the faults, and what was not looked at."""
+    """Print sentences, of many the first, and return them."""
     findings = list(dict.fromkeys(findings))
-    said = [each for each in findings if each.kind != 'not looked at']
-    for finding in said[:MOST]:
-        print(f'{finding.kind:5}  {finding.text}')
-    if len(said) > MOST:
-        print(f'       and {len(said) - MOST} more')
-    return [each for each in findings if each.is_fault], [*{*findings} - {*said}]
+    for finding in findings[:MOST]:
+        print(f'{finding.kind}: {finding.printable}')
+    if len(findings) > MOST:
+        print(f'and {len(findings) - MOST} more')
+    return findings
 
 
 def main():
@@ -57,18 +47,19 @@ def main():
     args, parser = parse()
     warnings.simplefilter('ignore')  # of mm, on models and packages
     cfg = read_config(args, parser, None)
-    loaders = loaders_of(cfg)
-    datasets = open_datasets(cfg, loaders)
-    faults, unseen = show(quick_findings(cfg, loaders, datasets))
+    loaders = {}  # those that differ in their data
+    for name in LOADERS:
+        if cfg.get(name):
+            loaders.setdefault(str(cfg[name].dataset), name)
+    datasets = open_datasets(cfg, loaders.values())
+    found = show(quick_findings(cfg, datasets))
     for opened in [] if args.quick else datasets:
-        found = show(image_findings(opened, cfg.get('default_scope'), progress))
-        faults, unseen = faults + found[0], unseen + found[1]
-    for text in dict.fromkeys(finding.text for finding in unseen):
-        print(f'not looked at: {text}')
+        found += show(image_findings(opened, cfg.get('default_scope'), progress))
+    faults = {finding for finding in found if finding.is_fault}
     if faults:
         sys.exit(f'{len(faults)} faults in the data of {args.config}')
-    if not unseen:
-        print(f'no fault in {", ".join(loaders)} of {args.config}')
+    if all(finding.kind != 'not looked at' for finding in found):
+        print(f'no fault in {", ".join(loaders.values())} of {args.config}')
 
 
 if __name__ == '__main__':

@@ -1,50 +1,27 @@
-"""What is wrong with an annotation file as COCO has it: entries, categories, boxes, masks."""
+"""What is wrong with annotations: entries, categories, boxes and masks, as COCO has them."""
 
 from collections import Counter, defaultdict
 
-import numpy as np
-
-from lib.datasets import (
-    EMPTY,
-    OUTSIDE,
-    SHORT,
-    STRAY,
-    Finding,
-    finite,
-    flaw_findings,
-    instance_findings,
-)
+from lib.datasets import Finding
 from mmbackbones.weights.errors import brief, some
 
-KEYS = {  # without which mmdet does not read an entry of a COCO file
-    'images': ('id', 'file_name', 'width', 'height'),
-    'annotations': ('id', 'image_id', 'category_id'),
-    'categories': ('id', 'name'),
-}
+LISTS = ('images', 'annotations', 'categories')
+NO_IMAGE, NO_CATEGORY = 'of no image in the file', 'of no category in the file'
+OUTSIDE = 'outside of their image or smaller than a pixel'
+SHORT = 'with a polygon of less than 3 points, or of half a point, beside sound ones'
+LEFT_OUT = (NO_IMAGE, NO_CATEGORY, OUTSIDE, SHORT)  # by mmdet, in silence
 
 
 def coco_findings(opened):
     """What a COCO file has that mmdet cannot read, or that it leaves out or numbers otherwise."""
     dataset, coco, error = opened.dataset, opened.coco, opened.error
-    path, content = dataset.ann_file, coco.dataset if coco else {}
-    if not coco and isinstance(error, ValueError | RecursionError):
-        yield Finding(f'{path} is no JSON ({brief(error)}); expected annotations as COCO has')
+    path, content = dataset.ann_file, coco.dataset
+    if error and not coco.imgs:  # not even indexed
+        if isinstance(error, KeyError) and error.args[0] in ('id', 'image_id', 'category_id'):
+            yield lacking_key(content, path, error.args[0])
         return
-    lists = [name for name in KEYS if isinstance(content.get(name), list)]
     panoptic = not dataset.ANN_ID_UNIQUE  # whose annotations are maps of segments
-    absent = [name for name in ('images', 'categories') if name not in lists or not content[name]]
-    if absent:
-        yield Finding(
-            f'{path} has no {" and no ".join(absent)}, but {some(content) or "other content"}; '
-            f'expected {", ".join(KEYS)} as COCO has'
-        )
-        return
-    if error:
-        mine = [name for name in lists if name != 'annotations' or not panoptic]
-        yield from lacking_keys({name: content[name] for name in mine}, path)
-    if not coco.imgs:  # not even indexed
-        return
-    yield from repeated_findings(dataset, coco)
+    yield from repeated_findings(content, path)
     yield from category_findings(opened)
     yield from (instance_findings if panoptic else annotation_findings)(opened)
     if not error and not dataset.data_list:
@@ -55,50 +32,41 @@ def coco_findings(opened):
         )
 
 
-def lacking_keys(lists, path):
-    """Entries without what mmdet reads of each."""
-    for name, entries in lists.items():
-        *keys, last = KEYS[name]
-        lacking = [
-            brief(each.get('file_name', each) if isinstance(each, dict) else each, 40)
-            for each in entries
-            if not isinstance(each, dict) or not {*keys, last} <= each.keys()
-        ]
-        if lacking:
-            yield Finding(
-                f'{path}: {len(lacking)} {name} lack {", ".join(keys)} or {last} '
-                f'({some(lacking)}); expected all of each'
-            )
+def lacking_key(content, path, key):
+    """The finding that entries lack a key without which COCO's API cannot index them."""
+    lacking = []
+    for name in LISTS:
+        entries = [entry for entry in content.get(name) or () if isinstance(entry, dict)]
+        count = sum(key not in entry for entry in entries)
+        if count:
+            lacking.append(f'{count} of {len(entries)} {name}')
+    return Finding(f'{path} cannot be indexed: {key} is asked for, which {some(lacking)} lack')
 
 
-def repeated_findings(dataset, coco):
+def repeated_findings(content, path):
     """Several entries of one id, of which the last alone counts, or categories of one name."""
-    indices = dict(images=coco.imgs, annotations=coco.anns, categories=coco.cats)
-    if not dataset.ANN_ID_UNIQUE:
-        del indices['annotations']
-    keys = [(k, 'id') for k, v in indices.items() if len(v) != len(coco.dataset.get(k) or ())]
-    for name, key in [*keys, ('categories', 'name')]:
-        counts = Counter(str(each.get(key)) for each in coco.dataset[name])
+    for name, key in [*((name, 'id') for name in LISTS), ('categories', 'name')]:
+        counts = Counter(str(each[key]) for each in content.get(name) or () if key in each)
         found = [value for value, count in counts.items() if count > 1]
         if found:
             yield Finding(
-                f'{dataset.ann_file}: several {name} have the same {key} ({some(found)}); give '
-                f'each its own'
+                f'{path}: several {name} have the same {key} ({some(found)}); give each its own'
             )
 
 
 def category_findings(opened):
     """Names that the file lacks or the config drops, and labels in another order than the names."""
     path, coco, loader = opened.dataset.ann_file, opened.coco, opened.loader
-    classes, names = opened.classes, [each.get('name') for each in coco.dataset['categories']]
+    classes, names = opened.classes, [each.get('name') for each in coco.cats.values()]
+    if isinstance(opened.dataset.metainfo['classes'], str):
+        return  # which is said where heads are compared
     lacking = [name for name in classes if name not in names]
-    if lacking and not isinstance(opened.dataset.metainfo['classes'], str):
+    if lacking:
         yield Finding(
-            f'{path} has the categories {some(names)}, but not {some(lacking)} of the '
+            f'{path} has the categories {some(names) or "none"}, but not {some(lacking)} of the '
             f'{len(classes)} classes of {loader}; set metainfo=dict(classes=[...]) of the '
             f'dataset to names of the file'
         )
-    if lacking:
         return
     used = Counter(each.get('category_id') for each in coco.dataset.get('annotations') or ())
     dropped = [
@@ -119,44 +87,81 @@ def category_findings(opened):
         )
 
 
+def flaw_findings(path, flaws):
+    """A sentence for each flaw of {flaw: those annotations}."""
+    for flaw, those in flaws.items():
+        text = f'{path}: {len(those)} annotations are {flaw} ({some(those, 2)})'
+        if flaw in LEFT_OUT:
+            yield Finding(f'{text}; mmdet leaves them out', 'note')
+        else:
+            yield Finding(f'{text}; mend or remove them')
+
+
+def instance_findings(opened):
+    """Instances of any dataset of mmdet whose boxes are none or whose labels no class has."""
+    count, found = len(opened.classes), defaultdict(list)
+    for entry in opened.dataset.data_list:
+        for number, each in enumerate(entry.get('instances') or ()):
+            box, label = each.get('bbox'), each.get('bbox_label')
+            where = f'number {number} of {entry.get("img_path")}'
+            if isinstance(box, list | tuple) and not sound_box(box):  # else of another kind
+                found['without a box of finite numbers'].append(where)
+            elif count and isinstance(label, int) and label >= count:
+                found[f'of a label beyond the {count} classes of {opened.loader}'].append(where)
+    yield from flaw_findings(opened.source, found)
+
+
+def sound_box(box):
+    """Whether corners are finite numbers, and those of x1, y1, x2, y2 in their order."""
+    return finite(box) and (len(box) != 4 or (box[0] <= box[2] and box[1] <= box[3]))
+
+
+def finite(numbers):
+    """Whether it is a list of numbers without NaN and infinity, which their sum would have, too."""
+    try:
+        return isinstance(numbers, list | tuple) and abs(sum(numbers)) < 1e12
+    except (TypeError, OverflowError):  # texts; numbers of hundreds of digits
+        return False
+
+
 def annotation_findings(opened):
     """Boxes and masks that are none, belong to nothing, or lie outside."""
     coco, found = opened.coco, defaultdict(list)
-    annotations = coco.dataset.get('annotations') or ()
     masks = any(step.get('with_mask') for step in opened.steps('LoadAnnotations'))
-    masked = getattr(opened.dataset, 'cat2label', coco.cats) if masks else ()
-    for each in annotations:
+    for each in coco.dataset.get('annotations') or ():
         image = coco.imgs.get(each['image_id'])
-        if flaw := annotation_flaw(each, image, coco.cats, masked):
+        if flaw := annotation_flaw(opened, each, image, masks):
             where = image.get('file_name', image['id']) if image else f'image_id {each["image_id"]}'
             found[flaw].append(f'annotation {each["id"]} of {where}')
-    yield from flaw_findings(opened.dataset.ann_file, found, len(annotations))
+    yield from flaw_findings(opened.source, found)
 
 
-def annotation_flaw(annotation, image, categories, masked):
-    """What an annotation is if it is not sound, or None; the masks of some categories are read."""
+def annotation_flaw(opened, annotation, image, masks):
+    """What an annotation is if it is not sound, or None; mmdet reads it by itself."""
     if image is None:
-        return STRAY[0]
-    if annotation.get('ignore'):
+        return NO_IMAGE
+    if annotation['category_id'] not in opened.coco.cats:
+        return NO_CATEGORY
+    used = annotation['category_id'] in getattr(opened.dataset, 'cat2label', ())
+    if annotation.get('ignore') or not used:
         return None
-    category = annotation['category_id']
-    if category not in categories:
-        return STRAY[1]
-    box, area = annotation.get('bbox'), annotation.get('area')
-    if not (finite(box) and len(box) == 4 and finite([area])):
-        return 'without a bbox of four numbers or without area'
-    size = image.get('width'), image.get('height')
-    if not finite(size):
-        return 'of an image whose width or height is no number'
-    x, y, w, h = box
-    if w < 1 or h < 1 or area <= 0:
-        return EMPTY
-    if min(x + w, size[0]) <= max(x, 0) or min(y + h, size[1]) <= max(y, 0):
+    raw = dict(raw_img_info=dict(image, img_id=image['id']), raw_ann_info=[annotation])
+    try:
+        kept = opened.dataset.parse_data_info(raw).get('instances', True)
+        numbers = [*annotation['bbox'], annotation['area']]
+    except Exception as error:  # whatever mmdet and Python say of its numbers
+        # A dataset that mm has read may want more for it than one annotation.
+        reason = f'unreadable: {type(error).__name__}: {brief(error, 100)}'
+        return reason if opened.error else None
+    if not finite(numbers):
+        return 'without finite numbers in bbox and area'
+    if not kept:
         return OUTSIDE
-    return mask_flaw(annotation.get('segmentation'), *size) if category in masked else None
+    mask, size = annotation.get('segmentation'), [image['height'], image['width']]
+    return mask_flaw(mask, size) if masks else None
 
 
-def mask_flaw(mask, width, height):
+def mask_flaw(mask, image_size):
     """What an annotation is because of its mask, or None; nothing of it is decoded."""
     if not mask:
         return 'without the segmentation that with_mask=True reads'
@@ -166,35 +171,36 @@ def mask_flaw(mask, width, height):
             return 'with a polygon that is no list of x, y of 3 points or more'
         return None if all(sound) else SHORT
     size, counts = (mask.get('size'), mask.get('counts')) if isinstance(mask, dict) else (0, 0)
-    if not isinstance(counts, list | str) or size != [height, width]:
+    if not isinstance(counts, list | str) or size != image_size:
         return 'with a mask that is no polygons and no RLE of the size of the image'
     if isinstance(counts, str):
-        total = compressed_sum(counts)
-    else:
-        total = sum(counts) if finite(counts) and min(counts, default=-1) >= 0 else None
-    return None if total == height * width else 'with an RLE whose counts do not fill the image'
+        counts = uncompressed(counts)
+    fills = finite(counts) and min(counts, default=-1) >= 0 and sum(counts) == size[0] * size[1]
+    return None if fills else 'with an RLE whose counts do not fill the image'
 
 
-def compressed_sum(text):
-    """The sum of the counts of an RLE in COCO's text, or None if it is none.
+def uncompressed(text):
+    """The counts of an RLE in COCO's text, or an empty list if it is none.
 
     Counts are written in digits of five bits, the lowest first, from the fourth on as differences
     to the last but one.
     """
-    digits = np.frombuffer(text.encode(), np.uint8).astype(np.int64) - 48
-    last = (digits & 32) == 0
-    if not digits.size or digits.min() < 0 or digits.max() > 63 or not last[-1]:
-        return None
-    ends = np.flatnonzero(last) + 1
-    lengths = np.diff(ends, prepend=0)
-    if lengths.max() > 7:  # 35 bits
-        return None
-    place = 5 * (np.arange(digits.size) - np.repeat(ends - lengths, lengths))
-    counts = np.add.reduceat((digits & 31) << place, ends - lengths)
-    counts -= np.where(digits[last] & 16, 1 << 5 * lengths, 0)
-    for start in (1, 2):
-        counts[start::2] = np.cumsum(counts[start::2])
-    return None if counts.min() < 0 else int(counts.sum())
+    counts, count, shift = [], 0, 0
+    for digit in text.encode():
+        digit -= 48
+        if not 0 <= digit < 64 or shift > 30:
+            return []
+        count += (digit & 31) << shift
+        shift += 5
+        if digit & 32:  # more digits follow
+            continue
+        if digit & 16:  # a negative number
+            count -= 1 << shift
+        if len(counts) > 2:
+            count += counts[-2]
+        counts.append(count)
+        count = shift = 0
+    return [] if shift else counts
 
 
 def scored_findings(opened):

@@ -7,80 +7,65 @@ in silence, which may be meant; or what could not be looked at.
 
 import os
 from collections import Counter
-from itertools import chain, islice
 
 from mmengine import fileio
 from mmengine.registry import METRICS
-from PIL import Image
 
 from lib.class_checks import class_findings
-from lib.coco_checks import coco_findings, scored_findings
-from lib.datasets import (
-    Finding,
-    as_list,
-    in_scope,
-    instance_findings,
-    missing,
-    open_datasets,
-    printable,
-    there,
-    type_name,
-)
+from lib.coco_checks import coco_findings, instance_findings, scored_findings
+from lib.datasets import Finding, as_list, missing, there, type_name
 from mmbackbones.weights.errors import brief, some
 
 
-def quick_findings(cfg, loaders, datasets=None):
+def quick_findings(cfg, datasets):
     """What annotation files, names and numbers show without a look into an image."""
-    datasets = open_datasets(cfg, loaders) if datasets is None else datasets
+    for opened in datasets:
+        yield from dataset_findings(opened)
+    yield from class_findings(cfg, [opened for opened in datasets if opened.classes])
     readable = [opened for opened in datasets if not opened.error]
-    parts = [
-        *map(dataset_findings, datasets),
-        class_findings(cfg, [opened for opened in datasets if opened.classes]),
-        *(evaluator_findings(cfg, split, readable) for split in ('val', 'test')),
-    ]
-    yield from map(printable, chain.from_iterable(parts))
+    for split in ('val', 'test'):
+        yield from evaluator_findings(cfg, split, readable)
 
 
 def dataset_findings(opened):
     """Why mm cannot read a dataset, or what of it is wrong."""
-    dataset, error = opened.dataset, opened.error
+    error = opened.error
+    not_mm = not hasattr(opened.dataset, 'data_list')  # not built, or of another library
     absent = isinstance(error, ImportError | RuntimeError) and not isinstance(error, RecursionError)
-    foreign = isinstance(error, AttributeError | KeyError | TypeError)  # none of mm's, or no class
-    if absent or (foreign and not hasattr(dataset, 'data_list')):
-        yield opened.unseen(error)
-    elif isinstance(error, OSError | AssertionError) and (lost := missing(opened)):
+    if not_mm or absent:
+        yield opened.unseen(error or 'no dataset of mmengine')
+        return
+    if isinstance(error, OSError | AssertionError) and (lost := missing(opened)):
         yield lost
-    else:
-        coco = opened.coco or (error and hasattr(dataset, 'COCOAPI'))
-        found = [*(coco_findings if coco else instance_findings)(opened)]
-        if error and not any(each.is_fault for each in found):
-            where = getattr(dataset, 'ann_file', '') or f'the data of {opened.loader}'
-            reason = f'{type(error).__name__}: {brief(error)}'
-            found.append(
-                Finding(f'{where}: {type_name(opened.settings)} cannot read it ({reason})')
-            )
-        yield from found
-        if not error:
-            yield from file_findings(opened)
+        return
+    found = [*(coco_findings if opened.coco else instance_findings)(opened)]
+    yield from found
+    if not error:
+        yield from file_findings(opened)
+    elif not any(each.is_fault for each in found):
+        reason = f'{type(error).__name__}: {brief(error)}'
+        yield Finding(f'{opened.source}: {type_name(opened.settings)} cannot read it ({reason})')
 
 
 def file_findings(opened):
     """Images that are not where they should be or have another suffix, or that lack their map."""
     dataset, entries = opened.dataset, opened.dataset.data_list
-    paths = [e['img_path'] for e in islice(entries, 20) if isinstance(e.get('img_path'), str)]
+    paths = [entry.get('img_path') for entry in entries[:20]]
+    paths = [path for path in paths if isinstance(path, str)]
     reader = next(iter(opened.steps('LoadImage')), opened.settings)
     if paths and not any(there(path, reader) for path in paths):
         yield missing(opened) or Finding(
             f'{opened.loader}: there is no image {paths[0]}; set data_prefix and data_root'
         )
         return
-    if hasattr(dataset, 'img_suffix') and not dataset.ann_file:
+    has_maps = hasattr(dataset, 'img_suffix')  # a dataset of mmseg
+    if has_maps and not dataset.ann_file:
         yield from suffix_findings(opened)
     elif not entries and not opened.coco:
         yield Finding(f'{opened.loader}: {type_name(opened.settings)} has no image')
-    if hasattr(dataset, 'img_suffix') and opened.steps('LoadAnnotations'):
+    if has_maps and opened.steps('LoadAnnotations'):
         near = not opened.settings.get('backend_args')  # else a request for each
-        maps = [each.get('seg_map_path') for each in (entries if near else entries[:20])]
+        maps = [entry.get('seg_map_path') for entry in (entries if near else entries[:20])]
         lacking = [str(path) for path in maps if not path or not there(path, opened.settings)]
         if lacking:
             yield Finding(
@@ -91,26 +76,21 @@ def file_findings(opened):
 
 
 def suffix_findings(opened):
-    """Images that `img_suffix` leaves out: all of a folder, which is a fault, or some."""
+    """Files among the images that `img_suffix` leaves out: a fault if that leaves nothing."""
     dataset, folder = opened.dataset, opened.dataset.data_prefix['img_path']
-    options = dict(list_dir=False, recursive=True, backend_args=opened.settings.get('backend_args'))
-    ends = Counter(
-        os.path.splitext(name)[1]
-        for name in fileio.list_dir_or_file(folder, **options)
-        if not name.endswith(dataset.img_suffix)
-    )
-    if dataset.data_prefix.get('seg_map_path') == folder:
-        ends.pop(dataset.seg_map_suffix, None)
-    images = Image.registered_extensions()
-    left = some(f'{n} {end}' for end, n in ends.most_common() if end.lower() in images)
+    suffix, backend_args = dataset.img_suffix, opened.settings.get('backend_args')
+    options = dict(list_dir=False, recursive=True, backend_args=backend_args)
+    files = fileio.list_dir_or_file(folder, **options)
+    ends = Counter(os.path.splitext(name)[1] for name in files if not name.endswith(suffix))
+    left_out = some(f'{count} {end}' for end, count in ends.most_common())
     if not dataset.data_list:
         yield Finding(
-            f'{opened.loader}: {folder} has no image that ends in {dataset.img_suffix}, but '
-            f'{left or "nothing"}; set img_suffix, or data_prefix.img_path to their folder'
+            f'{opened.loader}: {folder} has no image that ends in {suffix}, but '
+            f'{left_out or "nothing"}; set img_suffix, or data_prefix.img_path to their folder'
         )
-    elif left:
-        suffix = f'img_suffix={dataset.img_suffix}'
-        yield Finding(f'{opened.loader}: {folder} has {left}, which {suffix} leaves out', 'note')
+    elif left_out:
+        text = f'{opened.loader}: {folder} has {left_out}, which img_suffix={suffix} leaves out'
+        yield Finding(text, 'note')
 
 
 def evaluator_findings(cfg, split, datasets):
@@ -120,20 +100,23 @@ def evaluator_findings(cfg, split, datasets):
     if not datasets or any('Panoptic' in type_name(each.settings) for each in datasets):
         return  # things are evaluated with a file of their own
     files = {os.path.realpath(each.dataset.ann_file): each.dataset.ann_file for each in datasets}
-    wanted = f'{loader} reads {", ".join(files.values())}; set both to one file'
     for each in as_list(cfg.get(f'{split}_evaluator') or []):
         path = each.get('ann_file') if isinstance(each, dict) else None
-        if path and not there(path, each):
-            yield Finding(f'{split}_evaluator.ann_file: there is no {path}, and {wanted}')
-        elif path and os.path.realpath(path) not in files:
-            yield Finding(f'{split}_evaluator.ann_file is {path}, but {wanted}')
+        if path and os.path.realpath(path) not in files:
+            yield Finding(
+                f'{split}_evaluator.ann_file is {path}, but {loader} reads '
+                f'{", ".join(files.values())}; set both to one file'
+            )
         elif path and scores_as_coco(each, cfg.get('default_scope')):
-            yield from chain.from_iterable(map(scored_findings, datasets))
+            for opened in datasets:
+                yield from scored_findings(opened)
 
 
 def scores_as_coco(evaluator, scope):
     """Whether the API of COCO scores against the file of an evaluator."""
-    with in_scope(scope), METRICS.switch_scope_and_registry(None) as registry:
-        kind = evaluator.type if isinstance(evaluator.type, type) else registry.get(evaluator.type)
+    kind = evaluator.type
+    if isinstance(kind, str):
+        with METRICS.switch_scope_and_registry(scope) as registry:
+            kind = registry.get(kind)
     names = [each.__name__ for each in getattr(kind, '__mro__', ())]
     return 'CocoMetric' in names and not evaluator.get('format_only')

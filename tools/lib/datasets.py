@@ -1,27 +1,21 @@
-"""The datasets of a config as mm builds and reads them, and what is said of them."""
+"""The datasets of a config, as mm builds and reads them."""
 
 import contextlib
 import io
-from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mmengine import fileio
 from mmengine.registry import DATASETS, DefaultScope
-from mmengine.utils import is_abs
 
-from mmbackbones.weights.errors import brief, some
+from mmbackbones.weights.errors import brief
 
 SOURCES = {  # of the data that our configs are for, by data_root
     'data/coco': 'download train2017, val2017 and annotations from https://cocodataset.org/#download',
     'data/ade/ADEChallengeData2016': 'download ADEChallengeData2016 from '
     'https://groups.csail.mit.edu/vision/datasets/ADE20K',
 }
-EMPTY, OUTSIDE = 'empty: smaller than a pixel', 'outside of their image'
-SHORT = 'with a polygon of less than 3 points, or of half a point, beside sound ones'
-LEFT_OUT = (EMPTY, OUTSIDE, SHORT)  # by mmdet, in silence
 in_scope = DefaultScope.overwrite_default_scope
-STRAY = 'of no image in the file', 'of no category in the file'
-FOLDERS = dict(img='folder of images', img_path='folder of images')
 
 
 class Finding(NamedTuple):
@@ -35,15 +29,26 @@ class Finding(NamedTuple):
         """Whether it stops a training or spoils it."""
         return self.kind == 'fault'
 
+    @property
+    def printable(self):
+        """The sentence without what would command a terminal."""
+        return brief(self.text, 2000)
 
-class Opened(NamedTuple):
-    """A dataset of a loader as mm read it: `coco` is its file if it is of that kind."""
+
+@dataclass
+class Opened:
+    """A dataset of a loader that mm has built and read, or the error that mm failed with."""
 
     loader: str
-    settings: Any
-    dataset: Any
-    coco: Any
+    settings: dict
+    dataset: Any = None
+    coco: Any = None  # the content of its file, if that is read by COCO's API
     error: Exception | None = None
+
+    @property
+    def source(self):
+        """Its annotation file, or else its loader: what sentences about it begin with."""
+        return getattr(self.dataset, 'ann_file', '') or self.loader
 
     @property
     def classes(self):
@@ -82,15 +87,6 @@ def inner_datasets(settings):
     return [settings]
 
 
-def named_paths(settings):
-    """{key of a dataset's settings: the path that mm makes of it}."""
-    names = {'ann_file': settings.get('ann_file')}
-    names |= {f'data_prefix.{k}': v for k, v in (settings.get('data_prefix') or {}).items()}
-    root = settings.get('data_root') or ''
-    joined = {k: v if is_abs(v) else fileio.join_path(root, v) for k, v in names.items() if v}
-    return {key: path for key, path in joined.items() if isinstance(path, str)}
-
-
 def open_datasets(cfg, loaders):
     """Every dataset of some loaders, as mm builds it and reads it."""
     return [
@@ -102,47 +98,46 @@ def open_datasets(cfg, loaders):
 
 
 def open_dataset(settings, loader, scope):
-    """What mm reads, filtered as for training, or the error that it fails with."""
-    dataset, files, failed = None, [], None
+    """A dataset as mm reads it, with its images filtered as for training."""
+    opened = Opened(loader, settings)
     try:
         with in_scope(scope), contextlib.redirect_stdout(io.StringIO()):
-            dataset = DATASETS.build(dict(settings, lazy_init=True, pipeline=[]))
-            if hasattr(dataset, 'COCOAPI'):
-                dataset.COCOAPI = kept_in(files, dataset.COCOAPI)
-            dataset.serialize_data = False
-            dataset.full_init()
+            opened.dataset = DATASETS.build(dict(settings, lazy_init=True, pipeline=[]))
+            if hasattr(opened.dataset, 'COCOAPI'):
+                keep_coco(opened)
+            opened.dataset.serialize_data = False
+            opened.dataset.full_init()
     except Exception as error:  # whatever mm and its readers raise
-        failed = error
-    return Opened(loader, settings, dataset, files[0] if files else None, failed)
+        opened.error = error
+    return opened
 
 
-def kept_in(files, api):
-    """An API of pycocotools whose content is kept, which mmdet deletes when it has read it."""
+def keep_coco(opened):
+    """Keep the content of a COCO file, which mmdet deletes when it has read it."""
 
-    class Kept(api):
+    class Kept(opened.dataset.COCOAPI):
         def createIndex(self):
-            files.append(self)
+            opened.coco = self
             super().createIndex()
 
-    return Kept
+    opened.dataset.COCOAPI = Kept
 
 
 def missing(opened):
     """The finding for the first file or folder of a dataset that is not there, or None."""
-    settings, loader = opened.settings, opened.loader
-    lost = [item for item in named_paths(settings).items() if not there(item[1], settings)]
+    dataset, settings, loader = opened.dataset, opened.settings, opened.loader
+    prefixes = {f'data_prefix.{key}': path for key, path in dataset.data_prefix.items()}
+    paths = dict(ann_file=dataset.ann_file) | prefixes
+    lost = [key for key, path in paths.items() if path and not there(path, settings)]
     if not lost:
         return None
-    key, path = lost[0]
-    root = str(settings.get('data_root') or '').rstrip('/')
+    key, root = lost[0], str(settings.get('data_root') or '').rstrip('/')
     if root in SOURCES:
         return Finding(
-            f'{path} is missing: {SOURCES[root]} and unpack into {root}, set '
+            f'{paths[key]} is missing: {SOURCES[root]} and unpack into {root}, set '
             f'{loader}.dataset.data_root, or try the demo set with --demo'
         )
-    plain = 'annotation file' if path.endswith('.json') else 'list of images'
-    what = FOLDERS.get(key.rpartition('.')[2], 'folder') if '.' in key else plain
-    return Finding(f'{loader}: there is no {what} {path}; set {key} and data_root')
+    return Finding(f'{loader}: there is no {paths[key]}; set {key} and data_root')
 
 
 def there(path, settings):
@@ -151,45 +146,3 @@ def there(path, settings):
         return fileio.exists(path, backend_args=settings.get('backend_args'))
     except Exception:  # of any client
         return True
-
-
-def flaw_findings(path, flaws, count):
-    """A sentence for each flaw: those that mmdet leaves out are notes unless it leaves out all."""
-    for flaw, those in flaws.items():
-        left_out = flaw in LEFT_OUT or (flaw in STRAY and len(those) < count)
-        end = 'mmdet leaves them out' if left_out else 'mend or remove them'
-        text = f'{path}: {len(those)} annotations are {flaw} ({some(those, 2)}); {end}'
-        yield Finding(text, 'note' if left_out else 'fault')
-
-
-def finite(numbers):
-    """Whether it is a list of numbers without NaN and infinity, which their sum would have, too."""
-    try:
-        return isinstance(numbers, list | tuple) and abs(sum(numbers)) < 1e12
-    except (TypeError, OverflowError):  # texts; numbers of hundreds of digits
-        return False
-
-
-def printable(finding):
-    """A finding without what would command a terminal."""
-    return finding._replace(text=brief(finding.text, 2000))
-
-
-def instance_findings(opened):
-    """Instances of any dataset of mmdet whose boxes are none or whose labels no class has."""
-    count, found = len(opened.classes), defaultdict(list)
-    for entry in getattr(opened.dataset, 'data_list', ()):
-        for number, each in enumerate(entry.get('instances') or ()):
-            box, label = each.get('bbox'), each.get('bbox_label')
-            known = isinstance(box, list | tuple)  # else boxes of another kind
-            upright = known and finite(box) and len(box) == 4
-            turned = upright and (box[2] < box[0] or box[3] < box[1])
-            if (known and not finite(box)) or turned:
-                flaw = 'without a box of finite numbers'
-            elif count and isinstance(label, int) and label >= count:
-                flaw = f'of a label beyond the {count} classes of {opened.loader}'
-            else:
-                continue
-            found[flaw].append(f'number {number} of {entry.get("img_path")}')
-    where = getattr(opened.dataset, 'ann_file', '') or opened.loader
-    yield from flaw_findings(where, found, 0)

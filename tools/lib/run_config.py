@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from lib.arguments import add_config, check_folder, import_quietly, make_parser
 from lib.config_checks import check_maps, check_options, check_settings
 from lib.data_checks import quick_findings
-from lib.datasets import inner_datasets, named_paths
+from lib.datasets import inner_datasets, open_datasets
 from lib.short_log import ShortLogRunner
 from mmbackbones import path_of
 from mmbackbones.weights.downloading import local_file
@@ -194,12 +194,12 @@ def check_progress(path, meta, cfg, parser):
 
 def check_data(cfg, loaders, parser):
     """Exit with one sentence if data are missing, or wrong as far as the annotations show it."""
-    if process_number():  # the first one says it
-        return
-    for finding in quick_findings(cfg, loaders):
+    for finding in quick_findings(cfg, open_datasets(cfg, loaders)):
         if finding.is_fault:
-            parser.error(f'{finding.text} (all faults: python tools/check_data.py CONFIG)')
-        print(f'{finding.kind}: {finding.text}', file=sys.stderr)
+            hint = '(all faults: python tools/check_data.py CONFIG)'
+            fail_once(f'{finding.printable} {hint}', parser)
+        if not process_number():
+            print(f'{finding.kind}: {finding.printable}', file=sys.stderr)
 
 
 def process_number():
@@ -271,8 +271,3 @@ def interrupted(cfg, action):
 def innermost(dataset):
     """A dataset without its wrappers; of several in one, the first."""
     return inner_datasets(dataset)[0]
-
-
-def data_paths(dataset):
-    """Every path that the settings of a dataset name, wrappers included; of several, the first."""
-    return [Path(path) for path in named_paths(innermost(dataset)).values()]
