@@ -10,6 +10,7 @@ import tempfile
 import time
 import warnings
 from importlib import import_module
+from operator import length_hint
 from pathlib import Path
 
 import torch
@@ -127,7 +128,7 @@ def progress(items, what, total=None):
     if console.is_terminal:
         yield from track(items, what, total=total, console=console)
         return
-    total, said = total or len(items), time.monotonic()
+    total, said = total or length_hint(items) or 'an unknown number', time.monotonic()
     for done, item in enumerate(items):
         if time.monotonic() - said >= EVERY:
             said = time.monotonic()
