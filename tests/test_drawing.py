@@ -448,7 +448,8 @@ def test_images_of_any_loader_are_those_of_the_test_loop(call, tmp_path, monkeyp
         assert sum(row['share'] for row in entry['predictions']) == pytest.approx(1)
         size = numbers.shape
         for folder in ('shown', 'outputs', 'outputs/browse'):
-            drawn = picture(Path(folder, part, 'a.png'))
+            name = 'a.png' if folder == 'shown' or suffix == '.png' else 'a.npy.png'
+            drawn = picture(Path(folder, part, name))
             wide = 2 * size[1] if folder == 'shown' else size[1]
             assert folder == 'outputs/browse' or drawn.shape == (size[0], wide, 3)
             assert drawn.std() > 5

@@ -145,7 +145,7 @@ class Demo:
             self.predictions = Predictions(args.pred_out, self.painter.classes)
 
     def paint(self, path, source, name):
-        """The picture of an image, or None if there is none; `source` says what the image is of."""
+        """The picture of an image that is called `source`, or None if something fails."""
         with drawing.passing_over(f'{source} is damaged or no image'):
             data, rest = drawing.read_image(self.steps, path)
             height, width = data['img'].shape[:2]
@@ -185,8 +185,9 @@ def paint_images(paths, names, args, demo):
         source = path if is_folder else args.image  # which may be a URL
         picture = demo.paint(path, source, target.relative_to(args.out_dir))
         if picture is not None:
-            mmcv.imwrite(picture, str(target))
-            yield target
+            with drawing.passing_over(target):
+                mmcv.imwrite(picture, str(target))
+                yield target
 
 
 def paint_video(capture, target, file, args, demo, parser):

@@ -112,11 +112,13 @@ class Names:
             )
 
     def name(self, path, as_png=False):
-        """The path of a new picture of an image; PNG, too, if OpenCV writes no such images."""
+        """The path of a new picture of an image, with a suffix that OpenCV writes."""
         parts = Path(os.path.relpath(path, self.root)).parts
         path = self.folder.joinpath(*(part for part in parts if part != os.pardir))
-        if as_png or not cv2.haveImageWriter(path.name):
+        if as_png:
             path = path.with_suffix('.png')
+        elif not cv2.haveImageWriter(path.name):
+            path = path.with_name(f'{path.name}.png')
         more = (path.with_stem(f'{path.stem}_{number}') for number in count(2))
         found = next(p for p in chain([path], more) if os.path.realpath(p) not in self.used)
         self.used.add(os.path.realpath(found))
