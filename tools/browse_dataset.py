@@ -4,7 +4,7 @@ import sys
 
 from demo.mode import to_demo
 from lib import drawing
-from lib.arguments import add_config, progress
+from lib.arguments import add_config, make_parser, progress
 from lib.run_config import check_data
 from mmengine.registry import DATASETS
 
@@ -12,8 +12,9 @@ from mmengine.registry import DATASETS
 def parse():
     """The arguments, and the parser for errors about them."""
     example = 'python tools/browse_dataset.py configs/mask_rcnn_swin_t.py --demo --number 8'
-    parser = drawing.drawing_parser(__doc__, example, 'outputs/browse')
+    parser = make_parser(__doc__, f'example: {example}')
     add_config(parser, 'as tools/train.py --demo: the small demo set, drawn if it is not there')
+    parser.add_argument('--out-dir', default='outputs/browse', help='[outputs/browse]')
     parser.add_argument('--phase', choices=('train', 'val', 'test'), default='train')
     parser.add_argument('--number', type=int, default=50, help='of images [50]')
     parser.add_argument('--show', action='store_true', help='show them in a window, too')
@@ -26,12 +27,10 @@ def resize_truth(dataset):
 
     Those for testing load it after resizing, for metrics at the size of the file.
     """
-    for each in drawing.inner_ones(dataset):
-        if hasattr(each, 'pipeline'):
-            first, *steps = each.pipeline.transforms
-            early = [step for step in steps if drawing.loads_annotations(step)]
-            late = [step for step in steps if step not in early]
-            each.pipeline.transforms = [first, *early, *late]
+    for pipeline in drawing.pipelines(dataset):
+        first, *steps = pipeline.transforms
+        steps.sort(key=drawing.loads_annotations, reverse=True)  # those first, else as they were
+        pipeline.transforms = [first, *steps]
 
 
 def browse(dataset, args, painter, names):
@@ -58,7 +57,7 @@ def main():
     check_data(cfg, [loader], parser)
     dataset = drawing.build_or_exit(DATASETS, cfg[loader].dataset, loader, parser)
     names = drawing.Names.of_dataset(args.out_dir, dataset, args.number)
-    drawing.check_out_dir(args.out_dir, names.root, parser)
+    names.check(parser)
     resize_truth(dataset)
     if not list(browse(dataset, args, drawing.Painter(cfg, dataset), names)):
         sys.exit('nothing was drawn')

@@ -1,10 +1,8 @@
 """Draw what a detector or segmenter finds in images, folders, videos, URLs and cameras."""
 
 import mimetypes
-import re
 import sys
-from contextlib import ExitStack, suppress
-from http.client import HTTPException
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
@@ -15,15 +13,15 @@ import numpy as np
 import torch
 from demo.mode import adapt
 from lib import drawing
-from lib.arguments import add_config, check_device, check_folder, progress
+from lib.arguments import add_config, check_device, check_folder, make_parser, progress
 from lib.memory import keep_pages
 from lib.predictions import Predictions
-from lib.run_config import check_checkpoint
+from lib.run_config import check_checkpoint, innermost
 from mmengine.dataset import pseudo_collate
-from mmengine.fileio import get
+from mmengine.fileio import dump, get, list_dir_or_file
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS
+from mmengine.registry import DATASETS, MODELS
 
 from mmbackbones import CheckpointError, load_checkpoint
 from mmbackbones.weights.errors import brief
@@ -42,10 +40,11 @@ def parse():
         'after tools/demo.sh: python tools/image_demo.py data/demo/coco/val2017 '
         'configs/mask_rcnn_swin_t.py --demo --weights work_dirs/demo/epoch_3.pth'
     )
-    parser = drawing.drawing_parser(__doc__, example, 'outputs')
+    parser = make_parser(__doc__, f'example: {example}')
     text = 'an image, a folder with all below it, a video, a URL, or camera:0'
     parser.add_argument('image', help=text)
     add_config(parser, 'scale images as tools/train.py --demo does')
+    parser.add_argument('--out-dir', default='outputs', help='[outputs]')
     parser.add_argument(
         '--weights',
         metavar='PATH_OR_URL',
@@ -56,11 +55,11 @@ def parse():
     parser.add_argument(
         '--score-thr', type=float, default=0.3, help='draw detections above this score [0.3]'
     )
-    text = 'keep all predictions in this .json or .csv, and maps of classes beside it'
+    text = 'keep all predictions in this .json, and maps of classes beside it'
     parser.add_argument('--pred-out', metavar='FILE', help=text)
     args = parser.parse_args()
-    if args.pred_out and Path(args.pred_out).suffix not in ('.json', '.csv'):
-        parser.error(f'--pred-out {args.pred_out} must end in .json or .csv')
+    if args.pred_out and not args.pred_out.endswith('.json'):
+        parser.error(f'--pred-out {args.pred_out} must end in .json')
     if args.weights is None and not args.demo:  # no published model expects the demo's scale
         args.weights = published_dense(args.config)
         if args.weights:
@@ -70,25 +69,28 @@ def parse():
     return args, parser
 
 
-def find(args, stack, steps, parser):
-    """The images that the argument stands for, or None, and what OpenCV opens as a video."""
+def find(args, folder, steps, parser):
+    """The images that the argument stands for, and what reads it if it is a video or camera.
+
+    What a URL names is downloaded into the folder.
+    """
     source = args.image
-    camera = re.fullmatch(r'(?:camera:)?(\d+)', source)
-    if source.startswith('rtsp://') or (camera and not Path(source).exists()):
-        return None, int(camera[1]) if camera else source
+    if source.startswith('camera:') and source[7:].isdecimal():
+        return [], cv2.VideoCapture(int(source[7:]))
     path = Path(source)
     try:
         if '://' in source:
-            folder = stack.enter_context(TemporaryDirectory())
-            path = Path(folder, Path(urlsplit(source).path).name.strip('.')[-100:] or 'image')
+            path = Path(folder, Path(urlsplit(source).path).name or 'image')
             path.write_bytes(get(source))
+        if path.is_dir():
+            return images_of(path, args, parser), None
         path.stat()
-    except (OSError, ValueError, HTTPException) as error:
+    except Exception as error:  # of any file client
         parser.error(f'there is no image, folder or video {brief(source)}: {brief(error)}')
-    if path.is_dir():
-        return images_of(path, args, parser), None
-    if path.suffix.lower() in CODECS and cv2.VideoCapture(str(path)).isOpened():
-        return None, str(path)
+    if path.suffix.lower() in CODECS:
+        capture = cv2.VideoCapture(str(path))
+        if capture.isOpened():
+            return [path], capture
     try:
         drawing.read_image(steps, path)
     except Exception as error:  # whatever the loader of a config raises
@@ -98,33 +100,24 @@ def find(args, stack, steps, parser):
 
 
 def images_of(folder, args, parser):
-    """The files of a folder that may be images; says how many are something else by suffix."""
+    """The files below a folder that may be images; says how many are something else by suffix."""
+    files = [folder / name for name in list_dir_or_file(folder, list_dir=False, recursive=True)]
     own = Path(args.out_dir).resolve()
-    own = own if folder.resolve() in own.parents else None  # pictures of another run
-    files = [path for path in files_below(folder) if own not in path.resolve().parents]
-    kinds = [mimetypes.guess_type(path.name)[0] or '' for path in files]
-    images = [p for p, kind in zip(files, kinds, strict=True) if not kind.startswith(NO_IMAGES)]
-    if len(files) > len(images):
-        text = 'passed over: {} files that are no images by their suffix'
-        print(text.format(len(files) - len(images)), file=sys.stderr)
+    if folder.resolve() in own.parents:  # pictures of another run are no images
+        files = [path for path in files if own not in path.resolve().parents]
+    kinds = {path: mimetypes.guess_type(path.name)[0] or '' for path in sorted(files)}
+    images = [path for path, kind in kinds.items() if not kind.startswith(NO_IMAGES)]
+    if others := len(files) - len(images):
+        print(f'passed over: {others} files that are no images by their suffix', file=sys.stderr)
     if not images:
         parser.error(f'{brief(folder)} holds no images')
     return images
 
 
-def files_below(folder, above=()):
-    """The files in a folder and its sub-folders but for hidden ones; links do not lead round."""
-    above = (*above, folder.resolve())
-    with drawing.passing_over(folder):
-        for path in sorted(folder.glob('[!.]*')):
-            if path.is_dir() and path.resolve() not in above:
-                yield from files_below(path, above)
-            elif not path.is_dir():
-                yield path
-
-
 def build(cfg, args, parser):
     """The model of a config, with weights of a checkpoint or random ones; no others are loaded."""
+    if cfg.get('data_preprocessor'):  # as the runner does it
+        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
     model = revert_sync_batchnorm(drawing.build_or_exit(MODELS, cfg.model, 'model', parser))
     if args.weights:
         MMLogger.get_current_instance().setLevel('WARNING')  # what the backbone drops is the heads
@@ -142,7 +135,8 @@ class Demo:
     """Predicts as the test loop of a config does, draws, and keeps what it finds."""
 
     def __init__(self, cfg, args, parser):
-        dataset = drawing.lazy_dataset(cfg, parser)
+        settings = dict(innermost(cfg.test_dataloader.dataset), lazy_init=True)  # reads no files
+        dataset = drawing.build_or_exit(DATASETS, settings, 'test_dataloader', parser)
         self.steps = drawing.steps_of(dataset)
         self.painter = drawing.Painter(cfg, dataset, args.score_thr)
         self.model, self.is_random, self.predictions = None, not args.weights, None
@@ -150,9 +144,16 @@ class Demo:
             check_folder(Path(args.pred_out).parent, '--pred-out', parser)
             self.predictions = Predictions(args.pred_out, self.painter.classes)
 
-    def paint(self, loaded, source, name):
-        """The picture of an image that `read_image` loaded; what is found is kept by its source."""
-        data, rest = loaded
+    def paint(self, path, source, name):
+        """The picture of an image that is called `source`, or None if something fails."""
+        with drawing.passing_over(f'{source} is damaged or no image'):
+            data, rest = drawing.read_image(self.steps, path)
+            height, width = data['img'].shape[:2]
+            with drawing.passing_over(f'{source} of {width} x {height} pixels'):
+                return self.predict(data, rest, source, name)
+
+    def predict(self, data, rest, source, name):
+        """The picture of a loaded image, on which the rest of the pipeline and the model run."""
         image = data['img'].copy()
         for step in rest:
             data = step(data)
@@ -176,53 +177,41 @@ def with_strip(picture, text):
     return np.vstack([strip, picture])
 
 
-def paint_images(paths, args, demo):
+def paint_images(paths, names, args, demo):
     """Write a picture for each image, named as it lies below their folder; yields where."""
-    names, is_folder = drawing.Names(args.out_dir, paths), Path(args.image).is_dir()
+    is_folder = Path(args.image).is_dir()
     for path in progress(paths, 'images'):
-        source, loaded = path if is_folder else args.image, None
-        with drawing.passing_over(f'{source} is damaged or no image'):
-            loaded = drawing.read_image(demo.steps, path)
-        if loaded is None:
-            continue
-        height, width = loaded[0]['img'].shape[:2]
-        with drawing.passing_over(f'{source} of {width} x {height} pixels'):
-            target = names.name(path)
-            name = target.relative_to(args.out_dir)
-            mmcv.imwrite(demo.paint(loaded, source, name), str(target))
+        target = names.name(path)
+        source = path if is_folder else args.image  # which may be a URL
+        picture = demo.paint(path, source, target.relative_to(args.out_dir))
+        if picture is not None:
+            with drawing.passing_over(target):
+                mmcv.imwrite(picture, str(target))
+                yield target
+
+
+def paint_video(capture, target, file, args, demo, parser):
+    """Write a video, each frame painted, until it ends; yields where. The file holds one frame."""
+    writer, length = None, max(0, capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
+    for number, frame in enumerate(progress(frames_of(capture), 'frames', length)):
+        cv2.imwrite(str(file), frame)  # so that the loader of the config reads frames as well
+        name = f'{target.name}/{number:06}.png'
+        picture = demo.paint(file, f'{args.image}#{number}', name)
+        if picture is None and writer is None:
+            return  # the other frames would fail as well
+        if writer is None:
+            writer = open_writer(target, capture, picture, parser)
             yield target
-
-
-def paint_video(video, args, demo, parser):
-    """Write a video, each frame painted, until it ends or Ctrl-C; yields where."""
-    capture, writer = cv2.VideoCapture(video), None
-    if not capture.isOpened():
-        parser.error(f'OpenCV cannot open {brief(args.image)}')
-    name = Path(str(video)).name
-    name = name if Path(name).suffix.lower() in CODECS else f'camera_{name}.avi'
-    length = max(0, capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
-    with TemporaryDirectory() as folder:
-        file = Path(folder, 'frame.bmp')  # so that the loader of the config reads frames as well
-        for number, frame in enumerate(progress(frames_of(capture), 'frames', length)):
-            with drawing.passing_over(f'frame {number} of {args.image}'):
-                cv2.imwrite(str(file), frame)
-                loaded, source = drawing.read_image(demo.steps, file), f'{args.image}#{number}'
-                picture = demo.paint(loaded, source, f'{name}/{number:06}.png')
-                if writer is None:
-                    writer = open_writer(Path(args.out_dir, name), capture, picture, parser)
-                    yield Path(args.out_dir, name)
-                writer.write(picture)
-            if writer is None:
-                break  # the other frames would fail as well
+        if picture is not None:
+            writer.write(picture)
 
 
 def frames_of(capture):
     """The frames of an open video or camera."""
-    while True:
-        is_read, frame = capture.read()
-        if not is_read:
-            return
+    is_read, frame = capture.read()
+    while is_read:
         yield frame
+        is_read, frame = capture.read()
 
 
 def open_writer(target, capture, picture, parser):
@@ -230,7 +219,7 @@ def open_writer(target, capture, picture, parser):
     rate = capture.get(cv2.CAP_PROP_FPS)
     codec = cv2.VideoWriter_fourcc(*CODECS[target.suffix.lower()])
     size = picture.shape[1::-1]
-    writer = cv2.VideoWriter(str(target), codec, rate if 0 < rate < 1000 else 25, size)
+    writer = cv2.VideoWriter(str(target), codec, rate if rate > 0 else 25, size)
     if not writer.isOpened():
         parser.error(f'OpenCV cannot write {target}: convert the video to another kind')
     return writer
@@ -243,19 +232,23 @@ def main():
     cfg = drawing.config_of(args, parser, adapt)
     check_device(args.device, parser)
     demo, done = Demo(cfg, args, parser), []
-    with ExitStack() as stack:
-        paths, video = find(args, stack, demo.steps, parser)
-        root = '' if isinstance(video, int) else drawing.Names(args.out_dir, paths or [video]).root
-        drawing.check_out_dir(args.out_dir, root, parser)
+    with TemporaryDirectory() as folder:
+        paths, capture = find(args, folder, demo.steps, parser)
+        if capture and not capture.isOpened():
+            parser.error(f'OpenCV cannot open {args.image}')
+        names = drawing.Names(args.out_dir, paths)
+        names.check(parser)
         demo.model = build(cfg, args, parser)
-        is_video = video is not None
-        targets = (
-            paint_video(video, args, demo, parser) if is_video else paint_images(paths, args, demo)
-        )
+        if capture:
+            camera = args.image.replace(':', '_') + '.avi'
+            target = Path(args.out_dir, paths[0].name if paths else camera)
+            targets = paint_video(capture, target, Path(folder, 'frame.bmp'), args, demo, parser)
+        else:
+            targets = paint_images(paths, names, args, demo)
         with suppress(KeyboardInterrupt):  # which ends a camera's video; what is done is kept
             done.extend(targets)
     if demo.predictions:
-        demo.predictions.write()
+        dump(demo.predictions.images, args.pred_out, indent=1)
         done.append(args.pred_out)
     print(*map(brief, done), sep='\n')
     if not done:

@@ -66,9 +66,8 @@ class PredictionsHook(Hook):
     """
 
     def __init__(self, show, show_dir, maps_dir, score_thr, wait_time):
-        self.options = dict(show=show, wait_time=wait_time)
-        self.draws, self.show_dir, self.maps_dir = show or show_dir, show_dir, maps_dir
-        self.score_thr = score_thr
+        self.draws, self.options = show or show_dir, dict(show=show, wait_time=wait_time)
+        self.show_dir, self.maps_dir, self.score_thr = show_dir, maps_dir, score_thr
 
     def before_test(self, runner):
         """Know the pipeline, and the names of all images."""
@@ -80,20 +79,18 @@ class PredictionsHook(Hook):
             self.steps = drawing.steps_of(dataset)
 
     def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        """Draw and keep the predictions for a batch of images, or for one of videos."""
-        for output in outputs:
-            for sample in getattr(output, 'video_data_samples', [output]):
-                path = drawing.image_path(sample)
-                if self.maps_dir:
-                    self.keep_map(sample, self.maps.name(path, '.png'))
-                if self.draws:
-                    with drawing.passing_over(path):
-                        self.draw(sample, path)
+        """Draw and keep the predictions for a batch of images."""
+        for sample in outputs:
+            path = drawing.image_path(sample)
+            if self.maps_dir:
+                self.keep_map(sample, self.maps.name(path, as_png=True))
+            if self.draws:
+                with drawing.passing_over(path):
+                    self.draw(sample, path)
 
     def draw(self, sample, path):
         """Draw one sample; maps as PNG, which keeps the colours of classes."""
-        is_map = 'pred_sem_seg' in sample and not path.endswith('.png')
-        name = self.pictures.name(f'{path}.png' if is_map else path)
+        name = self.pictures.name(path, as_png='pred_sem_seg' in sample)
         file = str(name) if self.show_dir else None
         image = drawing.read_image(self.steps, path)[0]['img']
         self.painter.draw(image, sample, name.name, out_file=file, **self.options)
@@ -107,46 +104,27 @@ class PredictionsHook(Hook):
 
 
 def use_tta(cfg, parser):
-    """Wrap the model in the config's test-time augmentation, or in what mmdet takes for boxes."""
-    datasets = inner_datasets(cfg.test_dataloader.dataset)
-    if not cfg.get('tta_model') and is_detector(cfg) and 'segm' not in str(cfg.test_evaluator):
-        nms = dict(type='nms', iou_threshold=0.5)
-        cfg.tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=nms, max_per_img=100))
-        *steps, pack = datasets[0].pipeline
-        known = (
-            dict(meta_keys=(*pack.meta_keys, 'flip', 'flip_direction'))
-            if 'meta_keys' in pack
-            else {}
-        )
-        flips = [dict(type='mmdet.RandomFlip', prob=prob) for prob in (1.0, 0.0)]
-        flipped = dict(type='TestTimeAug', transforms=[flips, [dict(pack, **known)]])
-        cfg.setdefault('tta_pipeline', [*steps, flipped])
+    """Wrap the model in the config's test-time augmentation."""
     if not cfg.get('tta_model') or not cfg.get('tta_pipeline'):
         parser.error(
-            '--tta: the config lacks tta_model or tta_pipeline, and for masks there are no others: '
+            '--tta: the config lacks tta_model or tta_pipeline; there is none for masks, because '
             'mmdet merges boxes alone'
         )
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    for dataset in datasets:
+    for dataset in inner_datasets(cfg.test_dataloader.dataset):
         dataset.pipeline = cfg.tta_pipeline
 
 
-def is_detector(cfg):
-    """Whether a model is mmdet's, by its scope or, without one, by its class."""
-    return 'mmdet' in (cfg.get('default_scope') or str(cfg.model.type))
-
-
 def keep_predictions(cfg, args, parser):
-    """Let a hook draw and keep maps, and an evaluator pickle predictions."""
+    """Let an evaluator pickle predictions, and a hook draw them and keep maps."""
     maps = None
     if args.out:
         check_folder(Path(args.out).parent, '--out', parser)
-    if args.out and args.out.endswith(('.pkl', '.pickle')):  # that of mmdet compresses masks
-        kind = 'mmdet.DumpDetResults' if is_detector(cfg) else 'mmengine.DumpResults'
+    if args.out and args.out.endswith(('.pkl', '.pickle')):
+        of_mmdet = 'mmdet' in (cfg.get('default_scope') or str(cfg.model.type))
+        kind = 'mmdet.DumpDetResults' if of_mmdet else 'mmengine.DumpResults'  # compresses masks
         cfg.test_evaluator = [*as_list(cfg.test_evaluator), dict(type=kind, out_file_path=args.out)]
-    elif args.out and is_detector(cfg):
-        parser.error(f'--out {args.out}: detections go into a file that ends in .pkl')
-    elif args.out:
+    else:
         maps = args.out
     if args.show or args.show_dir:
         cfg.get('default_hooks', {}).pop('visualization', None)

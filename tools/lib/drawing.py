@@ -11,29 +11,16 @@ from uuid import uuid4
 
 import cv2
 import numpy as np
-from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
+from mmcv.transforms import LoadAnnotations
+from mmengine.registry import VISUALIZERS, init_default_scope
 from mmengine.visualization import Visualizer
 
-from lib.arguments import check_folder, import_quietly, make_parser
+from lib.arguments import check_folder, import_quietly
 from lib.datasets import as_list
-from lib.run_config import innermost, read_config
+from lib.run_config import read_config
 from mmbackbones.weights.errors import brief
 
 KINDS = {'mmdet': 'DetLocalVisualizer', 'mmseg': 'SegLocalVisualizer'}  # of configs without one
-
-
-def drawing_parser(description, example, out_dir):
-    """A parser with an example, and where pictures go."""
-    parser = make_parser(description, f'example: {example}')
-    parser.add_argument('--out-dir', default=out_dir, help=f'where pictures go [{out_dir}]')
-    return parser
-
-
-def check_out_dir(out_dir, source, parser):
-    """Exit with one sentence if nothing can be written there, or only over the images."""
-    check_folder(out_dir, '--out-dir', parser)
-    if source and Path(out_dir).resolve() == Path(source).resolve():
-        parser.error(f'pictures in {out_dir} would take the place of images: set another --out-dir')
 
 
 def config_of(args, parser, demo, phase='test'):
@@ -42,8 +29,7 @@ def config_of(args, parser, demo, phase='test'):
     if not (cfg.get(f'{phase}_dataloader') or {}).get('dataset'):
         parser.error(f'{args.config} has no {phase}_dataloader with a dataset')
     init_default_scope(cfg.get('default_scope') or 'mmengine')
-    if cfg.get('default_scope') in KINDS:
-        import_quietly(cfg.default_scope)
+    import_quietly(cfg.get('default_scope'))
     return cfg
 
 
@@ -55,30 +41,22 @@ def build_or_exit(registry, settings, what, parser):
         parser.error(f'{what}: {brief(error, 500)}')
 
 
-def lazy_dataset(cfg, parser):
-    """The innermost dataset for tests, with its pipeline and classes; it reads no files."""
-    settings = innermost(cfg.test_dataloader.dataset)
-    try:
-        return build_or_exit(DATASETS, dict(settings, lazy_init=True), 'test_dataloader', parser)
-    except TypeError:  # one that cannot be lazy
-        return build_or_exit(DATASETS, settings, 'test_dataloader', parser)
-
-
-def inner_ones(dataset):
-    """The datasets inside the wrappers of a dataset."""
-    inside = getattr(dataset, 'datasets', None) or as_list(getattr(dataset, 'dataset', None) or [])
-    return [inner for each in inside for inner in inner_ones(each)] or [dataset]
+def pipelines(dataset):
+    """The pipelines of the datasets in a dataset, which may wrap others."""
+    inside = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    if inside == [None]:
+        return [dataset.pipeline]
+    return [pipeline for each in inside for pipeline in pipelines(each)]
 
 
 def loads_annotations(step):
-    """Whether a step of a pipeline loads annotations, in whichever package its class is."""
-    names = [kind.__name__ for kind in type(step).__mro__]
-    return any(name.startswith('Load') and 'Annotation' in name for name in names)
+    """Whether a step of a pipeline loads annotations: not all such classes are based on mmcv's."""
+    return isinstance(step, LoadAnnotations) or 'LoadAnnotation' in type(step).__name__
 
 
 def steps_of(dataset):
     """The pipeline of a dataset without what needs annotations."""
-    steps = inner_ones(dataset)[0].pipeline.transforms
+    steps = pipelines(dataset)[0].transforms
     return [step for step in steps if not loads_annotations(step)]
 
 
@@ -98,9 +76,8 @@ def to_rgb(image):
     image = image[..., 2::-1] if image.shape[2] > 2 else image[..., [0, 0, 0]]
     if image.dtype != np.uint8:
         image = np.nan_to_num(image.astype(np.float64), posinf=0, neginf=0)
-        low, high = image.min(), image.max()
-        if low < 0 or high <= 1 or high > 255:
-            image = (image - low) * (255 / (high - low or 1))
+        if image.min() < 0 or image.max() <= 1 or image.max() > 255:
+            image = cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX)
     return np.ascontiguousarray(image, np.uint8)
 
 
@@ -122,17 +99,24 @@ class Names:
 
     @classmethod
     def of_dataset(cls, folder, dataset, number=None):
-        """Those for the first images of a dataset, in wrappers too."""
-        inner = [each for each in inner_ones(dataset) if hasattr(each, 'get_data_info')]
-        numbers = [(each, index) for each in inner for index in range(len(each))[:number]]
-        return cls(folder, [image_path(each.get_data_info(index)) for each, index in numbers])
+        """Those for the first images of a dataset."""
+        numbers = range(len(dataset))[:number]
+        return cls(folder, [image_path(dataset.get_data_info(index)) for index in numbers])
 
-    def name(self, path, suffix=None):
-        """The path of a new picture of an image; with a suffix that OpenCV writes."""
+    def check(self, parser):
+        """Exit with one sentence if nothing can be written there, or only among the images."""
+        check_folder(self.folder, '--out-dir', parser)
+        if self.used and self.folder.resolve() == Path(self.root).resolve():
+            parser.error(
+                f'pictures in {self.folder} would take the place of images: set another --out-dir'
+            )
+
+    def name(self, path, as_png=False):
+        """The path of a new picture of an image, with a suffix that OpenCV writes."""
         parts = Path(os.path.relpath(path, self.root)).parts
         path = self.folder.joinpath(*(part for part in parts if part != os.pardir))
-        if suffix:
-            path = path.with_suffix(suffix)
+        if as_png:
+            path = path.with_suffix('.png')
         elif not cv2.haveImageWriter(path.name):
             path = path.with_name(f'{path.name}.png')
         more = (path.with_stem(f'{path.stem}_{number}') for number in count(2))
@@ -156,16 +140,17 @@ class Painter:
 
     def __init__(self, cfg, dataset, score_thr=None):
         warnings.filterwarnings('ignore', '.*out of bounds')  # of boxes that touch the border
-        settings = cfg.get('visualizer') or dict(type=KINDS.get(cfg.get('default_scope')))
+        usual = KINDS.get(cfg.get('default_scope'), 'Visualizer')
+        settings = cfg.get('visualizer') or dict(type=usual)
         settings = dict(settings, vis_backends=None, name=uuid4().hex)  # none of another's name
         self.visualizer = visualizer = VISUALIZERS.build(settings)
         kind = type(visualizer)
-        if getattr(kind, 'add_datasample', None) in (None, Visualizer.add_datasample):
+        if kind.add_datasample is Visualizer.add_datasample:
             sys.exit(f'visualizer.type is {kind.__name__}, which does not draw predictions')
-        visualizer.dataset_meta = dict(getattr(dataset, 'metainfo', {}))
-        self.classes = visualizer.dataset_meta.get('classes') or ()
-        if len(visualizer.dataset_meta.get('palette') or ()) < len(self.classes):
-            visualizer.dataset_meta.pop('palette', None)  # mmdet then chooses colours
+        visualizer.dataset_meta = meta = dict(dataset.metainfo)
+        self.classes = meta.get('classes') or ()
+        if len(meta.get('palette') or ()) < len(self.classes):
+            meta.pop('palette', None)  # mmdet then chooses colours
         keep_inside(visualizer)
         known = inspect.signature(visualizer.add_datasample).parameters
         self.options = dict(pred_score_thr=score_thr) if 'pred_score_thr' in known else {}

@@ -1,15 +1,9 @@
-"""What models find, as JSON or CSV, and maps of classes as PNG."""
+"""What models find, as JSON, and maps of classes as PNG."""
 
-import csv
 from pathlib import Path
 
 import mmcv
 import numpy as np
-from mmengine.fileio import dump
-
-CORNERS = ('x1', 'y1', 'x2', 'y2')
-# Of a CSV file; `bbox` is for boxes that are not four numbers, such as rotated ones.
-COLUMNS = ('image', 'label', 'class', 'score', *CORNERS, 'bbox', 'pixels', 'share', 'map')
 
 
 def class_map(sample):
@@ -31,15 +25,15 @@ def write_map(numbers, path):
 
 
 class Predictions:
-    """What is found in many images, for a file of JSON or CSV, and a folder of maps beside it."""
+    """What is found in many images, for a file of JSON and a folder of maps beside it."""
 
     def __init__(self, file, classes):
-        self.file, self.classes, self.images = Path(file), classes or (), []
-        self.maps = self.file.with_name(f'{self.file.stem}_maps')
+        self.classes, self.images = dict(enumerate(classes)), []
+        self.maps = Path(file).with_name(f'{Path(file).stem}_maps')
 
     def add(self, source, name, size, sample):
         """Keep what is found in an image of a size (height, width), and a map under a name."""
-        rows = [*self.objects(sample.pred_instances)] if 'pred_instances' in sample else []
+        rows = self.objects(sample.pred_instances) if 'pred_instances' in sample else []
         entry = dict(image=str(source), height=size[0], width=size[1], predictions=rows)
         numbers = class_map(sample)
         if numbers is not None:
@@ -52,34 +46,23 @@ class Predictions:
 
     def row(self, label, **values):
         """A class by number and name, and values of it."""
-        known = label < len(self.classes)
-        name = self.classes[label] if known else f'class {label}'
+        name = self.classes.get(label, f'class {label}')
         return {'label': int(label), 'class': name, **values}
 
     def objects(self, found):
         """A row for each object, with its box and mask (RLE, as pycocotools reads it)."""
         found = found.numpy()
-        columns = {}
+        rows = [
+            self.row(label, score=float(score))
+            for label, score in zip(found.labels, found.scores, strict=True)
+        ]
         if 'bboxes' in found:
-            columns['bbox'] = getattr(found.bboxes, 'tensor', found.bboxes).tolist()
+            boxes = getattr(found.bboxes, 'tensor', found.bboxes)
+            for row, box in zip(rows, boxes, strict=True):
+                row['bbox'] = box.tolist()
         if 'masks' in found:
             from mmdet.structures.mask import encode_mask_results
 
-            masks = encode_mask_results(found.masks)
-            columns['mask'] = [dict(mask, counts=mask['counts'].decode()) for mask in masks]
-        for index, (label, score) in enumerate(zip(found.labels, found.scores, strict=True)):
-            values = {name: column[index] for name, column in columns.items()}
-            yield self.row(label, score=float(score), **values)
-
-    def write(self):
-        """Write the file: in JSON by image, in CSV a line for each object or class."""
-        if self.file.suffix == '.json':
-            return dump(self.images, self.file, indent=1)
-        with self.file.open('w', newline='', encoding='utf-8', errors='backslashreplace') as file:
-            table = csv.DictWriter(file, COLUMNS, extrasaction='ignore')
-            table.writeheader()
-            for entry in self.images:
-                for row in entry['predictions']:
-                    if len(row.get('bbox', ())) == len(CORNERS):
-                        row = row | dict(zip(CORNERS, row['bbox'], strict=True), bbox='')
-                    table.writerow(entry | row)
+            for row, mask in zip(rows, encode_mask_results(found.masks), strict=True):
+                row['mask'] = dict(mask, counts=mask['counts'].decode())
+        return rows
