@@ -60,16 +60,15 @@ def local_file(source):
 
 def listed(scheme, name):
     """The URL that mmengine has for a name."""
+    address = f'{scheme}://{name}'
     try:
         known = LISTS[f'{scheme}://']()
     except ImportError as error:
-        raise FileNotFoundError(
-            f'{scheme}://{name} needs a package: pip install torchvision'
-        ) from error
+        raise FileNotFoundError(f'{address} needs a package: pip install torchvision') from error
     if name not in known:
         near = get_close_matches(name, known, 3)
         hint = f'did you mean {", ".join(near)}?' if near else 'give a path or a URL'
-        raise FileNotFoundError(f'mmengine lists no {scheme}://{name}; {hint}')
+        raise FileNotFoundError(f'mmengine lists no {address}; {hint}')
     return known[name]
 
 

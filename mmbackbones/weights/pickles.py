@@ -38,14 +38,14 @@ def read_pickle(path, map_location='cpu'):
     """
     try:
         with BoundedFile(path) as file:
-            kind = ZipReader if file.peek(4)[:4] == b'PK\3\4' else StreamReader
-            content = kind(file, map_location).read_content()
+            read = read_zip if file.peek(4)[:4] == b'PK\3\4' else read_stream
+            content = read(file, map_location)
         check_object_count(content)
         return content
     except Refused as error:
         raise CheckpointError(
-            f'{path} ({path.stat().st_size:,} bytes) {error}; it was not read, take another file or '
-            f'save its tensors alone'
+            f'{path} ({path.stat().st_size:,} bytes) {error}; it was not read, take another file '
+            f'or save its tensors alone'
         ) from error
     except Exception as error:  # whatever a parser runs into in foreign bytes is the finding
         raise damaged(path, error) from error
@@ -63,6 +63,14 @@ class Ignored(dict):
 
     def __init__(self, *args):
         super().__init__()
+
+    def __setitem__(self, key, value):
+        """Hold nothing."""
+
+    def append(self, item):
+        """Hold nothing."""
+
+    extend = append
 
 
 @dataclass
@@ -152,11 +160,9 @@ ALLOWED: dict[str, Any] = {
     'numpy.core.multiarray.scalar': make_numpy_scalar,
 }
 # Types of numbers are no functions. A class of storages is the type of its numbers.
-DTYPES = {f'torch.{name}': t for name, t in vars(torch).items() if isinstance(t, torch.dtype)} | {
-    f'torch.{name}': getattr(storage, '_dtype', torch.uint8)
-    for name, storage in vars(torch).items()
-    if name.endswith('Storage')
-}
+DTYPES = {f'torch.{n}': t for n, t in vars(torch).items() if isinstance(t, torch.dtype)}
+STORAGES = {f'torch.{n}': s for n, s in vars(torch).items() if n.endswith('Storage')}
+DTYPES |= {name: getattr(s, '_dtype', torch.uint8) for name, s in STORAGES.items()}
 MODULES = {  # one thing of several versions and devices
     '__builtin__': 'builtins',
     'numpy._core.multiarray': 'numpy.core.multiarray',
@@ -169,12 +175,19 @@ MODULES = {  # one thing of several versions and devices
 
 
 class Reader(pickle._Unpickler):
-    """Reads the pickles of a file by `ALLOWED`; its subclasses find the numbers of tensors."""
+    """Reads the pickles of a stream by `ALLOWED`.
 
-    def __init__(self, file, stream, map_location):
+    Args:
+        stream: Where the pickles are.
+        size: Of the file, which bounds what it makes.
+        read_storage: A function of the name and size of a storage that gives its bytes.
+        map_location: As in `torch.load`.
+    """
+
+    def __init__(self, stream, size, read_storage, map_location):
         super().__init__(stream, encoding='latin1')
         self.dispatch = CountedInstructions(self.dispatch)
-        self.file, self.claimed, self.storages = file, 0, {}
+        self.size, self.read_storage, self.claimed, self.storages = size, read_storage, 0, {}
         self.restore = torch.serialization._get_restore_location(map_location)
 
     def load(self):
@@ -223,30 +236,12 @@ class Reader(pickle._Unpickler):
         self.set_items(items[::2], items[1::2])
 
     def set_items(self, keys, values):
-        """Give the dict on top of the stack its items."""
-        target = self.stack[-1]
+        """Give the dict on top of the stack its items; only lists and `Ignored` take others."""
         check_keys(keys)
-        if not isinstance(target, dict):
+        if not isinstance(self.stack[-1], dict):
             raise pickle.UnpicklingError('it names values of what is no dict')
-        if type(target) is not Ignored:
-            for key, value in zip(keys, values, strict=True):
-                target[key] = value
-
-    def load_append(self):
-        item = self.stack.pop()
-        self.extend([item])
-
-    def load_appends(self):
-        items = self.pop_mark()
-        self.extend(items)
-
-    def extend(self, items):
-        """Give the list on top of the stack its items."""
-        target = self.stack[-1]
-        if type(target) not in (Ignored, list):
-            raise pickle.UnpicklingError('it appends to what is no list')
-        if type(target) is list:
-            target.extend(items)
+        for key, value in zip(keys, values, strict=True):
+            self.stack[-1][key] = value
 
     def persistent_load(self, pid):
         """A storage: the numbers of tensors, which files keep outside of their pickles."""
@@ -267,7 +262,7 @@ class Reader(pickle._Unpickler):
         Storages count once and their tensors count again, of which some share a storage.
         """
         self.claimed += size
-        if self.claimed > 3 * self.file.size:
+        if self.claimed > 3 * self.size:
             raise Refused(
                 f'claims to hold tensors of {self.claimed:,} bytes, of which it repeats or lacks '
                 f'most'
@@ -287,53 +282,42 @@ Reader.dispatch = {
 }
 
 
-class ZipReader(Reader):
-    """Reads a zip file of `torch.save`."""
+def read_zip(file, map_location):
+    """What a zip file of `torch.save` holds: a pickle, and a file for each storage."""
+    archive = zipfile.ZipFile(file)
+    for entry in archive.infolist():
+        if entry.compress_type != zipfile.ZIP_STORED:  # little can unpack to very much
+            raise Refused('is compressed, which torch.save never does')
+        entry.CRC = entry.CRC or None  # torch.save can leave checksums out
+    root = archive.namelist()[0].partition('/')[0]
+    order = f'{root}/byteorder'  # which older files lack
+    if order in archive.namelist() and archive.read(order) != sys.byteorder.encode():
+        raise Refused(OTHER_BYTE_ORDER)
 
-    def __init__(self, file, map_location):
-        self.archive = zipfile.ZipFile(file)
-        for entry in self.archive.infolist():
-            if entry.compress_type != zipfile.ZIP_STORED:  # little can unpack to very much
-                raise Refused('is compressed, which torch.save never does')
-            entry.CRC = entry.CRC or None  # torch.save can leave checksums out
-        self.root = self.archive.namelist()[0].partition('/')[0]
-        order = f'{self.root}/byteorder'  # which older files lack
-        if order in self.archive.namelist() and self.archive.read(order) != sys.byteorder.encode():
-            raise Refused(OTHER_BYTE_ORDER)
-        stream = io.BytesIO(self.archive.read(f'{self.root}/data.pkl'))
-        super().__init__(file, stream, map_location)
-
-    def read_content(self):
-        return self.load()
-
-    def read_storage(self, key, size):
-        with self.archive.open(f'{self.root}/data/{key}') as stream:
+    def read_storage(key, size):
+        with archive.open(f'{root}/data/{key}') as stream:
             return next_storage(stream, size)
 
+    pickled = io.BytesIO(archive.read(f'{root}/data.pkl'))
+    return Reader(pickled, file.size, read_storage, map_location).load()
 
-class StreamReader(Reader):
-    """Reads a file of the older format, whose numbers follow its pickles, or a plain pickle."""
 
-    def __init__(self, file, map_location):
-        super().__init__(file, file, map_location)
-
-    def read_content(self):
-        first = self.load()
-        if type(first) is not int or first != MAGIC_NUMBER:
-            return first
-        self.load(), self.load()  # the version of the format, and what machine wrote it
-        content, keys = self.load(), self.load()
-        check_keys(keys)
-        for key in keys:
-            self.file.read(8)  # the count of numbers, which the pickle has too
-            storage = self.storages.pop(key)
-            storage.copy_(next_storage(self.file, storage.nbytes()))
-        if self.storages:
-            raise pickle.UnpicklingError('it lacks some of its numbers')
-        return content
-
-    def read_storage(self, key, size):
-        return torch.UntypedStorage(size)
+def read_stream(file, map_location):
+    """What a plain pickle holds, or an older file of `torch.save`: pickles, then storages."""
+    reader = Reader(file, file.size, lambda key, size: torch.UntypedStorage(size), map_location)
+    first = reader.load()
+    if type(first) is not int or first != MAGIC_NUMBER:
+        return first
+    reader.load(), reader.load()  # the version of the format, and what machine wrote it
+    content, keys = reader.load(), reader.load()
+    check_keys(keys)
+    for key in keys:
+        file.read(8)  # the count of numbers, which the pickle has too
+        storage = reader.storages.pop(key)
+        storage.copy_(next_storage(file, storage.nbytes()))
+    if reader.storages:
+        raise pickle.UnpicklingError('it lacks some of its numbers')
+    return content
 
 
 def next_storage(stream, size):
@@ -347,7 +331,7 @@ def next_storage(stream, size):
 def set_array(array, state):
     """Give an array its shape and numbers; one of objects stays empty."""
     _, shape, dtype, by_columns, data = state
-    if isinstance(dtype, np.dtype):
+    if isinstance(dtype, np.dtype):  # NumPy's own method would trust a negative size
         sizes = all(type(n) is int and n >= 0 for n in shape)
         if not sizes or type(data) is not bytes or len(data) != prod(shape) * dtype.itemsize:
             raise pickle.UnpicklingError('an array has more or less numbers than it says')

@@ -12,20 +12,6 @@ from .pickles import read_pickle
 
 NESTS = ('state_dict', 'state_dict_ema', 'model', 'model_ema', 'module')
 PREFIXES = ('backbone.', 'encoder.')
-# Every address that mmengine knows; its search takes the longest that fits, and '' fits all.
-ADDRESSES = (
-    '',
-    'http://',
-    'https://',
-    'modelzoo://',
-    'torchvision://',
-    'open-mmlab://',
-    'openmmlab://',
-    'mmcls://',
-    'pavi://',
-    r'(\S+\:)?s3://',
-    r'(\S+\:)?petrel://',
-)
 
 
 def read_checkpoint(source, map_location='cpu'):
@@ -80,7 +66,8 @@ def load_from_checked_file(source, map_location='cpu'):
 
 def load_checked_files_only():
     """Let mmengine load checkpoints by `load_from_checked_file` alone, in this whole process."""
-    CheckpointLoader.register_scheme(ADDRESSES, loader=load_from_checked_file, force=True)
+    addresses = tuple(CheckpointLoader._schemes)  # '' among them, which fits every path
+    CheckpointLoader.register_scheme(addresses, loader=load_from_checked_file, force=True)
 
 
 def read_safetensors(path):
