@@ -76,19 +76,14 @@ class WholeCheckpointHook(Hook):
             outcome = 'what was learned of one is kept for the other; allow_new=PART forgets it'
         else:  # heads of another size are refused, or start anew, anyway
             return tensors
-        classes = others(theirs, ours), others(ours, theirs)
-        said = '%s has the classes %s and the dataset %s: %s'
-        runner.logger.warning(said, source, *classes, outcome)
+        classes = f'the classes {others(theirs, ours)} and the dataset {others(ours, theirs)}'
+        runner.logger.warning('%s has %s: %s', source, classes, outcome)
         return tensors
 
     def parts_that_fit(self, state, tensors):
         """The parts that may start anew, but whose tensors all have the sizes of ours."""
-
-        def fits(part):
-            names = [name for name in state if name.startswith(f'{part}.')]
-            return all(shape(tensors.get(name)) == shape(state[name]) for name in names)
-
-        return [part for part in self.new if fits(part)]
+        unfit = [name for name in state if shape(tensors.get(name)) != shape(state[name])]
+        return [part for part in self.new if not any(n.startswith(f'{part}.') for n in unfit)]
 
 
 def class_names(meta):

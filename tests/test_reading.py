@@ -254,6 +254,16 @@ class Call:
         return self.parts
 
 
+@pytest.mark.parametrize('shape', [(3,), (1, 1), (-1, -2), (2**62, 4), (2.0,), ((2,),), [2]])
+def test_arrays_have_the_numbers_that_they_say(shape, tmp_path):
+    start = (np.ndarray, (0,), b'b')
+    rebuild = np.zeros(0).__reduce__()[0]
+    state = (1, shape, np.dtype('f4'), False, bytes(8))
+    torch.save({'a': torch.ones(2), 'b': Call(rebuild, *start, state=state)}, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='is no whole checkpoint'):
+        read_checkpoint(tmp_path / 'a.pth')
+
+
 def nested(levels, wide=2):
     """Lists that hold the one below twice: short as a file, endless as a text."""
     lists = [1]

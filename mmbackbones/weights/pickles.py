@@ -12,7 +12,6 @@ import sys
 import zipfile
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -219,8 +218,9 @@ class Reader(pickle._Unpickler):
             if state[1] != target.__reduce__()[2][1]:
                 raise Refused(OTHER_BYTE_ORDER)
         elif type(target) is np.ndarray:
-            set_array(target, state)
-            self.claim(target.nbytes)
+            if isinstance(state[2], np.dtype):  # an array of objects stays empty
+                target.__setstate__(state)  # which compares shape and bytes
+                self.claim(target.nbytes)
         elif isinstance(target, HistoryBuffer):  # whose own method changes all histories
             known = ('max_length', '_log_history', '_count_history')
             vars(target).update({name: state[name] for name in known})
@@ -326,16 +326,6 @@ def next_storage(stream, size):
     if stream.readinto(data.numpy()) != size:
         raise pickle.UnpicklingError('a storage has less bytes than it says')
     return data.untyped_storage()
-
-
-def set_array(array, state):
-    """Give an array its shape and numbers; one of objects stays empty."""
-    _, shape, dtype, by_columns, data = state
-    if isinstance(dtype, np.dtype):  # NumPy's own method would trust a negative size
-        sizes = all(type(n) is int and n >= 0 for n in shape)
-        if not sizes or type(data) is not bytes or len(data) != prod(shape) * dtype.itemsize:
-            raise pickle.UnpicklingError('an array has more or less numbers than it says')
-        array.__setstate__((1, shape, dtype, by_columns, data))
 
 
 # How much it may be
