@@ -60,32 +60,30 @@ class WholeCheckpointHook(Hook):
         checkpoint['state_dict'] = model.state_dict()
 
     def without_other_classes(self, runner, source, meta, tensors):
-        """The tensors but for parts that may start anew and fit, if their classes are not ours."""
+        """The tensors without parts that may start anew and fit, if they are of other classes."""
         theirs, ours = class_names(meta), dataset_classes(runner)
-        if theirs == ours and ours:
+        if ours and theirs == ours:
             return tensors
-        sizes = {
-            name: shape(tensor) for name, tensor in unwrapped(runner.model).state_dict().items()
-        }
-        whole = [
-            part
-            for part in self.new
-            if all(shape(tensors.get(n)) == sizes[n] for n in sizes if n.startswith(f'{part}.'))
-        ]
-        named = others(theirs, ours), others(ours, theirs)
-        what = f'{source} has the classes {named[0]} and the dataset {named[1]}'
-        parts = ', '.join(whole)
-        if not theirs or not ours:
-            if whole:
-                runner.logger.warning('%s: not compared, so %s kept as in the file', what, parts)
-        elif whole:
-            runner.logger.warning('%s: %s will start anew', what, parts)
-            gone = tuple(f'{part}.' for part in whole)
-            return {name: t for name, t in tensors.items() if not name.startswith(gone)}
-        elif len(theirs) == len(ours):
-            hint = 'what was learned of one is kept for the other; allow_new=PART forgets it'
-            runner.logger.warning('%s: %s', what, hint)
+        parts = self.parts_that_fit(unwrapped(runner.model).state_dict(), tensors)
+        listed = ', '.join(parts)
+        if parts and not (theirs and ours):
+            outcome = f'not compared, so {listed} kept as in the file'
+        elif parts:
+            outcome = f'{listed} will start anew'
+            dropped = tuple(f'{part}.' for part in parts)
+            tensors = {n: tensor for n, tensor in tensors.items() if not n.startswith(dropped)}
+        elif theirs and ours and len(theirs) == len(ours):
+            outcome = 'what was learned of one is kept for the other; allow_new=PART forgets it'
+        else:  # heads of another size are refused, or start anew, anyway
+            return tensors
+        classes = f'the classes {others(theirs, ours)} and the dataset {others(ours, theirs)}'
+        runner.logger.warning('%s has %s: %s', source, classes, outcome)
         return tensors
+
+    def parts_that_fit(self, state, tensors):
+        """The parts that may start anew, but whose tensors all have the sizes of ours."""
+        unfit = [name for name in state if shape(tensors.get(name)) != shape(state[name])]
+        return [part for part in self.new if not any(n.startswith(f'{part}.') for n in unfit)]
 
 
 def class_names(meta):

@@ -60,16 +60,15 @@ def local_file(source):
 
 def listed(scheme, name):
     """The URL that mmengine has for a name."""
+    address = f'{scheme}://{name}'
     try:
         known = LISTS[f'{scheme}://']()
     except ImportError as error:
-        raise FileNotFoundError(
-            f'{scheme}://{name} needs a package: pip install torchvision'
-        ) from error
+        raise FileNotFoundError(f'{address} needs a package: pip install torchvision') from error
     if name not in known:
         near = get_close_matches(name, known, 3)
         hint = f'did you mean {", ".join(near)}?' if near else 'give a path or a URL'
-        raise FileNotFoundError(f'mmengine lists no {scheme}://{name}; {hint}')
+        raise FileNotFoundError(f'mmengine lists no {address}; {hint}')
     return known[name]
 
 
@@ -156,31 +155,22 @@ def obtain(url, path):
 def fetch(url, path):
     """Download to a file of this process alone, and put it in its place when it is whole."""
     own = path.with_name(f'{path.name}.{uuid4().hex}.part')
+    request, console = Request(url, headers={'User-Agent': 'mmbackbones'}), Console(stderr=True)
     try:
-        with urlopen(Request(url, headers={'User-Agent': 'mmbackbones'}), timeout=QUIET) as answer:
+        with urlopen(request, timeout=QUIET) as answer, open(own, 'wb') as file:
             if answer.headers.get_content_type() == 'text/html':
                 raise CheckpointError(f'{url} {PAGE}')
-            store(answer, own, path.name)
+            size = int(answer.headers.get('Content-Length') or 0)
+            with wrap_file(answer, size, description=path.name, console=console) as body:
+                shutil.copyfileobj(body, file)
+            if size and file.tell() != size:
+                raise ConnectionError(f'{file.tell():,} of {size:,} bytes came')
         found = flaw(own, path.name)
         if found:
             raise CheckpointError(f'{url} {found}')
         os.replace(own, path)
     finally:
         own.unlink(missing_ok=True)
-
-
-def store(answer, path, title):
-    """Write what a server sends to a file, with a bar on stderr; raise if it is less than said."""
-    size = int(answer.headers.get('Content-Length') or 0)
-    console = Console(stderr=True)
-    with (
-        open(path, 'wb') as file,
-        wrap_file(answer, size, description=title, console=console) as body,
-    ):
-        shutil.copyfileobj(body, file)
-    found = path.stat().st_size
-    if size and found != size:
-        raise ConnectionError(f'{found:,} of {size:,} bytes came')
 
 
 def flaw(path, name=None):

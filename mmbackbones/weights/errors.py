@@ -7,21 +7,22 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be read or does not fit; the backbone is left as it was."""
 
 
+def foreign(name):
+    """What to say of a file that names what is no weight."""
+    return f'asks for {brief(name)}, which is no weight and might run code'
+
+
 def refused(path, error):
-    """The error for a file that names what is no weight, to us or to PyTorch with its safety on."""
-    foreign = re.search(r'(?:GLOBAL|class|function) (\S+)', str(error))
-    if not foreign:
+    """The error for a file that PyTorch, with its safety on, did not read."""
+    name = re.search(r'(?:GLOBAL|class|function) (\S+)', str(error))
+    if not name:
         return damaged(path, error)
-    return CheckpointError(
-        f'{path} asks for {brief(foreign[1])}, which is no weight and might run code; it was not '
-        f'read, take another file or save its tensors alone'
-    )
+    return CheckpointError(f'{path} {foreign(name[1])}; it was not read, take another file')
 
 
 def damaged(path, error):
     """The error for a file that is no checkpoint or only a part of one."""
-    reason = str(error).rpartition('WeightsUnpickler error: ')[2] or type(error).__name__
-    reason = brief(reason.split('. ')[0])
+    reason = brief(str(error).split('. ')[0]) or type(error).__name__
     return CheckpointError(
         f'{path} ({path.stat().st_size:,} bytes) is no whole checkpoint: {reason}; '
         f'expected a file of torch.save or safetensors, so fetch it again'

@@ -1,387 +1,28 @@
 """Files of `torch.save` and plain pickles -> what they hold, without running anything of a file.
 
-The reader is our own: it imports nothing that a file names, knows the functions that make tensors,
-arrays and plain data, and holds what they make against the size of the file.
+A pickle is a program: it names functions and calls them. This reader imports nothing that a file
+names. It knows the functions in `ALLOWED`, which make tensors, arrays and plain data, and it counts
+what they make, so that a small file cannot take much memory or time.
 """
 
 import io
 import pickle
 import re
-import struct
 import sys
 import zipfile
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
-from functools import partial
-from math import prod
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from torch.serialization import MAGIC_NUMBER
 
-from .errors import CheckpointError, damaged, refused
+from .errors import CheckpointError, damaged, foreign
 
-OBJECTS = 10**7  # of one file; what is published has thousands
-
-
-class Excess(Exception):
-    """A file would take more memory or time than one of its size can need."""
-
-
-class Ignored(dict):
-    """Stands for an object of a training run (its options, its logs) that is no weight."""
-
-    def __init__(self, *args):
-        super().__init__()
-
-
-@dataclass
-class Odd:
-    """Stands for a tensor of a kind that no backbone has."""
-
-    kind: str
-
-
-@dataclass
-class Function:
-    """What a file may call, and can do nothing else with: its attributes are out of reach."""
-
-    make: Any
-
-
-def rebuilt(rebuild, *args):
-    """A tensor of PyTorch's functions for files, without the file's hooks."""
-    return rebuild(*args[:5], OrderedDict(), *args[6:])
-
-
-def parameter(data, grad=True, *hooks_and_attributes):
-    """A parameter without its hooks and attributes."""
-    return data if isinstance(data, Odd) else torch.nn.Parameter(data, grad)
-
-
-def container(kind, content=()):
-    """A dict or set of what a list or dict holds."""
-    if not issubclass(kind, dict):
-        return kind(checked_keys(content))
-    pairs = dict.items(content) if isinstance(content, dict) else content
-    return put(kind(), [each for key, value in pairs for each in (key, value)])
-
-
-def put(target, items):
-    """Give a dict its items: keys and values in turn."""
-    checked_keys(items[::2])
-    if type(target) not in (Ignored, dict, OrderedDict, Counter, ConfigDict):
-        raise pickle.UnpicklingError('it names values of what is no dict')
-    kind = OrderedDict if type(target) is OrderedDict else dict  # a ConfigDict copies lists
-    for key, value in zip(items[::2], items[1::2], strict=True):
-        if type(target) is not Ignored:
-            kind.__setitem__(target, key, value)
-    return target
-
-
-def extend(target, items):
-    """Give a list its items."""
-    if type(target) not in (Ignored, list):
-        raise pickle.UnpicklingError('it appends to what is no list')
-    if type(target) is list:
-        target.extend(items)
-
-
-def checked_keys(keys):
-    """Keys, after a check that they cost little to hash, and cannot be many of one hash."""
-    for key in keys:
-        if type(key) not in (str, bytes, int, float, bool, type(None)) or (
-            type(key) is int and abs(key) >= 2**61 - 1
-        ):
-            check_objects(key)
-            raise pickle.UnpicklingError('a key is neither a name nor a number')
-    return keys
-
-
-def number_type(text, *options):
-    """A type of NumPy's numbers or texts that is this file's own; other arrays are ignored."""
-    known = isinstance(text, str) and re.fullmatch('[?]|[biufcSU][0-9]{1,5}', text)
-    return np.dtype(text, copy=True) if known else Ignored()
-
-
-def number(dtype, data=b''):
-    """A number or text of NumPy's."""
-    return np.ndarray((), dtype, data)[()] if isinstance(dtype, np.dtype) else Ignored()
-
-
-def fill(array, state):
-    """Give an array of a file its shape and numbers; one of objects stays empty."""
-    _, shape, dtype, by_columns, data = state
-    if isinstance(dtype, np.dtype):
-        sizes = len(shape) <= 64 and all(type(n) is int and n >= 0 for n in shape)
-        if not sizes or type(data) is not bytes or len(data) != prod(shape) * dtype.itemsize:
-            raise pickle.UnpicklingError('an array has more or less numbers than it says')
-        array.__setstate__((1, tuple(shape), dtype, by_columns is True, data))
-
-
-def set_byte_order(dtype, state):
-    """Give a type of NumPy that is this file's own the byte order that its state says."""
-    if state[1] in ('<', '>'):
-        known = dtype.__reduce__()[2]
-        dtype.__setstate__((known[0], state[1], *known[2:]))
-
-
-# What files hold beside tensors, read as `Ignored`; by getattr histories name their statistics.
-HARMLESS = """
-    argparse.Namespace yacs.config.CfgNode mmcv.utils.config.ConfigDict collections.deque
-    builtins.getattr pathlib.PosixPath pathlib._local.PosixPath numpy.ndarray torch.Tensor
-    torch.nn.parameter.Buffer torch.serialization._get_layout torch.per_tensor_affine
-    torch.per_channel_affine
-"""
-ODD = dict(
-    qtensor='quantized',
-    sparse_tensor='sparse',
-    sparse_csr_tensor='sparse',
-    nested_tensor='nested',
-    meta_tensor_no_storage='empty',
-)
-MAKERS = {
-    **{f'torch._utils._rebuild_{name}': partial(lambda kind, *args: Odd(kind), kind)
-       for name, kind in ODD.items()},
-    'torch._utils._rebuild_tensor': torch._utils._rebuild_tensor,
-    'torch._utils._rebuild_tensor_v2': partial(rebuilt, torch._utils._rebuild_tensor_v2),
-    'torch._utils._rebuild_tensor_v3': partial(rebuilt, torch._utils._rebuild_tensor_v3),
-    'torch._tensor._rebuild_from_type_v2': lambda function, kind, args, state: function.make(*args),
-    'torch._utils._rebuild_parameter': parameter,
-    'torch._utils._rebuild_parameter_with_state': parameter,
-    'torch.nn.parameter.Parameter': parameter,
-    'torch.Size': lambda size=(): torch.Size(size),
-    'torch.device': lambda *names: torch.device(*checked_keys(names)),
-    'collections.OrderedDict': partial(container, OrderedDict),
-    'collections.Counter': partial(container, Counter),
-    'mmengine.config.config.ConfigDict': partial(container, ConfigDict),
-    'builtins.set': partial(container, set),
-    'builtins.bytes': lambda: b'',
-    '_codecs.encode': lambda text, encoding: text.encode('latin1'),  # how pickles hold bytes
-    'mmengine.logging.history_buffer.HistoryBuffer': lambda: HistoryBuffer(),
-    'numpy.dtype': number_type,
-}  # fmt: skip
-MAKERS['torch.tensor._rebuild_from_type_v2'] = MAKERS['torch._tensor._rebuild_from_type_v2']
-for core in ('numpy.core', 'numpy._core'):  # of NumPy 1 and 2
-    MAKERS[f'{core}.multiarray._reconstruct'] = lambda *args: np.zeros(0)
-    MAKERS[f'{core}.multiarray.scalar'] = number
-KNOWN: dict[str, Any] = {name: Function(make) for name, make in MAKERS.items()}
-history = 'mmengine.logging.history_buffer.HistoryBuffer'  # whose methods later protocols name
-HARMLESS += ' '.join(f' {history}.{name}' for name in ('min', 'max', 'current', 'mean'))
-KNOWN |= dict.fromkeys(HARMLESS.split(), Function(Ignored))
-KNOWN |= {f'torch.{name}': t for name, t in vars(torch).items() if isinstance(t, torch.dtype)}
-STORAGES = {name: s for name, s in vars(torch).items() if name.endswith('Storage')}
-
-
-class Instructions(dict):
-    """What a reader does at each code, so often as a file may ask."""
-
-    left = OBJECTS
-
-    def __getitem__(self, code):
-        self.left -= 1
-        if self.left < 0:
-            raise Excess(f'would make {OBJECTS:.0e} objects or more')
-        return super().__getitem__(code)
-
-
-class Reader(pickle._Unpickler):
-    """Reads the pickles of a file, and the tensors that subclasses find in it."""
-
-    def __init__(self, file, stream, map_location):
-        super().__init__(stream, encoding='latin1')
-        self.dispatch = Instructions(self.dispatch)
-        self.file, self.claimed, self.storages = file, 0, {}
-        self.restore = torch.serialization._get_restore_location(map_location)
-
-    def load(self):
-        self.memo = {}
-        return super().load()
-
-    def claim(self, count):
-        """Raise if all that is made takes more bytes than a file that shares some can need."""
-        self.claimed += count
-        if self.claimed > 3 * self.file.size:  # storages once, and their tensors twice
-            raise Excess(
-                f'claims to hold tensors of {self.claimed:,} bytes, of which it repeats or lacks '
-                f'most'
-            )
-
-    def find_class(self, module, name):
-        if name in STORAGES and module in ('torch', 'torch.cuda', 'torch.storage'):
-            return getattr(STORAGES[name], '_dtype', torch.uint8)
-        name = f'{"builtins" if module == "__builtin__" else module}.{name}'
-        if name not in KNOWN:
-            raise pickle.UnpicklingError(f'GLOBAL {name}')
-        return KNOWN[name]
-
-    def call(self, function, args):
-        if type(function) is not Function or len(args) > 100:
-            raise pickle.UnpicklingError('it calls what is no function')
-        made = function.make(*args)
-        size = 0 if isinstance(made, torch.nn.Parameter) else getattr(made, 'nbytes', 0)
-        if isinstance(made, (bytes, dict, set, torch.Size)):
-            size = len(made) * (1 if type(made) is bytes else 8)
-        self.claim(32 + size)
-        return made
-
-    def load_reduce(self):
-        args = self.stack.pop()
-        self.append(self.call(self.stack.pop(), args))
-
-    load_newobj = load_reduce
-
-    def load_build(self):
-        state, target = self.stack.pop(), self.stack[-1]
-        if isinstance(target, np.dtype):
-            set_byte_order(target, state)
-        elif type(target) is np.ndarray:
-            fill(target, state)
-            self.claim(target.nbytes)
-        elif isinstance(target, HistoryBuffer):
-            known = ('max_length', '_log_history', '_count_history')
-            target.__setstate__({name: state[name] for name in known})
-        elif type(target) is OrderedDict and isinstance(state.get('_metadata'), dict):
-            target._metadata = state['_metadata']
-
-    def load_setitem(self):
-        value, key = self.stack.pop(), self.stack.pop()
-        put(self.stack[-1], [key, value])
-
-    def load_setitems(self):
-        items = self.pop_mark()
-        put(self.stack[-1], items)
-
-    def load_append(self):
-        item = self.stack.pop()
-        extend(self.stack[-1], [item])
-
-    def load_appends(self):
-        items = self.pop_mark()
-        extend(self.stack[-1], items)
-
-    def persistent_load(self, pid):
-        kind, dtype, key, location, count = pid[:5]
-        kinds = [kind, *map(type, (dtype, key, location, count))]
-        if kinds != ['storage', torch.dtype, str, str, int]:
-            raise pickle.UnpicklingError('it refers to what is no storage')
-        if key not in self.storages:
-            self.claim(count * dtype.itemsize)
-            data = self.read_storage(key, dtype, count * dtype.itemsize)
-            self.storages[key] = self.restore(data, location)
-        data = self.storages[key]
-        return torch.storage.TypedStorage(wrap_storage=data, dtype=dtype, _internal=True)
-
-    def next_bytes(self, size):
-        """A storage of the next bytes of the file."""
-        data = torch.empty(size, dtype=torch.uint8)
-        if self.file.readinto(data.numpy()) != size:
-            raise pickle.UnpicklingError('a storage has less bytes than it says')
-        return data.untyped_storage()
-
-
-# Without what no such file needs: other people's objects, keys and sets that are made at once.
-UNKNOWN = 'ext1 ext2 ext4 newobj_ex next_buffer readonly_buffer bytearray8 dict frozenset additems'
-Reader.dispatch = {
-    code: getattr(Reader, load.__name__)
-    for code, load in pickle._Unpickler.dispatch.items()
-    if load.__name__.removeprefix('load_') not in UNKNOWN.split()
-}
-
-
-class ArchiveReader(Reader):
-    """Reads a zip file of `torch.save`."""
-
-    def __init__(self, file, map_location):
-        self.file, self.archive = file, zipfile.ZipFile(file)
-        unpacked = sum(entry.file_size for entry in self.archive.infolist())
-        if unpacked > file.size:
-            raise Excess(f'would unpack to {unpacked:,} bytes, but torch.save packs nothing')
-        self.root = self.archive.namelist()[0].partition('/')[0]
-        stream = io.BytesIO(file.read(self.go_to('data.pkl')))
-        super().__init__(file, stream, map_location)
-
-    def go_to(self, name):
-        """The size of an entry, of which the file is then at the beginning; it has no checksum."""
-        entry = self.archive.getinfo(f'{self.root}/{name}')
-        self.file.seek(entry.header_offset + 26)
-        self.file.seek(sum(struct.unpack('<HH', self.file.read(4))), io.SEEK_CUR)
-        return entry.file_size
-
-    def read_storage(self, key, dtype, size):
-        data = self.next_bytes(min(size, self.go_to(f'data/{key}')))
-        if data.nbytes() != size:
-            raise pickle.UnpicklingError('a storage has less bytes than it says')
-        known = f'{self.root}/byteorder' in self.archive.NameToInfo
-        if known and self.file.read(self.go_to('byteorder')) != sys.byteorder.encode():
-            data.byteswap(dtype)
-        return data
-
-    def content(self):
-        return self.load()
-
-
-class StreamReader(Reader):
-    """Reads a file of the older format, whose numbers follow its pickles, or a plain pickle."""
-
-    def __init__(self, file, map_location):
-        super().__init__(file, file, map_location)
-
-    def read_storage(self, key, dtype, size):
-        return torch.UntypedStorage(size)
-
-    def content(self):
-        first = self.load()
-        if type(first) is not int or first != MAGIC_NUMBER:
-            return first
-        self.load(), self.load()  # the version of the format, and what machine wrote it
-        content, keys = self.load(), self.load()
-        if sorted(checked_keys(keys)) != sorted(self.storages):
-            raise pickle.UnpicklingError('it has not all of its numbers')
-        for storage in map(self.storages.get, keys):
-            self.file.read(8)  # the count of numbers, which the pickle has too
-            data = self.next_bytes(storage.nbytes())
-            if storage.device.type != 'meta':
-                storage.copy_(data)
-        return content
-
-
-class BoundedFile(io.BufferedReader):
-    """A file that takes no memory for more than it has, whatever it is asked for."""
-
-    def __init__(self, path):
-        super().__init__(io.FileIO(path))
-        self.size = path.stat().st_size
-
-    def read(self, size=-1):
-        left = max(0, self.size - self.tell())
-        return super().read(left if size is None or size < 0 else min(size, left))
-
-
-def check_objects(content):
-    """Raise if a text of it would never end: what is shared counts wherever it is used."""
-    counts, todo = {}, [(content, False)]
-    while todo:
-        each, parts_are_counted = todo.pop()
-        if parts_are_counted:
-            count = sum(counts.get(id(part), 1) for part in parts(each))
-            counts[id(each)] = min(1 + count, OBJECTS)
-        elif id(each) not in counts:
-            counts[id(each)] = 1  # where a container contains itself
-            todo += [(each, True), *((part, False) for part in parts(each))]
-    if counts[id(content)] == OBJECTS:
-        raise Excess(f'would make {OBJECTS:.0e} objects or more')
-
-
-def parts(content):
-    """What a container contains."""
-    inside = vars(content).values() if isinstance(content, (HistoryBuffer, OrderedDict)) else ()
-    if isinstance(content, dict):
-        return [*dict.values(content), *inside]
-    return content if type(content) in (list, tuple) else inside
+MAX_OBJECTS = 10**7  # of one file; published files have thousands
+OTHER_BYTE_ORDER = 'was written by a machine of another byte order'
 
 
 def read_pickle(path, map_location='cpu'):
@@ -392,23 +33,360 @@ def read_pickle(path, map_location='cpu'):
         map_location: As in `torch.load`.
 
     Raises:
-        CheckpointError: It is damaged, would run code, or outgrow itself.
+        CheckpointError: It is damaged, would run code, or claims more than it has.
     """
-    size = path.stat().st_size
     try:
         with BoundedFile(path) as file:
-            kind = ArchiveReader if file.peek(4)[:4] == b'PK\3\4' else StreamReader
-            content = kind(file, map_location).content()
-        check_objects(content)
+            read = read_zip if file.peek(4)[:4] == b'PK\3\4' else read_stream
+            content = read(file, map_location)
+        check_object_count(content)
         return content
-    except Excess as error:
+    except Refused as error:
         raise CheckpointError(
-            f'{path} ({size:,} bytes) {error}; it was not read, take another file'
+            f'{path} ({path.stat().st_size:,} bytes) {error}; it was not read, take another file '
+            f'or save its tensors alone'
         ) from error
-    except pickle.UnpicklingError as error:
-        raise refused(path, error) from error
     except Exception as error:  # whatever a parser runs into in foreign bytes is the finding
         raise damaged(path, error) from error
+
+
+class Refused(Exception):
+    """A file is not read; the message says what it does, and goes on after the file's name."""
+
+
+# What a file may name
+
+
+class Ignored(dict):
+    """Stands for an object of a training run (its options, its logs) that is no weight."""
+
+    def __init__(self, *args):
+        super().__init__()
+
+    def __setitem__(self, key, value):
+        """Hold nothing."""
+
+    def append(self, item):
+        """Hold nothing."""
+
+    extend = append
+
+
+@dataclass
+class Function:
+    """A function that a file may call; it can do nothing else with it, such as read attributes."""
+
+    make: Any
+
+    def call(self, args):
+        if len(args) > 100:  # one long tuple, used again and again, would take for ever
+            raise pickle.UnpicklingError('it calls a function with too much')
+        return self.make(*args)
+
+
+def make_tensor(rebuild):
+    """PyTorch's function that rebuilds a tensor, without the sixth argument: hooks of the file."""
+    return lambda *args: rebuild(*args[:5], OrderedDict(), *args[6:])
+
+
+def make_parameter(data, requires_grad=True, *hooks_and_attributes):
+    """A parameter without the file's hooks and attributes, which could hide its numbers."""
+    return torch.nn.Parameter(data, requires_grad)
+
+
+def make_dict(kind):
+    """A function that makes a dict of another one or of pairs."""
+
+    def make(content=()):
+        check_keys(content if isinstance(content, dict) else [pair[0] for pair in content])
+        return kind(dict(content))
+
+    return make
+
+
+def make_set(keys=()):
+    """A set."""
+    check_keys(keys)
+    return set(keys)
+
+
+def make_numpy_dtype(name, *options):
+    """A NumPy type of numbers or texts; arrays of others are ignored."""
+    known = isinstance(name, str) and re.fullmatch('[?]|[biufcSU][0-9]{1,5}', name)
+    return np.dtype(name) if known else Ignored()
+
+
+def make_numpy_scalar(dtype, data=b''):
+    """A single number or text of NumPy."""
+    return np.ndarray((), dtype, data)[()] if isinstance(dtype, np.dtype) else Ignored()
+
+
+def check_keys(keys):
+    """Raise unless keys are quick to hash and differ in their hashes: not tuples, nor huge ints."""
+    for key in keys:
+        simple = type(key) in (str, bytes, int, float, bool, type(None))
+        if not simple or (type(key) is int and abs(key) >= sys.hash_info.modulus):
+            raise pickle.UnpicklingError('a key is neither a name nor a number')
+
+
+HISTORY = 'mmengine.logging.history_buffer.HistoryBuffer'
+IGNORED = f"""
+    argparse.Namespace yacs.config.CfgNode mmcv.utils.config.ConfigDict collections.deque
+    pathlib.PosixPath pathlib._local.PosixPath torch.device numpy.ndarray torch.Tensor
+    torch.nn.parameter.Buffer
+    builtins.getattr {HISTORY}.min {HISTORY}.max {HISTORY}.current {HISTORY}.mean
+"""
+# What the functions that files name are here: they take what the file gives them.
+ALLOWED: dict[str, Any] = {
+    **dict.fromkeys(IGNORED.split(), Ignored),
+    'torch._utils._rebuild_tensor': torch._utils._rebuild_tensor,
+    'torch._utils._rebuild_tensor_v2': make_tensor(torch._utils._rebuild_tensor_v2),
+    'torch._utils._rebuild_tensor_v3': make_tensor(torch._utils._rebuild_tensor_v3),
+    'torch._tensor._rebuild_from_type_v2': lambda function, kind, args, state: function.call(args),
+    'torch._utils._rebuild_parameter': make_parameter,
+    'torch._utils._rebuild_parameter_with_state': make_parameter,
+    'torch.nn.parameter.Parameter': make_parameter,
+    'torch.Size': lambda size=(): torch.Size(size),
+    'collections.OrderedDict': make_dict(OrderedDict),
+    'collections.Counter': make_dict(Counter),
+    'mmengine.config.config.ConfigDict': make_dict(dict),
+    'builtins.set': make_set,
+    'builtins.bytes': lambda: b'',
+    '_codecs.encode': lambda text, encoding: text.encode('latin1'),  # how pickles hold bytes
+    HISTORY: lambda: HistoryBuffer(),
+    'numpy.dtype': make_numpy_dtype,
+    'numpy.core.multiarray._reconstruct': lambda *args: np.zeros(0),
+    'numpy.core.multiarray.scalar': make_numpy_scalar,
+}
+# Types of numbers are no functions. A class of storages is the type of its numbers.
+DTYPES = {f'torch.{n}': t for n, t in vars(torch).items() if isinstance(t, torch.dtype)}
+STORAGES = {f'torch.{n}': s for n, s in vars(torch).items() if n.endswith('Storage')}
+DTYPES |= {name: getattr(s, '_dtype', torch.uint8) for name, s in STORAGES.items()}
+MODULES = {  # one thing of several versions and devices
+    '__builtin__': 'builtins',
+    'numpy._core.multiarray': 'numpy.core.multiarray',
+    'torch.cuda': 'torch',
+    'torch.storage': 'torch',
+}
+
+
+# How it is read
+
+
+class Reader(pickle._Unpickler):
+    """Reads the pickles of a stream by `ALLOWED`.
+
+    Args:
+        stream: Where the pickles are.
+        size: Of the file, which bounds what it makes.
+        read_storage: A function of the name and size of a storage that gives its bytes.
+        map_location: As in `torch.load`.
+    """
+
+    def __init__(self, stream, size, read_storage, map_location):
+        super().__init__(stream, encoding='latin1')
+        self.dispatch = CountedInstructions(self.dispatch)
+        self.size, self.read_storage, self.claimed, self.storages = size, read_storage, 0, {}
+        self.restore = torch.serialization._get_restore_location(map_location)
+
+    def load(self):
+        self.memo = {}  # a file of several pickles has a new one in each
+        return super().load()
+
+    def find_class(self, module, name):
+        name = f'{MODULES.get(module, module)}.{name}'
+        if name in DTYPES:
+            return DTYPES[name]
+        if name not in ALLOWED:
+            raise Refused(foreign(name))
+        return Function(ALLOWED[name])
+
+    def load_reduce(self):
+        args, function = self.stack.pop(), self.stack.pop()
+        if type(function) is not Function:
+            raise pickle.UnpicklingError('it calls what is no function')
+        made = function.call(args)
+        self.claim(32 + size_of(made))
+        self.append(made)
+
+    load_newobj = load_reduce
+
+    def load_build(self):
+        """Give an object its state: what is known of it, never whatever attributes a file has."""
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, np.dtype):
+            if state[1] != target.__reduce__()[2][1]:
+                raise Refused(OTHER_BYTE_ORDER)
+        elif type(target) is np.ndarray:
+            if isinstance(state[2], np.dtype):  # an array of objects stays empty
+                target.__setstate__(state)  # which compares shape and bytes
+                self.claim(target.nbytes)
+        elif isinstance(target, HistoryBuffer):  # whose own method changes all histories
+            known = ('max_length', '_log_history', '_count_history')
+            vars(target).update({name: state[name] for name in known})
+        elif type(target) is OrderedDict and isinstance(state.get('_metadata'), dict):
+            target._metadata = state['_metadata']
+
+    def load_setitem(self):
+        value, key = self.stack.pop(), self.stack.pop()
+        self.set_items([key], [value])
+
+    def load_setitems(self):
+        items = self.pop_mark()
+        self.set_items(items[::2], items[1::2])
+
+    def set_items(self, keys, values):
+        """Give the dict on top of the stack its items; only lists and `Ignored` take others."""
+        check_keys(keys)
+        if not isinstance(self.stack[-1], dict):
+            raise pickle.UnpicklingError('it names values of what is no dict')
+        for key, value in zip(keys, values, strict=True):
+            self.stack[-1][key] = value
+
+    def persistent_load(self, pid):
+        """A storage: the numbers of tensors, which files keep outside of their pickles."""
+        kind, dtype, key, location, count = pid[:5]
+        kinds = [kind, *map(type, (dtype, key, location, count))]
+        if kinds != ['storage', torch.dtype, str, str, int]:
+            raise pickle.UnpicklingError('it refers to what is no storage')
+        if key not in self.storages:
+            size = count * dtype.itemsize
+            self.claim(size)
+            self.storages[key] = self.restore(self.read_storage(key, size), location)
+        data = self.storages[key]
+        return torch.storage.TypedStorage(wrap_storage=data, dtype=dtype, _internal=True)
+
+    def claim(self, size):
+        """Raise if all that is made has more bytes than the file can need.
+
+        Storages count once and their tensors count again, of which some share a storage.
+        """
+        self.claimed += size
+        if self.claimed > 3 * self.size:
+            raise Refused(
+                f'claims to hold tensors of {self.claimed:,} bytes, of which it repeats or lacks '
+                f'most'
+            )
+
+
+# Not read: objects of registered extensions, buffers outside of the file, classic instances, and
+# dicts and sets that are made at once, without a look at their keys.
+REFUSED = """
+    ext1 ext2 ext4 next_buffer readonly_buffer bytearray8 newobj_ex inst obj
+    dict frozenset additems
+"""
+Reader.dispatch = {
+    code: getattr(Reader, load.__name__)
+    for code, load in pickle._Unpickler.dispatch.items()
+    if load.__name__.removeprefix('load_') not in REFUSED.split()
+}
+
+
+def read_zip(file, map_location):
+    """What a zip file of `torch.save` holds: a pickle, and a file for each storage."""
+    archive = zipfile.ZipFile(file)
+    for entry in archive.infolist():
+        if entry.compress_type != zipfile.ZIP_STORED:  # little can unpack to very much
+            raise Refused('is compressed, which torch.save never does')
+        entry.CRC = entry.CRC or None  # torch.save can leave checksums out
+    root = archive.namelist()[0].partition('/')[0]
+    order = f'{root}/byteorder'  # which older files lack
+    if order in archive.namelist() and archive.read(order) != sys.byteorder.encode():
+        raise Refused(OTHER_BYTE_ORDER)
+
+    def read_storage(key, size):
+        with archive.open(f'{root}/data/{key}') as stream:
+            return next_storage(stream, size)
+
+    pickled = io.BytesIO(archive.read(f'{root}/data.pkl'))
+    return Reader(pickled, file.size, read_storage, map_location).load()
+
+
+def read_stream(file, map_location):
+    """What a plain pickle holds, or an older file of `torch.save`: pickles, then storages."""
+    reader = Reader(file, file.size, lambda key, size: torch.UntypedStorage(size), map_location)
+    first = reader.load()
+    if type(first) is not int or first != MAGIC_NUMBER:
+        return first
+    reader.load(), reader.load()  # the version of the format, and what machine wrote it
+    content, keys = reader.load(), reader.load()
+    check_keys(keys)
+    for key in keys:
+        file.read(8)  # the count of numbers, which the pickle has too
+        storage = reader.storages.pop(key)
+        storage.copy_(next_storage(file, storage.nbytes()))
+    if reader.storages:
+        raise pickle.UnpicklingError('it lacks some of its numbers')
+    return content
+
+
+def next_storage(stream, size):
+    """A storage of the next bytes."""
+    data = torch.empty(size, dtype=torch.uint8)
+    if stream.readinto(data.numpy()) != size:
+        raise pickle.UnpicklingError('a storage has less bytes than it says')
+    return data.untyped_storage()
+
+
+# How much it may be
+
+
+class BoundedFile(io.BufferedReader):
+    """A file that takes no memory for more than it has, whatever it is asked for."""
+
+    def __init__(self, path):
+        super().__init__(io.FileIO(path))
+        self.size = path.stat().st_size
+
+    def read(self, size=-1):
+        return super().read(min(size, self.size))
+
+
+class CountedInstructions(dict):
+    """What a reader does at each instruction; an object takes one byte in a file, and 64 here."""
+
+    count = 0
+
+    def __getitem__(self, code):
+        self.count += 1
+        if self.count > MAX_OBJECTS:
+            raise Refused(f'would make {MAX_OBJECTS:.0e} objects or more')
+        return super().__getitem__(code)
+
+
+def size_of(made):
+    """How many bytes an object has of its own: a parameter has those of its tensor."""
+    if isinstance(made, torch.nn.Parameter):
+        return 0
+    if isinstance(made, (dict, set, torch.Size)):
+        return 8 * len(made)
+    return len(made) if isinstance(made, bytes) else getattr(made, 'nbytes', 0)
+
+
+def check_object_count(content):
+    """Raise if a text of it would never end: what is shared counts wherever it is used."""
+    counts, todo = {}, [(content, False)]
+    while todo:
+        each, parts_are_counted = todo.pop()
+        if parts_are_counted:
+            count = sum(counts.get(id(part), 1) for part in parts(each))
+            counts[id(each)] = min(1 + count, MAX_OBJECTS)
+        elif id(each) not in counts:
+            counts[id(each)] = 1  # where a container contains itself
+            todo += [(each, True), *((part, False) for part in parts(each))]
+    if counts[id(content)] == MAX_OBJECTS:
+        raise Refused(f'would make {MAX_OBJECTS:.0e} objects or more')
+
+
+def parts(content):
+    """What a container contains."""
+    if type(content) in (list, tuple):
+        return content
+    inside = vars(content).values() if isinstance(content, (HistoryBuffer, OrderedDict)) else ()
+    return [*content.values(), *inside] if isinstance(content, dict) else inside
+
+
+# For programs that read trainings by torch.load
 
 
 def statistic(owner, name):
