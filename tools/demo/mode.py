@@ -2,7 +2,7 @@
 
 import os
 
-from lib.datasets import as_list
+from lib.datasets import as_list, type_name
 from mmengine.config import ConfigDict
 
 # A config may have a dict `demo` with other values, and so may --cfg-options: demo.epochs=6.
@@ -40,7 +40,7 @@ def adapt(cfg):
     use_schedule(cfg, demo)
     hooks = cfg.get('custom_hooks') or []
     cfg.custom_hooks = [
-        *(hook for hook in hooks if not name_of(hook).endswith('SwitchHook')),  # of pipelines
+        *(hook for hook in hooks if not type_name(hook).endswith('SwitchHook')),  # of pipelines
         dict(type='mmbackbones.RepeatableHook'),
         dict(type='mmbackbones.BatchNormMomentumHook', momentum=0.3),
     ]
@@ -69,12 +69,6 @@ def scope_of(cfg):
     training = str(cfg.get('train_dataloader'))
     packed = (scope for scope, packer in PACKERS.items() if packer in training)
     return next(packed, cfg.get('default_scope'))
-
-
-def name_of(part):
-    """The name of a part's class, without its scope; a config may hold the class itself."""
-    kind = part.get('type')
-    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
 
 
 def parts_of(value):
@@ -149,7 +143,7 @@ def use_data(cfg, scope, split, masks, demo):
     )
     if not training:
         evaluators = as_list(cfg.get(f'{split}_evaluator') or [])
-        own = next((each for each in evaluators if name_of(each) == metric['type']), {})
+        own = next((each for each in evaluators if type_name(each) == metric['type']), {})
         if scope == 'mmdet':
             metric['metric'] = ['bbox', 'segm'] if masks else 'bbox'
         metric.update({key: own[key] for key in CHOICES if key in own})
@@ -173,9 +167,9 @@ def use_tta(pipeline, size):
     for step in pipeline:
         if 'transforms' in step:
             step.transforms = [
-                [resize_to(size)] if 'Resize' in name_of(group[0]) else group
+                [resize_to(size)] if 'Resize' in type_name(group[0]) else group
                 for group in step.transforms
-                if name_of(group[0]) != 'Pad'
+                if type_name(group[0]) != 'Pad'
             ]
 
 
