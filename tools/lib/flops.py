@@ -72,7 +72,8 @@ def sample(scope, shape):
 def count_dense(model, scope, shape):
     """{name of a module: FLOPs} of a detector or segmenter for an image, with little arithmetic."""
     try:
-        return count(passing(copy.deepcopy(model).to('meta'), scope, shape))
+        with torch.device('meta'):
+            return count(passing(copy.deepcopy(model).to('meta'), scope, shape))
     except (NotImplementedError, RuntimeError):  # some ask for numbers, of which meta has none
         with WithoutProducts():
             return count(passing(model, scope, shape))
