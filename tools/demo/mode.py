@@ -33,7 +33,7 @@ def adapt(cfg):
     shrink_model(model, demo.size)
     if scope == 'mmdet' and "'Pad'" in str(cfg.get('test_dataloader')):
         model.data_preprocessor.pad_size_divisor = 64  # up to stride 64: no pipeline pads here
-    masks = any(step.get('with_mask') for step in parts_of(cfg.train_dataloader))
+    masks = any(step.get('with_mask') for step in parts_of(cfg.get('train_dataloader')))
     for split in ('train', 'val', 'test'):
         use_data(cfg, scope, split, masks, demo)
     use_tta(cfg.get('tta_pipeline', ()), demo.size)
