@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 from families import FAMILIES, NAMES
-from lib.flops import WithoutProducts, count
+from lib.flops import WithoutProducts, build, count, count_dense, passing
+from mmengine.config import Config
 
 from mmbackbones.registry import MODELS
 
@@ -65,3 +66,14 @@ def test_the_tool_takes_what_mmsegs_takes(call_tool):
     assert '27,570,378' in output  # the larger tables
     _, _, errors = call_tool('get_flops', 'SwinTransformer', '--shape', 1, 2, 3)
     assert 'give height and width, or one side' in errors
+
+
+@pytest.mark.parametrize(('name', 'scope'), [('mask_rcnn', 'mmdet'), ('upernet', 'mmseg')])
+def test_models_are_counted_with_little_arithmetic(name, scope):
+    """On the meta device, or, where it has no numbers for boxes, with zeros for products."""
+    pytest.importorskip(scope)
+    model = build(Config.fromfile(ROOT / f'configs/{name}_swin_t.py'))
+    with WithoutProducts():
+        wanted = count(passing(model, scope, (64, 96)))
+    assert count_dense(model, scope, (64, 96)) == wanted
+    assert next(model.parameters()).device.type == 'cpu'

@@ -18,7 +18,7 @@ from lib.arguments import (
     make_parser,
     read_model,
 )
-from lib.flops import WithoutProducts, build, count, parameters, passing
+from lib.flops import build, count, count_dense, parameters
 
 from mmbackbones.registry import MODELS
 
@@ -42,8 +42,7 @@ def show_config(path, cfg, shapes):
     """One line per part of the model, for every shape, and the summary that mmdet prints."""
     model = build(cfg)
     for shape in shapes:
-        with WithoutProducts():
-            flops = count(passing(model, cfg.default_scope, shape))
+        flops = count_dense(model, cfg.default_scope, shape)
         print(f'{Path(path).stem} at {shape[0]} x {shape[1]}')
         for name, part, number in by_part(model, flops):
             print(f'  {name:16} {parameters(part):13,} parameters {number / 1e9:9.1f}G')

@@ -6,7 +6,6 @@ parameters and FLOPs, from the training.json beside its log. Nothing of a work d
 
 import math
 import re
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,6 @@ from lib.training_logs import note, printable, read_description, read_scalars, r
 from matplotlib.lines import Line2D
 
 PLOTTED = ('coco/bbox_mAP', 'mIoU')  # against the costs; the one of them that a method has
-MOST_TABLES = 20  # in a picture
 COSTS = {'s / step': '.2f', 'parameters, M': '.1f', 'FLOPs, G': '.1f'}
 
 
@@ -116,10 +114,7 @@ def escaped(text):
 def draw(runs):
     """A row of plots for each method and budget, a column for each cost."""
     methods = by_method(runs)
-    if len(methods) > MOST_TABLES:
-        note(f'{MOST_TABLES} of {len(methods)} tables are drawn; give fewer work dirs')
-        methods = dict(islice(methods.items(), MOST_TABLES))
-    names = sorted({run.backbone for its in methods.values() for run in its})
+    names = sorted({run.backbone for run in runs})
     colours = {name: colour(index) for index, name in enumerate(names)}
     size = 4 * len(COSTS), 3.2 * len(methods) + 0.6
     figure, axes = plt.subplots(

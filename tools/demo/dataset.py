@@ -125,21 +125,17 @@ def write_split(root: Path, split: str, count: int, size: int, seed: int, bar: t
     (coco / 'annotations' / f'instances_{split}2017.json').write_text(text)
 
 
-def as_mm_reads(root: str, split: str) -> dict[str, tuple[dict, dict]]:
-    """Return the settings of the dataset and the metric of a split, for mmdet and for mmseg."""
-    notes, part = f'annotations/instances_{split}2017.json', ADE_FOLDERS[split]
-    folders = {'img_path': f'images/{part}', 'seg_map_path': f'annotations/{part}'}
-    coco, ade = {'type': 'CocoDataset'}, {'type': 'ADE20KDataset', 'reduce_zero_label': True}
-    coco |= {
-        'data_root': f'{root}/coco',
-        'ann_file': notes,
-        'data_prefix': {'img': f'{split}2017/'},
-    }
-    ade |= {'data_root': f'{root}/ade', 'data_prefix': folders}
-    return {
-        'mmdet': (coco, {'type': 'CocoMetric', 'ann_file': f'{root}/coco/{notes}'}),
-        'mmseg': (ade, {'type': 'IoUMetric'}),
-    }
+def as_mm_reads(scope: str, root: str, split: str) -> tuple[dict, dict]:
+    """Return the settings of the dataset and the metric of a split, for mmdet or mmseg."""
+    if scope == 'mmseg':
+        part = ADE_FOLDERS[split]
+        folders = {'img_path': f'images/{part}', 'seg_map_path': f'annotations/{part}'}
+        dataset = {'type': 'ADE20KDataset', 'data_root': f'{root}/ade', 'data_prefix': folders}
+        return dataset, {'type': 'IoUMetric'}
+    coco, notes = f'{root}/coco', f'annotations/instances_{split}2017.json'
+    folder = {'img': f'{split}2017/'}
+    dataset = {'type': 'CocoDataset', 'data_root': coco, 'ann_file': notes, 'data_prefix': folder}
+    return dataset, {'type': 'CocoMetric', 'ann_file': f'{coco}/{notes}'}
 
 
 def write_text(image: np.ndarray, text: str, x: int, y: int) -> None:

@@ -2,17 +2,17 @@
 
 import os
 
-from lib.arguments import import_quietly
-from lib.datasets import inner_datasets
+from lib.datasets import as_list, type_name
 from mmengine.config import ConfigDict
-
-from demo.model import class_counts, name_of, parts_of, shrink_model, use_classes
-from demo.pipelines import PACKERS, for_any_file, small_pipeline, steps_of, use_tta
 
 # A config may have a dict `demo` with other values, and so may --cfg-options: demo.epochs=6.
 DEMO = dict(root='data/demo', train=400, val=50, size=160, batch_size=4, epochs=3, lr=4e-4)
-COUNTS = {'mmdet': 80, 'mmseg': 150}  # of the classes of COCO and ADE20K
-SCORES = ('None', 'auto', 'coco/bbox', 'coco/segm', 'coco/AR', 'm', 'aAcc')  # they begin so
+CLASSES = {'mmdet': 80, 'mmseg': 150}  # of COCO and ADE20K
+PACKERS = {'mmdet': 'PackDetInputs', 'mmseg': 'PackSegInputs'}
+FREE = dict(drop_path_rate=0.0, frozen_stages=-1, norm_eval=False)
+INSTANCES = dict(panoptic_on=False, instance_on=True, pad_seg=False)  # the demo set has no stuff
+BEST = ('coco/bbox_mAP', 'coco/segm_mAP', 'mIoU')  # what the demo's metrics may be judged by
+CHOICES = ('metric', 'classwise', 'iou_metrics')  # of a metric, which suit any data
 
 
 def to_demo(cfg):
@@ -25,32 +25,22 @@ def to_demo(cfg):
 
 def adapt(cfg):
     """Turn a config into one for the demo set, whose settings are returned; writes nothing."""
-    demo = settings_of(cfg)
-    loaders = {split: loader_of(cfg, split) for split in ('train', 'val', 'test')}
-    packed = [scope for scope, packer in PACKERS.items() if packer in str(loaders['train'])]
-    scope = packed[0] if packed else cfg.get('default_scope')
-    if cfg.get('model', {}).get('semi_train_cfg'):  # learns from images without annotations, too
-        cfg.model = cfg.model.detector
-    if scope not in PACKERS or 'backbone' not in cfg.get('model', {}):
+    demo, scope, model = settings_of(cfg), scope_of(cfg), cfg.get('model') or {}
+    if scope not in PACKERS or 'backbone' not in model:
         raise ValueError('--demo is for detectors of mmdet and segmenters of mmseg with a backbone')
-    import_quietly(scope)
-    cfg.default_scope = cfg.get('default_scope') or scope  # lazy configs have none
-    dataset = inner_datasets(loaders['train'].dataset)[0]
-    use_classes(cfg.model, class_counts(cfg.model, dataset, scope), COUNTS[scope])
-    shrink_model(cfg.model, demo.size)
-    if scope == 'mmdet' and 'Pad' in map(name_of, steps_of(loaders['test'].dataset)):
-        preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
-        preprocessor.update(pad_size_divisor=64)  # up to stride 64: no pipeline pads here
-    for split, loader in loaders.items():
-        use_data(cfg, scope, split, loader, demo)
+    cfg.default_scope = cfg.get('default_scope') or scope  # class-typed configs may have none
+    use_classes(model, CLASSES[scope])
+    shrink_model(model, demo.size)
+    if scope == 'mmdet' and "'Pad'" in str(cfg.get('test_dataloader')):
+        model.data_preprocessor.pad_size_divisor = 64  # up to stride 64: no pipeline pads here
+    masks = any(step.get('with_mask') for step in parts_of(cfg.get('train_dataloader')))
+    for split in ('train', 'val', 'test'):
+        use_data(cfg, scope, split, masks, demo)
     use_tta(cfg.get('tta_pipeline', ()), demo.size)
     use_schedule(cfg, demo)
-    cfg.update(load_from=None, randomness=dict(seed=0))
-    if cfg.get('auto_scale_lr'):
-        cfg.auto_scale_lr.enable = False  # demo.lr is for batches of the demo
     hooks = cfg.get('custom_hooks') or []
     cfg.custom_hooks = [
-        *(hook for hook in hooks if not name_of(hook).endswith(('SwitchHook', 'TeacherHook'))),
+        *(hook for hook in hooks if not type_name(hook).endswith('SwitchHook')),  # of pipelines
         dict(type='mmbackbones.RepeatableHook'),
         dict(type='mmbackbones.BatchNormMomentumHook', momentum=0.3),
     ]
@@ -74,35 +64,118 @@ def settings_of(cfg):
     return demo
 
 
-def loader_of(cfg, split):
-    """The dataloader of a split, or another in its place."""
-    loaders = (cfg.get(f'{each}_dataloader') for each in (split, 'val', 'test', 'train'))
-    return next(filter(None, loaders), ConfigDict(dataset={}))
+def scope_of(cfg):
+    """The package that a config is for, by what packs its inputs."""
+    training = str(cfg.get('train_dataloader'))
+    packed = (scope for scope, packer in PACKERS.items() if packer in training)
+    return next(packed, cfg.get('default_scope'))
 
 
-def use_data(cfg, scope, split, loader, demo):
-    """Let a dataloader and its evaluator read the demo set."""
+def parts_of(value):
+    """Every dict in a value, but for those of an RPN, which counts no classes."""
+    if isinstance(value, dict):
+        yield value
+        value = [each for key, each in value.items() if key != 'rpn_head']
+    for each in value if isinstance(value, list | tuple) else ():
+        yield from parts_of(each)
+
+
+def use_classes(model, count):
+    """Let every head count this many classes, all of them things."""
+    for part in parts_of(model):
+        if 'semantic_head' in part:
+            raise ValueError(f'--demo has no maps of stuff for the semantic_head of {model.type}')
+        part.update({key: INSTANCES[key] for key in INSTANCES.keys() & part.keys()})
+        part.pop('pretrained', None)
+        if 'Pretrained' in str(part.get('init_cfg')):
+            del part.init_cfg
+        if 'num_things_classes' in part:
+            reweigh(part, part.num_things_classes + part.num_stuff_classes, count)
+            part.update(num_things_classes=count, num_stuff_classes=0)
+        elif 'num_classes' in part:
+            reweigh(part, part.num_classes, count)
+            part.pop('ignore_index', None)
+            if part.get('out_channels') in (1, part.num_classes):  # of a segmenter
+                del part.out_channels
+            part.num_classes = count
+
+
+def reweigh(head, old, count):
+    """Let the losses of a head weigh all classes the same; the weight of none of them stays."""
+    for loss in parts_of(head):
+        if isinstance(loss.get('class_weight'), list | tuple):
+            loss.class_weight = [1.0] * count + list(loss.class_weight[old:])
+
+
+def shrink_model(model, size):
+    """Random weights, nothing frozen, no drop path, few regions for the few objects of an image."""
+    backbone = model.backbone
+    ours = 'mmbackbones.' in str(backbone.type)  # others need not know all of these
+    backbone.update({key: FREE[key] for key in (FREE if ours else FREE.keys() & backbone.keys())})
+    backbone.pop('init_cfg', None)
+    preprocessor = model.get('data_preprocessor') or {}
+    for step in (preprocessor, *(preprocessor.get('batch_augments') or [])):
+        if 'size' in step:
+            step.size = (size, size)
+    if 'num_queries' in model:  # DETRs choose queries among tokens
+        model.num_queries = min(model.num_queries, (size // 8) ** 2)
+    if (model.get('test_cfg') or {}).get('rpn'):
+        model.test_cfg.rpn.max_per_img = 100
+    for stage in as_list((model.get('train_cfg') or {}).get('rcnn') or []):
+        if 'sampler' in stage:
+            stage.sampler.num = 32
+
+
+def use_data(cfg, scope, split, masks, demo):
+    """Let a dataloader read the demo set, and an evaluator score it."""
     from demo.dataset import as_mm_reads
 
     training = split == 'train'
-    dataset, metric = as_mm_reads(demo.root, 'train' if training else 'val')[scope]
-    pipeline = small_pipeline(cfg.model, scope, steps_of(loader.dataset), training, demo.size)
+    dataset, metric = as_mm_reads(scope, demo.root, 'train' if training else 'val')
+    steps = small_pipeline(scope, training, masks, demo.size)
     cfg[f'{split}_dataloader'] = dict(
-        batch_size=demo.batch_size if training else loader.get('batch_size', 1),
+        batch_size=demo.batch_size if training else 1,
         num_workers=0,
         persistent_workers=False,
         drop_last=training and demo.drop_last,
         sampler=dict(type='DefaultSampler', shuffle=training),
-        dataset=dict(dataset, _scope_=scope, test_mode=not training, pipeline=pipeline),
+        dataset=dict(dataset, _scope_=scope, test_mode=not training, pipeline=steps),
     )
     if not training:
-        evaluators = (cfg.get(f'{each}_evaluator') for each in (split, 'val', 'test'))
-        parts = parts_of(next(filter(None, evaluators), []))
-        own = next((part for part in parts if name_of(part) == metric['type']), {})
+        evaluators = as_list(cfg.get(f'{split}_evaluator') or [])
+        own = next((each for each in evaluators if type_name(each) == metric['type']), {})
         if scope == 'mmdet':
-            masks = any(step.get('with_mask') for step in cfg.train_dataloader.dataset.pipeline)
-            metric['metric'] = own.get('metric', ['bbox', 'segm'] if masks else 'bbox')
-        cfg[f'{split}_evaluator'] = {**for_any_file(own), **metric, '_scope_': scope}
+            metric['metric'] = ['bbox', 'segm'] if masks else 'bbox'
+        metric.update({key: own[key] for key in CHOICES if key in own})
+        cfg[f'{split}_evaluator'] = dict(metric, _scope_=scope)
+
+
+def small_pipeline(scope, training, masks, size):
+    """Loading, resizing and packing; of a training, flipping."""
+    load, pack = dict(type='LoadImageFromFile'), dict(type=PACKERS[scope])
+    annotations = dict(type='LoadAnnotations')
+    if scope == 'mmdet':
+        annotations.update(with_bbox=True, with_mask=masks)
+    if training:
+        flip = dict(type='RandomFlip', prob=0.5)
+        return [load, annotations, flip, resize_to(size), pack]
+    return [load, resize_to(size), annotations, pack]  # scored at the size of the file
+
+
+def use_tta(pipeline, size):
+    """Keep the augmentations at test time, but for the scales: the demo size alone."""
+    for step in pipeline:
+        if 'transforms' in step:
+            step.transforms = [
+                [resize_to(size)] if 'Resize' in type_name(group[0]) else group
+                for group in step.transforms
+                if type_name(group[0]) != 'Pad'
+            ]
+
+
+def resize_to(size):
+    """A transform of mmcv that makes images `size` x `size` pixels at most."""
+    return ConfigDict(type='Resize', scale=(size, size), keep_ratio=True)
 
 
 def use_schedule(cfg, demo):
@@ -116,18 +189,16 @@ def use_schedule(cfg, demo):
         dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=rise),
         *([fall] if steps > rise else []),  # one step has no room for it
     ]
+    cfg.optim_wrapper.optimizer.lr = demo.lr
+    cfg.optim_wrapper.clip_grad = dict(max_norm=10)
+    if cfg.get('auto_scale_lr'):
+        cfg.auto_scale_lr.enable = False  # demo.lr is for batches of the demo
+    saving = dict(type='CheckpointHook', by_epoch=True, interval=1, max_keep_ckpts=2)
+    hooks = dict(checkpoint=saving, logger=dict(type='LoggerHook', interval=10))
+    cfg.merge_from_dict(dict(default_hooks=hooks))
+    saving = cfg.default_hooks.checkpoint
+    if saving.get('save_best') not in BEST:  # but of another metric
+        masks = 'segm' in cfg.val_evaluator.get('metric', ())
+        saving.save_best = 'coco/segm_mAP' if masks else 'auto'
     cfg.log_processor = dict(type='LogProcessor', window_size=20, by_epoch=True)
-    wrapper = cfg.get('optim_wrapper') or dict(type='OptimWrapper', optimizer=dict(type='AdamW'))
-    if name_of(wrapper) == 'AmpOptimWrapper':  # for a GPU; --amp brings it back
-        wrapper = {key: wrapper[key] for key in wrapper if key not in ('dtype', 'loss_scale')}
-        wrapper['type'] = 'OptimWrapper'
-    optimizer = dict(wrapper['optimizer'], lr=demo.lr)
-    cfg.optim_wrapper = dict(wrapper, optimizer=optimizer, clip_grad=dict(max_norm=10))
-    hooks = cfg.get('default_hooks') or {}
-    saving = {'type': 'CheckpointHook', **(hooks.get('checkpoint') or {})}
-    if not str(saving.get('save_best')).startswith(SCORES):  # of another metric
-        best = 'coco/segm_mAP' if 'segm' in cfg.val_evaluator.get('metric', ()) else 'auto'
-        saving.update(save_best=best, rule='greater')
-    saving.update(by_epoch=True, interval=1, max_keep_ckpts=2)
-    logging = {'type': 'LoggerHook', **(hooks.get('logger') or {}), 'interval': 10}
-    cfg.default_hooks = dict(hooks, checkpoint=saving, logger=logging)
+    cfg.update(load_from=None, randomness=dict(seed=0))

@@ -67,9 +67,9 @@ class Opened:
 
 
 def type_name(settings):
-    """The name of the class that settings are for, which may be the class itself."""
+    """The name of the class of settings, which may hold the class itself, without its scope."""
     kind = settings.get('type') if isinstance(settings, dict) else type(settings)
-    return getattr(kind, '__name__', str(kind))
+    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
 
 
 def as_list(value):

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from mmengine.dist import get_world_size, is_main_process
 
-from lib.flops import WithoutProducts, build, count, parameters, passing
-from lib.training_logs import FIELDS, LONGEST_TEXT, NAME
+from lib.datasets import as_list, inner_datasets, type_name
+from lib.flops import build, count_dense, parameters
+from lib.training_logs import FIELDS, NAME
 from mmbackbones.weights.errors import brief
 
 
@@ -38,42 +39,27 @@ def write_training_file(runner):
 def described(cfg):
     """What a config says of a training."""
     loader, model = cfg.train_dataloader, cfg.model
-    head, backbone = model.get('decode_head', model), model.get('backbone', {})
-    head = head[-1] if isinstance(head, list | tuple) else head  # of a cascade
+    head, backbone = as_list(model.get('decode_head', model))[-1], model.get('backbone', {})
     size = backbone.get('arch', backbone.get('depth', ''))
     size = '' if isinstance(size, dict) else f' {size}'
-    data = [*values(loader.dataset, 'data_root')] or [*values(loader.dataset, 'ann_file')]
-    roots = dict.fromkeys(str(each).rstrip('/') for each in data)  # each once
+    inner = inner_datasets(loader.dataset)
+    roots = (each.get('data_root') or each.get('ann_file') or type_name(each) for each in inner)
     return dict(
         method=type_name(head),
         backbone=f'{type_name(backbone)}{size}'.strip(),
-        data=brief(' and '.join(roots), LONGEST_TEXT),
+        data=' and '.join(dict.fromkeys(str(root).rstrip('/') for root in roots)),
         batch_size=loader.get('batch_size'),
         processes=get_world_size(),
     )
 
 
-def type_name(part):
-    """The name of the class of a part of a config, which may be the class itself."""
-    kind = part.get('type', '')
-    return str(getattr(kind, '__name__', kind)).rpartition('.')[-1]
-
-
-def values(part, key):
-    """All values of a key in nested dicts and lists, but None."""
-    if isinstance(part, dict) and part.get(key) is not None:
-        yield part[key]
-    inner = part.values() if isinstance(part, dict) else part
-    for each in inner if isinstance(part, dict | list | tuple) else ():
-        yield from values(each, key)
-
-
 def flops_of(model, cfg):
     """FLOPs of an image of the test pipeline's scale."""
-    scale = next(values(cfg.get('test_dataloader') or cfg.get('val_dataloader'), 'scale'), None)
+    loader = cfg.get('test_dataloader') or cfg.val_dataloader
+    pipeline = inner_datasets(loader.dataset)[0].get('pipeline') or []
+    scale = next((step['scale'] for step in pipeline if step.get('scale')), None)
     if scale is None:
         return dict(not_counted='the test pipeline has no scale')
     width, height = (scale, scale) if isinstance(scale, int) else scale
-    with WithoutProducts():
-        flops = count(passing(model, cfg.default_scope, (height, width)))['Global']
+    flops = count_dense(model, cfg.default_scope, (height, width))['Global']
     return dict(flops=round(flops), height=height, width=width)

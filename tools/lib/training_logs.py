@@ -12,14 +12,14 @@ FIELDS = {
     **dict.fromkeys(('method', 'backbone', 'data', 'not_counted'), str),
     **dict.fromkeys(('batch_size', 'processes', 'parameters', 'flops', 'height', 'width'), int),
 }
-LARGEST_FILE, LONGEST_LINE, LONGEST_TEXT = 2**27, 2**20, 500
+LARGEST_FILE, LONGEST_TEXT = 2**27, 500
 LARGEST_NUMBER = 10**30  # that a picture can show; a larger one is nan, a gap in a curve
 DAMAGED = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
 
 
 def printable(text):
-    """A text on one line, where ? stands for what would control a terminal."""
-    return ''.join(each if each.isprintable() else '?' for each in str(text))
+    """The beginning of a text, on one line, where ? stands for what would control a terminal."""
+    return ''.join(each if each.isprintable() else '?' for each in str(text)[:LONGEST_TEXT])
 
 
 def note(text):
@@ -27,10 +27,10 @@ def note(text):
     print(printable(text), file=sys.stderr)
 
 
-def text_of(path, limit=LARGEST_FILE):
-    """The text of an ordinary file; a `ValueError` if it is none, or larger than the limit."""
-    if not path.is_file() or path.stat().st_size > limit:
-        raise ValueError(f'{path} is no file of at most {limit:,} bytes; leave it out')
+def text_of(path):
+    """The text of an ordinary file; a `ValueError` if it is none, or too large."""
+    if not path.is_file() or path.stat().st_size > LARGEST_FILE:
+        raise ValueError(f'{path} is no file of at most {LARGEST_FILE:,} bytes; leave it out')
     return path.read_text(errors='replace')
 
 
@@ -98,10 +98,10 @@ def rows_of(log):
 
 def row_of(line):
     """The numbers of a line by their names; an error if there is no step, or a time below 0."""
-    row = json.loads(line[:LONGEST_LINE])
+    row = json.loads(line)
     step, loss, time = row['step'], row.get('loss', 0), row.get('time', 0)
     whole = type(step) is int and 0 <= step < 2**53 and type(loss) in (int, float)
-    if not whole or not 0 <= time < LARGEST_NUMBER or max(map(len, row)) > LONGEST_TEXT:
+    if not whole or not 0 <= time < LARGEST_NUMBER:
         raise ValueError('no row of a log')
     return {
         printable(name): value if abs(value) < LARGEST_NUMBER else math.nan
@@ -125,17 +125,18 @@ def read_description(work_dir):
         )
         return dict.fromkeys(FIELDS)
     try:
-        content = json.loads(text_of(path, 2**16))
-        return {name: checked(content[name], kind) for name, kind in FIELDS.items()}
+        return checked(json.loads(text_of(path)))
     except DAMAGED as error:
         raise ValueError(
             f'{path} is not as tools/train.py writes it; leave this work dir out'
         ) from error
 
 
-def checked(value, kind):
-    """A value of a type, or None; an error if it is another, or beyond measure."""
-    size, limit = (len(value), LONGEST_TEXT) if kind is str and value else (value, LARGEST_NUMBER)
-    if value is not None and (type(value) is not kind or not 0 <= size <= limit):
-        raise ValueError(f'{value} is no {kind}')
-    return value
+def checked(content):
+    """What `FIELDS` asks for; an error if one is missing, of another type, or beyond measure."""
+    for name, kind in FIELDS.items():
+        value = content[name]
+        fits = type(value) is kind and (kind is str or 0 <= value < LARGEST_NUMBER)
+        if value is not None and not fits:
+            raise ValueError(f'{name} is no {kind}')
+    return content
