@@ -7,7 +7,7 @@ the quick part, without images, by itself.
 import sys
 import warnings
 
-from lib.arguments import add_cfg_options, make_parser, progress
+from lib.arguments import add_cfg_options, import_quietly, make_parser, progress
 from lib.data_checks import quick_findings
 from lib.datasets import open_datasets
 from lib.image_checks import image_findings
@@ -47,6 +47,7 @@ def main():
     args, parser = parse()
     warnings.simplefilter('ignore')  # of mm, on models and packages
     cfg = read_config(args, parser, None)
+    import_quietly(cfg.get('default_scope'))
     loaders = {}  # those that differ in their data
     for name in LOADERS:
         if cfg.get(name):

@@ -9,6 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
 
+from lib.arguments import import_quietly
+
 
 def flops_of_attention(query, key, value, *args, out_shape=None, **kwargs):
     """PyTorch counts fused attention on GPUs but forgets the CPU's."""
@@ -54,7 +56,7 @@ def parameters(module):
 
 def build(cfg):
     """The model of a config, with random weights, and a data sample for an image of a shape."""
-    import_modules_from_strings([f'{cfg.default_scope}.models', f'{cfg.default_scope}.structures'])
+    import_quietly(cfg.default_scope)
     if 'backbone' in cfg.model:
         cfg.model.backbone.init_cfg = None
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
