@@ -365,3 +365,14 @@ def test_progress_is_shown(server, capsys):
 def test_without_a_training_each_process_downloads():
     assert downloading.fetches()
     assert downloading.cache_folder() == Path(torch.hub.get_dir(), 'checkpoints')
+
+
+def test_a_long_download_says_how_much_has_come(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr(downloading, 'EVERY', 0)
+    monkeypatch.setattr(downloading, 'print_log', lambda text, logger: lines.append(text))
+    content = bytes(3 * 2**19)
+    with open(tmp_path / 'a.pth', 'wb') as file:
+        downloading.copy(io.BytesIO(content), file, 'a.pth', len(content))
+    assert (tmp_path / 'a.pth').read_bytes() == content
+    assert lines == [f'a.pth: {n:,} of 1,572,864 bytes' for n in (2**20, 3 * 2**19)]

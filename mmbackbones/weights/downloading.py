@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 import zipfile
 from difflib import get_close_matches
 from hashlib import sha256
@@ -14,6 +15,7 @@ from uuid import uuid4
 
 import torch
 from mmengine.dist import all_gather_object, is_distributed
+from mmengine.logging import print_log
 from mmengine.runner.checkpoint import get_external_models, get_torchvision_models
 from rich.console import Console
 from rich.progress import wrap_file
@@ -32,6 +34,7 @@ LISTS = {
     'openmmlab://': get_external_models,
 }
 QUIET = 60  # seconds in which a server may say nothing
+EVERY = 30  # seconds between lines that say how much has come
 
 
 def local_file(source):
@@ -155,14 +158,13 @@ def obtain(url, path):
 def fetch(url, path):
     """Download to a file of this process alone, and put it in its place when it is whole."""
     own = path.with_name(f'{path.name}.{uuid4().hex}.part')
-    request, console = Request(url, headers={'User-Agent': 'mmbackbones'}), Console(stderr=True)
+    request = Request(url, headers={'User-Agent': 'mmbackbones'})
     try:
         with urlopen(request, timeout=QUIET) as answer, open(own, 'wb') as file:
             if answer.headers.get_content_type() == 'text/html':
                 raise CheckpointError(f'{url} {PAGE}')
             size = int(answer.headers.get('Content-Length') or 0)
-            with wrap_file(answer, size, description=path.name, console=console) as body:
-                shutil.copyfileobj(body, file)
+            copy(answer, file, path.name, size)
             if size and file.tell() != size:
                 raise ConnectionError(f'{file.tell():,} of {size:,} bytes came')
         found = flaw(own, path.name)
@@ -171,6 +173,19 @@ def fetch(url, path):
         os.replace(own, path)
     finally:
         own.unlink(missing_ok=True)
+
+
+def copy(answer, file, title, size):
+    """Copy a download to a file, with a bar on a terminal, or a line of the log now and then."""
+    console, said = Console(stderr=True), time.monotonic()
+    if console.is_terminal:
+        with wrap_file(answer, size, description=title, console=console) as body:
+            shutil.copyfileobj(body, file)
+    while block := answer.read(2**20):
+        file.write(block)
+        if time.monotonic() - said >= EVERY:
+            said = time.monotonic()
+            print_log(f'{title}: {file.tell():,} of {size:,} bytes', logger='current')
 
 
 def flaw(path, name=None):
