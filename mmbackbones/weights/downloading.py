@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import time
 import zipfile
 from difflib import get_close_matches
@@ -178,14 +177,12 @@ def fetch(url, path):
 def copy(answer, file, title, size):
     """Copy a download to a file, with a bar on a terminal, or a line of the log now and then."""
     console, said = Console(stderr=True), time.monotonic()
-    if console.is_terminal:
-        with wrap_file(answer, size, description=title, console=console) as body:
-            shutil.copyfileobj(body, file)
-    while block := answer.read(2**20):
-        file.write(block)
-        if time.monotonic() - said >= EVERY:
-            said = time.monotonic()
-            print_log(f'{title}: {file.tell():,} of {size:,} bytes', logger='current')
+    with wrap_file(answer, size, description=title, console=console) as body:
+        while block := body.read(2**20):
+            file.write(block)
+            if not console.is_terminal and time.monotonic() - said >= EVERY:
+                said = time.monotonic()
+                print_log(f'{title}: {file.tell():,} of {size:,} bytes', logger='current')
 
 
 def flaw(path, name=None):
