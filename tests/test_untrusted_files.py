@@ -310,7 +310,7 @@ def test_infinity_in_what_is_dropped_is_no_matter(tmp_path):
 
 
 DOUBLES = {
-    'with and without a prefix': lambda s: s | prefixed(s, 'module.'),
+    'with and without a prefix': lambda s: s | prefixed(s, '_orig_mod.'),
     'of two formats': lambda s: timm(s) | {'layers.0.downsample.x': torch.zeros(1)} | s,
 }
 

@@ -1,7 +1,8 @@
 """Reading published checkpoints: safely, of every known format, with a report."""
 
 from .errors import CheckpointError
-from .loading import Format, Report, convert_state_dict, load_checkpoint
+from .format import Format
+from .loading import Report, convert_state_dict, load_checkpoint
 from .pickles import trust_trainings
 
 __all__ = [

@@ -1,6 +1,6 @@
 """Names of the published CONTAINER checkpoint; its 1 x 1 convolutions are our linear layers."""
 
-from .loading import Format
+from .format import Format
 
 FORMATS = (
     Format(

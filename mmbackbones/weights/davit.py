@@ -1,6 +1,6 @@
 """Names of published DaViT checkpoints; their layouts are ours."""
 
-from .loading import Format
+from .format import Format
 from .swin import next_stage
 
 HALVES = {'0': 0, '1': 1, 'spatial_block': 0, 'channel_block': 1}

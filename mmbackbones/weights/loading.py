@@ -1,7 +1,7 @@
 """Fitting the tensors of any known format to a backbone, all of them or none."""
 
 import re
-from collections.abc import Callable
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -10,42 +10,22 @@ from typing import Any
 
 import torch
 from mmengine.logging import print_log
-from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.model import BaseAveragedModel, BaseTTAModel, is_model_wrapper
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from .errors import CheckpointError, brief, some
-from .reading import add, below, check_numbers, named_tensors, prefix_of, read_checkpoint
-
-
-@dataclass(frozen=True)
-class Format:
-    """How the checkpoints of one source name and lay out the tensors of an architecture.
-
-    Patterns are regular expressions that may match anywhere in a name.
-    """
-
-    name: str
-    markers: tuple  # patterns; files of this format have a match for each
-    renames: tuple = ()  # (pattern, replacement) pairs, applied in turn
-    drops: tuple = ()  # patterns of what no dense backbone needs, in the format's own names
-    converts: tuple = ()  # (pattern of our name, function of the tensor)
-    prepare: Callable = dict  # {name: tensor} -> the same, where tensors must be joined or split
-
-    def fits(self, names):
-        return all(any(re.search(marker, name) for name in names) for marker in self.markers)
-
-    def rename(self, name):
-        for pattern, replacement in self.renames:
-            name = re.sub(pattern, replacement, name)
-        return name
-
-    def convert(self, name, tensor):
-        for pattern, function in self.converts:
-            tensor = function(tensor) if re.search(pattern, name) else tensor
-        return tensor
-
-
-OWN = Format('mmbackbones', markers=(r'^stem\.', r'^stages\.0\.blocks\.0\.'))
+from .finding import choose, find_weights
+from .format import OWN
+from .reading import (
+    add,
+    below,
+    check_numbers,
+    is_set_of_weights,
+    named_tensors,
+    read_checkpoint,
+    without_wrappers,
+)
 
 
 @dataclass
@@ -58,10 +38,14 @@ class Report:
     resized: list = field(default_factory=list)
     dropped: list = field(default_factory=list)
     new: list = field(default_factory=list)
+    place: str = ''  # what stands before the names of the backbone in the file
+    others: list = field(default_factory=list)  # the same of sets of weights that were not taken
 
     def __str__(self):
+        listed = ' or '.join(other.removesuffix('.') or 'the top' for other in self.others)
+        taken = f' ({self.place.removesuffix(".") or "the top"}, not {listed})' if listed else ''
         return (
-            f'{self.source}: format {self.format}, {len(self.loaded)} tensors loaded'
+            f'{self.source}{taken}: format {self.format}, {len(self.loaded)} tensors loaded'
             f'{summary(self.resized, "resized")}{summary(self.dropped, "dropped")}'
             f'{summary(self.new, "newly initialised")}'
         )
@@ -101,12 +85,14 @@ def load_checkpoint(
         CheckpointError: It is damaged, would run code, does not fit, or has NaN or infinity among
             what a backbone would load; `model` is as it was.
     """
-    tensors = read_checkpoint(source, map_location)
+    tensors, model = read_checkpoint(source, map_location), unwrapped(model)
     if hasattr(model, 'formats'):
         fitted, report = converted(model, tensors, source, prefix)
         model.load_state_dict(fitted, strict=False)
     else:
-        report = load_whole(unwrapped(model), tensors, source)
+        tensors, place, others = set_of_whole_model(model, tensors, source, prefix)
+        report = load_whole(model, tensors, source)
+        report.place, report.others = place, others
     print_log(str(report), logger='current')
     return report
 
@@ -203,10 +189,36 @@ def check_whole(model, source, missing, unknown):
 
 
 def unwrapped(model):
-    """A model without what mmengine puts around it for several processes or test-time flips."""
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model
+    """A model without what is around it for several processes, averages, flips or a compiler."""
+    around = (BaseTTAModel, BaseAveragedModel, AveragedModel)
+    while True:
+        if hasattr(model, '_orig_mod'):
+            model = model._orig_mod
+        elif is_model_wrapper(model) or isinstance(model, around):
+            model = model.module
+        else:
+            return model
+
+
+def set_of_whole_model(model, tensors, source, prefix=None):
+    """The tensors of a file with names as a model's, what stood before them, and before other sets.
+
+    Raises:
+        CheckpointError: There are several sets, and none is the average of the others.
+    """
+    ours, counts = model.state_dict(), Counter()
+    for name in tensors:
+        starts = [0, *(dot.end() for dot in re.finditer(r'\.', name))]
+        counts.update(name[:start] for start in starts if name[start:] in ours)
+    likely = {p: n for p, n in counts.items() if all(map(is_set_of_weights, p.split('.')[:-1]))}
+    if prefix is not None:
+        wanted = f'{prefix.removesuffix(".")}.' if prefix else ''
+        likely = {place: count for place, count in likely.items() if place.startswith(wanted)}
+    places = [place for place, count in likely.items() if count == max(likely.values())]
+    if not places or (prefix is None and '' in places):
+        return tensors, '', []
+    place = choose(places, tensors, source)
+    return below(tensors, place)[0], place, [each for each in places if each != place]
 
 
 def convert_state_dict(net, state_dict, prefix):
@@ -224,10 +236,7 @@ def convert_state_dict(net, state_dict, prefix):
     if is_sharded(net):
         if OWN.fits(theirs):
             return
-        raise CheckpointError(
-            f'{source} is not ours, and this {type(net).__name__} is sharded already; load it '
-            f'before, by init_cfg, or save it from an unsharded model first'
-        )
+        check_not_sharded(net, source)
     ours = net.state_dict()
     own = theirs.keys() <= ours.keys()
     if own and all(shape(theirs[name]) == shape(ours[name]) for name in theirs):
@@ -261,37 +270,71 @@ def converted(net, tensors, source, prefix=None):
     Raises:
         CheckpointError: They do not fit, or have NaN or infinity among what would be loaded.
     """
-    if prefix is None:
-        prefix = prefix_of(tensors)
-    tensors, rest = below(tensors, f'{prefix.removesuffix(".")}.' if prefix else '')
-    form = detect_format(net, tensors, source)
-    report = Report(str(source), form.name, dropped=rest)
-    theirs = rename_all(form, tensors, report)
-    ours = net.state_dict()
+    check_not_sharded(net, source)
+    form, place, others = find_weights(net, tensors, source, prefix)
+    part, rest = form.part(tensors, place)
+    report = Report(str(source), form.name, place=place, others=others)
+    report.dropped = [n for n in rest if not any(n.startswith(ends_of(o, place)) for o in others)]
+    names = {without_wrappers(name): name for name in net.state_dict()}
+    ours = {name: net.state_dict()[whole] for name, whole in names.items()}
+    theirs = with_counters(without_neighbours(net, rename_all(form, part, report), report), ours)
     check_names(net, ours, theirs, report)
     fitted = {name: fit(net, name, theirs[name][1], ours[name], report) for name in report.loaded}
     check_numbers(fitted, report.source)
-    return fitted, report
+    return {names[name]: placed(fitted[name], ours[name]) for name in fitted}, report
 
 
-def detect_format(net, tensors, source):
-    """The first format of this architecture whose markers the names bear."""
-    formats = [*net.formats, OWN]
-    for form in formats:
-        if form.fits(tensors):
-            return form
-    raise CheckpointError(
-        f'{source} is of no format known for {type(net).__name__} '
-        f'({", ".join(form.name for form in formats)}); its names start with {some(tensors)}'
-        f'{fitting(net, tensors)}; check arch and family'
-    )
+def ends_of(place, other):
+    """The beginning of what stands before names, as far as another's differs from it."""
+    parts, others = place.split('.'), other.split('.')
+    same = next(i for i, part in enumerate(parts) if part != (others + [None])[i])
+    return '.'.join(parts[: same + 1]) + ('.' if parts[same] else '')
 
 
-def fitting(net, names):
-    """', as those of DaViT': relatives of a net that know a format with such names."""
-    relatives = type(net).__base__.__subclasses__()
-    found = [each.__name__ for each in relatives if any(f.fits(names) for f in each.formats)]
-    return f', as those of {" or ".join(found)}' if found else ''
+def without_neighbours(net, theirs, report):
+    """The renamed tensors without those of other modules, such as a text encoder beside a bare net.
+
+    Their names begin as no name of a backbone does in this format.
+    """
+    ours = re.compile(rf'stem\.|stages\.|{net.ours}')
+    known = {first_part(name) for ours_, (name, _) in theirs.items() if ours.match(ours_)}
+    kept = {}
+    for name, (their, tensor) in theirs.items():
+        if '.' in their and not ours.match(name) and first_part(their) not in known:
+            report.dropped.append(their)
+        else:
+            kept[name] = (their, tensor)
+    return kept
+
+
+def first_part(name):
+    """What a dotted name begins with, without a number."""
+    return name.split('.')[0].rstrip('0123456789')
+
+
+def with_counters(theirs, ours):
+    """The renamed tensors, with the counters of batch norms that older files do not have."""
+    counters = [name for name in ours if name.endswith('num_batches_tracked')]
+    known = [n for n in counters if n.replace('num_batches_tracked', 'running_var') in theirs]
+    return {name: (name, torch.tensor(0)) for name in known} | theirs
+
+
+def placed(tensor, like):
+    """A whole tensor, cut as another one is if FSDP2 has distributed that."""
+    if not hasattr(like, 'device_mesh') or hasattr(tensor, 'device_mesh'):
+        return tensor
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
+
+
+def check_not_sharded(net, source):
+    """Raise if a net's parameters are pieces, which no file has."""
+    if is_sharded(net):
+        raise CheckpointError(
+            f'{source} is not ours, and this {type(net).__name__} is sharded already; load it '
+            f'before, by init_cfg, or save it from an unsharded model first'
+        )
 
 
 def rename_all(form, tensors, report):

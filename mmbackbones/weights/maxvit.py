@@ -2,7 +2,7 @@
 
 import torch
 
-from .loading import Format
+from .format import Format
 
 ATTENTIONS = {'attn_block': 1, 'attn_grid': 2, 'window_attention': 1, 'grid_attention': 2}
 

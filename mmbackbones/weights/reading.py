@@ -1,6 +1,7 @@
 """Checkpoint files and URLs -> tensors by name, without running anything that a file contains."""
 
 import os
+import re
 
 import numpy as np
 import torch
@@ -10,8 +11,11 @@ from .downloading import local_file
 from .errors import CheckpointError, brief, damaged, some
 from .pickles import read_pickle
 
-NESTS = ('state_dict', 'state_dict_ema', 'model', 'model_ema', 'module')
-PREFIXES = ('backbone.', 'encoder.')
+# Words of the names under which files keep sets of weights, and of those that hold no weights.
+SETS = {'state', 'model', 'module', 'net', 'network', 'params', 'weights', 'ema', 'teacher'}
+SETS |= {'student', 'backbone', 'encoder', 'averaged', 'shadow', 'shadows'}
+NO_SETS = re.compile(r'optim|sched|scaler|sampler|rng|hub|meta')
+WRAPPERS = ('_orig_mod', '_checkpoint_wrapped_module')  # of torch.compile and recomputation
 
 
 def read_checkpoint(source, map_location='cpu'):
@@ -55,8 +59,7 @@ def load_from_checked_file(source, map_location='cpu'):
         raise CheckpointError(
             f'{path} holds no tensors by name, but {type(content).__name__}; give a file of weights'
         )
-    for each in (content, *map(content.get, (*NESTS, 'ema_state_dict'))):
-        tensors = named_tensors(each)
+    for tensors in [named_tensors(content), *sets_of_weights(content).values()]:
         check_size(tensors, path)
         check_numbers(tensors, path, masks=tensors)
     if isinstance(content.get('meta'), dict):  # mmengine would run this one as a file of Python
@@ -83,12 +86,11 @@ def read_safetensors(path):
 
 
 def unwrap(content, path):
-    """{name: tensor} of what a file holds, taken out of dicts such as `state_dict`."""
-    for _ in NESTS:  # no deeper: a file can contain itself
-        nests = [name for name in NESTS if isinstance(content, dict) and name in content]
-        content = content[nests[0]] if nests else content
-    found = named_tensors(content) or named_arrays(content)
-    if not found:
+    """{name: tensor} of what a file holds; of several sets of weights, below the names of each."""
+    sets = sets_of_weights(content)
+    if not sets:
+        nests = content.keys() if isinstance(content, dict) else ()
+        content = next((content[n] for n in nests if is_set_of_weights(str(n))), content)
         instead = type(content).__name__
         if isinstance(content, dict):
             instead = some(name for name in content if isinstance(name, str))
@@ -96,13 +98,50 @@ def unwrap(content, path):
             f'{path} holds no tensors by name, but {instead or "nothing"}; give a file of weights'
         )
     tensors = {}
-    for name, tensor in found.items():
-        add(tensors, name.removeprefix('module.'), tensor, path)
+    for nest, found in sets.items():
+        check_size(found, path)
+        for name, tensor in found.items():
+            whole = '.'.join((*nest, name)) if len(sets) > 1 else name
+            add(tensors, without_wrappers(whole), tensor, path)
     odd = [name for name, tensor in tensors.items() if tensor.is_complex()]
     if odd:
         raise CheckpointError(f'{path}: {some(odd)} has complex numbers; save real ones')
-    check_size(tensors, path)
     return tensors
+
+
+def sets_of_weights(content):
+    """{names of the dicts around it: {name: tensor}} of all weights that a file holds."""
+    sets = dict(dicts_of_tensors(content))
+    known = {nest: found for nest, found in sets.items() if nest and is_set_of_weights(nest[0])}
+    return known or {nest: found for nest, found in sets.items() if not nest}
+
+
+def dicts_of_tensors(content, nest=()):
+    """(names of the dicts around it, {name: tensor}) of each dict that has tensors by name."""
+    found = named_tensors(content) or named_arrays(content)
+    if found:
+        yield nest, found
+    if isinstance(content, dict) and len(nest) < 4:  # no deeper: a file can contain itself
+        for name, inside in content.items():
+            if isinstance(name, str) and isinstance(inside, dict) and not NO_SETS.search(name):
+                yield from dicts_of_tensors(inside, (*nest, name))
+
+
+def is_set_of_weights(name):
+    """Whether files keep weights under this name: `state_dict`, `model_ema`, `teacher` ..."""
+    return not SETS.isdisjoint(words(name))
+
+
+def words(name):
+    """The set of words in a dotted name."""
+    return set(re.split(r'[._]', name.lower())) - {''}
+
+
+def without_wrappers(name):
+    """A name without what PyTorch puts into it where a module is compiled or recomputed."""
+    if '_mod' not in name:
+        return name
+    return '.'.join(part for part in name.split('.') if part not in WRAPPERS)
 
 
 def named_tensors(content):
@@ -116,11 +155,6 @@ def named_arrays(content):
     found = content.items() if isinstance(content, dict) else ()
     arrays = {k: a for k, a in found if isinstance(k, str) and isinstance(a, np.ndarray)}
     return {k: torch.from_numpy(a) for k, a in arrays.items() if a.dtype.kind in 'biuf'}
-
-
-def prefix_of(tensors):
-    """What stands before the names of a backbone in a file."""
-    return next((p for p in PREFIXES if any(name.startswith(p) for name in tensors)), '')
 
 
 def below(tensors, prefix):

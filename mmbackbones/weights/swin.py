@@ -4,7 +4,7 @@ import re
 
 import torch
 
-from .loading import Format
+from .format import Format
 
 
 def next_stage(match):

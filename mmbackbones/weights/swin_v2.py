@@ -1,6 +1,6 @@
 """Names and layouts of published Swin V2 checkpoints."""
 
-from .loading import Format
+from .format import Format
 from .swin import (
     BUFFERS,
     HUGGING_FACE_DROPS,

@@ -2,7 +2,7 @@
 
 import re
 
-from .loading import Format
+from .format import Format
 
 
 def number_transformers(tensors):

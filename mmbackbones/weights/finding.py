@@ -1,0 +1,149 @@
+"""Which tensors of a file are a backbone's, and in which format: wherever its names begin."""
+
+import re
+from functools import cache
+
+import torch
+
+from .errors import CheckpointError, some
+from .format import OWN
+from .others import OTHERS
+from .reading import words
+
+AVERAGES = {'ema', 'averaged', 'shadow', 'shadows', 'swa'}
+# Where a file has two nets, (what stands before the one that others load, before the other): GFM's
+# teacher is a net of ImageNet's, and MoBY's second encoder serves its training.
+NETS = (({'teacher'}, {'student'}), ({'encoder'}, {'teacher'}), (set(), {'k'}), ({'q'}, {'k'}))
+
+
+def find_weights(net, tensors, source, prefix=None):
+    """The format of a backbone's tensors, what stands before their names, and before other sets.
+
+    Args:
+        net: The backbone.
+        tensors: By their names in the file.
+        source: What errors call the file.
+        prefix: Chooses one of several sets.
+
+    Raises:
+        CheckpointError: There is none of the net's formats, or one of several cannot be chosen.
+    """
+    wanted = f'{prefix.removesuffix(".")}.' if prefix else ''
+    places = {p: form for p, form in formats_in(net, tensors).items() if p.startswith(wanted)}
+    if prefix is not None and wanted in places:
+        places = {wanted: places[wanted]}
+    inside = [name.removeprefix(wanted) for name in tensors if name.startswith(wanted)]
+    refuse_others(net, tensors, source, wanted, places)
+    if not places:
+        known = ', '.join(form.name for form in (*net.formats, OWN))
+        where = f' below {wanted}' if wanted else ''
+        raise CheckpointError(
+            f'{source} is of no format known for {type(net).__name__} ({known}); its names{where} '
+            f'start with {some(inside or tensors)}{relatives_with(net, inside)}; '
+            f'check arch and family'
+        )
+    place = choose(list(places), tensors, source)
+    return places[place], place, [each for each in places if each != place]
+
+
+def formats_in(net, names):
+    """{what stands before the names: format} of all sets of a backbone's tensors in a file."""
+    places = {}
+    for form in net.formats:
+        for place in form.prefixes(names):
+            places.setdefault(place, form)
+    for place in OWN.prefixes(names):
+        if place not in places and is_own(net, names, place):
+            places[place] = OWN
+    return places
+
+
+def is_own(net, names, prefix):
+    """Whether names are ours, and of this net rather than of another family."""
+    if any(prefix in form.prefixes(names) for other in relatives(net) for form in other.formats):
+        return False
+    theirs = first_names(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+    ours = first_names(net.state_dict())
+    likeness = lambda names: len(names & theirs) / len(names | theirs)  # noqa: E731
+    return theirs <= ours or likeness(ours) > max(0.5, *map(likeness, own_names(net).values()))
+
+
+def refuse_others(net, tensors, source, prefix, places):
+    """Raise if the names are those of another architecture, which is near ours and differs."""
+    for form in OTHERS:
+        for place in form.prefixes(tensors):
+            if place.startswith(prefix) and (place in places or not places):
+                raise CheckpointError(
+                    f'{source} is of {form.name}; it does not fit {type(net).__name__}, '
+                    f'check arch and family'
+                )
+
+
+def relatives_with(net, names):
+    """', as those of DaViT (format timm)': relatives of a net that know such names."""
+    found = [
+        f'{other.__name__} (format {form.name})'
+        for other in relatives(net)
+        for form in other.formats
+        if form.prefixes(names)
+    ]
+    for place in [] if found else OWN.prefixes(names):
+        theirs = first_names(name.removeprefix(place) for name in names if name.startswith(place))
+        own = own_names(net)
+        found = [other.__name__ for other in own if len(own[other] & theirs) > 0.9 * len(theirs)]
+    return f', as those of {" or ".join(found)}' if found else ''
+
+
+def relatives(net):
+    """The families of backbones other than a net's, which may be of a subclass."""
+    base = next(each for each in reversed(type(net).__mro__) if 'formats' in vars(each))
+    families = [each for each in base.__subclasses__() if vars(each).get('formats')]
+    return [each for each in families if not isinstance(net, each)]
+
+
+def own_names(net):
+    """{family: the names of ours at its beginning} of the relatives of a net."""
+    return {family: names_of(family) for family in relatives(net)}
+
+
+@cache
+def names_of(family):
+    """The names of ours at the beginning of a family's nets."""
+    with torch.device('meta'):
+        return first_names(family().state_dict())
+
+
+def first_names(names):
+    """Those of the stem and of the first block."""
+    return {name for name in names if re.match(r'stem\.|stages\.0\.blocks\.0\.', name)}
+
+
+def choose(places, names, source):
+    """The one set of weights that is meant, of what stands before the names of each.
+
+    Raises:
+        CheckpointError: It cannot be known.
+    """
+    best = [
+        one
+        for one in places
+        if all(outranks(one, other, names) for other in places if other != one)
+    ]
+    if not best:
+        listed = ' and '.join(place or "''" for place in places)
+        raise CheckpointError(
+            f'{source} has several sets of weights, with names below {listed}; choose one by '
+            f'prefix={places[0].removesuffix(".")!r}'
+        )
+    return best[0]
+
+
+def outranks(one, other, names):
+    """Whether a set of weights is taken rather than another: an average rather than its source."""
+    mine, theirs = words(one) - words(other), words(other) - words(one)
+    if mine & AVERAGES or theirs & AVERAGES:
+        averaged = bool(mine & AVERAGES)
+        # mmengine saves the average as the model, and counts the steps of what it takes it from.
+        source = next((nest for nest in (one, other) if words(nest) & AVERAGES), '').split('.')[0]
+        return averaged != (f'{source}.steps' in names)
+    return any(mine >= a and theirs >= b and (a or not mine) for a, b in NETS)
