@@ -23,27 +23,32 @@ def from_unfold(tensor):
 
 def join_qkv(tensors):
     """Hugging Face has three layers where others have one; keys without a bias are V2's."""
-    part, joined = re.compile(r'(.*attention\.self\.)(query|key|value)\.(weight|bias)$'), {}
+    part = re.compile(r'(.*attention\.)(?:self\.)?(query|key|value|[qkv]_proj)\.(weight|bias)$')
+    joined, all_biased = {}, any(re.search(r'\.(key|k_proj)\.bias$', name) for name in tensors)
     for name, tensor in tensors.items():
         match = part.match(name)
         if not match:
             joined[name] = tensor
-        elif match[3] == 'bias' and f'{match[1]}key.bias' not in tensors:
-            joined[f'{match[1]}{match[2][0]}_bias'] = tensor
+        elif match[3] == 'bias' and not all_biased:
+            joined[f'{match[1]}self.{match[2][0]}_bias'] = tensor
         else:
-            joined.setdefault(f'{match[1]}qkv.{match[3]}', {})[match[2]] = tensor
-    order = ('query', 'key', 'value')
+            joined.setdefault(f'{match[1]}self.qkv.{match[3]}', {})[match[2][0]] = tensor
     return {
-        name: torch.cat([value[key] for key in order]) if isinstance(value, dict) else value
+        name: torch.cat([value[key] for key in 'qkv']) if isinstance(value, dict) else value
         for name, value in joined.items()
     }
+
+
+def norm_of_stage(match):
+    """Hugging Face counts stages from 1 where it names them."""
+    return f'norm{int(match[2]) - bool(match[1])}.'
 
 
 TABLE = (r'attn\.relative_position_bias_table', 'attn.bias.relative_position_bias_table')
 BUFFERS = (r'relative_position_index$', r'attn_mask$')
 
 OFFICIAL_RENAMES = ((r'^patch_embed\.', 'stem.'), TABLE)
-OFFICIAL_DROPS = (*BUFFERS, r'^head\.', r'^norm\.')
+OFFICIAL_DROPS = (*BUFFERS, r'^head\.', r'^norm\.', r'^mask_token$')
 
 MM_RENAMES = (
     (r'^patch_embed\.projection', 'stem.proj'),
@@ -67,25 +72,35 @@ TORCHVISION_RENAMES = (
 )
 
 HUGGING_FACE_RENAMES = (
-    (r'^swin(v2)?\.', ''),
     (r'^embeddings\.patch_embeddings\.projection\.', 'stem.proj.'),
     (r'^embeddings\.norm\.', 'stem.norm.'),
+    (r'^hidden_states_norms\.(stage)?(\d)\.', norm_of_stage),
     (r'^encoder\.layers\.(\d)\.downsample', next_stage),
     (r'^encoder\.layers\.', 'stages.'),
     (r'layernorm_before', 'norm1'),
     (r'layernorm_after', 'norm2'),
-    (r'attention\.output\.dense', 'attn.proj'),
+    (r'attention\.(output\.dense|o_proj)', 'attn.proj'),
+    (r'attention\.relative_position_bias\.', 'attn.'),
     (r'attention\.self\.', 'attn.'),
     (r'intermediate\.dense', 'mlp.fc1'),
     (r'output\.dense', 'mlp.fc2'),
     TABLE,
 )
-HUGGING_FACE_DROPS = (*BUFFERS, r'^(swin(v2)?\.)?layernorm\.', r'^classifier\.')
+HUGGING_FACE_DROPS = (
+    *BUFFERS,
+    r'^(swin(v2)?\.)?layernorm\.',  # of the classifier; transformers 5 saves it below `swin` alone
+    r'^classifier\.',
+    r'^embeddings\.mask_token$',
+    r'^hidden_states_norms\.stem\.',
+)
+HUGGING_FACE = (r'^embeddings\.patch_embeddings\.', r'^encoder\.layers\.0\.')
+
+V1 = r'relative_position_bias_table$'  # which V2 has not
 
 FORMATS = (
     Format(
         'official',
-        markers=(r'^layers\.0\.downsample\.',),
+        markers=(r'^patch_embed\.proj\.\w+$', r'^layers\.0\.downsample\.', V1),
         renames=(
             (r'^layers\.(\d)\.downsample', next_stage),
             (r'^layers\.', 'stages.'),
@@ -95,33 +110,34 @@ FORMATS = (
     ),
     Format(
         'timm',
-        markers=(r'^layers\.3\.downsample\.',),
+        markers=(r'^patch_embed\.proj\.\w+$', r'^layers\.[1-9]\d*\.downsample\.', V1),
         renames=((r'^layers\.', 'stages.'), *OFFICIAL_RENAMES),
         drops=OFFICIAL_DROPS,
     ),
     Format(
         'mmdet or mmseg',
-        markers=(r'^patch_embed\.projection\.', r'^norm[012]\.'),
+        markers=(r'^patch_embed\.projection\.', r'^stages\.0\.', r'^norm[012]\.', V1),
         renames=MM_RENAMES,
         drops=BUFFERS,
         converts=MM_CONVERTS,
     ),
     Format(
         'mmpretrain',
-        markers=(r'^patch_embed\.projection\.',),
+        markers=(r'^patch_embed\.projection\.', r'^stages\.0\.', V1),
         renames=MM_RENAMES,
         drops=(*BUFFERS, r'^head\.', r'^norm3\.'),  # the norm of the classifier, as official `norm`
         converts=MM_CONVERTS,
     ),
     Format(
         'torchvision',
-        markers=(r'^features\.0\.0\.', r'relative_position_bias_table'),
+        markers=(r'^features\.0\.0\.', r'^features\.1\.0\.', V1),
         renames=TORCHVISION_RENAMES,
         drops=OFFICIAL_DROPS,
     ),
     Format(
         'Hugging Face',
-        markers=(r'embeddings\.patch_embeddings\.', r'relative_position_bias_table'),
+        markers=(*HUGGING_FACE, V1),
+        beside='hidden_states_norms.',
         prepare=join_qkv,
         renames=HUGGING_FACE_RENAMES,
         drops=HUGGING_FACE_DROPS,

@@ -3,6 +3,7 @@
 from .format import Format
 from .swin import (
     BUFFERS,
+    HUGGING_FACE,
     HUGGING_FACE_DROPS,
     HUGGING_FACE_RENAMES,
     MM_RENAMES,
@@ -28,13 +29,14 @@ def split_bias(tensors):
 
 
 BIAS = (r'attn\.(cpb|rpe)_mlp', 'attn.bias.cpb_mlp')  # early files of SimMIM say rpe
-DROPS = (*OFFICIAL_DROPS, r'relative_coords_table$', r'^mask_token$')
+DROPS = (*OFFICIAL_DROPS, r'relative_coords_table$')
+V2 = r'logit_scale$'
 MM_NAMES = [rename for rename in MM_RENAMES if rename[1] is not next_stage]
 
 FORMATS = (
     Format(
         'official',
-        markers=(r'^layers\.0\.downsample\.', r'logit_scale'),
+        markers=(r'^patch_embed\.proj\.\w+$', r'^layers\.0\.downsample\.', V2),
         renames=(
             (r'^layers\.(\d)\.downsample', next_stage),
             (r'^layers\.', 'stages.'),
@@ -45,27 +47,28 @@ FORMATS = (
     ),
     Format(
         'timm',
-        markers=(r'^layers\.3\.downsample\.', r'logit_scale'),
+        markers=(r'^patch_embed\.proj\.\w+$', r'^layers\.[1-9]\d*\.downsample\.', V2),
         renames=((r'^layers\.', 'stages.'), *OFFICIAL_RENAMES, BIAS),
         drops=DROPS,
     ),
     Format(
         'mmpretrain',
-        markers=(r'^patch_embed\.projection\.', r'logit_scale'),
+        markers=(r'^patch_embed\.projection\.', r'^stages\.0\.', V2),
         renames=(*MM_NAMES, BIAS),
         drops=(*BUFFERS, r'relative_coords_table$', r'^head\.', r'^norm3\.'),
         converts=((r'\.downsample\.reduction', from_unfold),),
     ),
     Format(
         'torchvision',
-        markers=(r'^features\.0\.0\.', r'logit_scale'),
+        markers=(r'^features\.0\.0\.', r'^features\.1\.0\.', V2),
         prepare=split_bias,
         renames=(*TORCHVISION_RENAMES, BIAS),
         drops=DROPS,
     ),
     Format(
         'Hugging Face',
-        markers=(r'embeddings\.patch_embeddings\.', r'logit_scale'),
+        markers=(*HUGGING_FACE, V2),
+        beside='hidden_states_norms.',
         prepare=join_qkv,
         renames=(
             *HUGGING_FACE_RENAMES,
