@@ -8,7 +8,7 @@ import torch
 from .errors import CheckpointError, some
 from .format import OWN
 from .others import OTHERS
-from .reading import words
+from .reading import without_wrappers, words
 
 AVERAGES = {'ema', 'averaged', 'shadow', 'shadows', 'swa'}
 # Where a file has two nets, (what stands before the one that others load, before the other): GFM's
@@ -63,7 +63,7 @@ def is_own(net, names, prefix):
     if any(prefix in form.prefixes(names) for other in relatives(net) for form in other.formats):
         return False
     theirs = first_names(name.removeprefix(prefix) for name in names if name.startswith(prefix))
-    ours = first_names(net.state_dict())
+    ours = first_names(map(without_wrappers, net.state_dict()))
     likeness = lambda names: len(names & theirs) / len(names | theirs)  # noqa: E731
     return theirs <= ours or likeness(ours) > max(0.5, *map(likeness, own_names(net).values()))
 

@@ -24,6 +24,7 @@ from .reading import (
     is_set_of_weights,
     named_tensors,
     read_checkpoint,
+    renamed,
     without_wrappers,
 )
 
@@ -121,6 +122,7 @@ def load_whole(model, tensors, source, new=()):
     tensors = {name: tensor for name, tensor in tensors.items() if name not in unfit}
     learned = dict(model.named_parameters())
     check_numbers(named_tensors(tensors), source, masks=tensors.keys() - learned.keys())
+    tensors = {name: placed(tensor, ours.get(name)) for name, tensor in tensors.items()}
     with all_or_nothing(model):
         missing, unknown = load_named(model, tensors, source)
         missing = [name for name in missing if not name.endswith('num_batches_tracked')]
@@ -240,6 +242,8 @@ def convert_state_dict(net, state_dict, prefix):
     ours = net.state_dict()
     own = theirs.keys() <= ours.keys()
     if own and all(shape(theirs[name]) == shape(ours[name]) for name in theirs):
+        for name in theirs:
+            state_dict[prefix + name] = placed(theirs[name], ours[name])
         return
     if own:
         report = Report(source, OWN.name)
@@ -271,6 +275,7 @@ def converted(net, tensors, source, prefix=None):
         CheckpointError: They do not fit, or have NaN or infinity among what would be loaded.
     """
     check_not_sharded(net, source)
+    tensors = renamed(tensors, without_wrappers, source)
     form, place, others = find_weights(net, tensors, source, prefix)
     part, rest = form.part(tensors, place)
     report = Report(str(source), form.name, place=place, others=others)

@@ -121,6 +121,13 @@ def make_numpy_scalar(dtype, data=b''):
     return np.ndarray((), dtype, data)[()] if isinstance(dtype, np.dtype) else Ignored()
 
 
+def make_array(data, dtype, shape, order):
+    """An array of NumPy, as pickles of protocol 5 hold it."""
+    if not isinstance(dtype, np.dtype) or order not in ('C', 'F'):
+        raise pickle.UnpicklingError('an array has no numbers')
+    return np.frombuffer(data, dtype).reshape(shape, order=order).copy(order='A')
+
+
 def check_keys(keys):
     """Raise unless keys are quick to hash and differ in their hashes: not tuples, nor huge ints."""
     for key in keys:
@@ -155,6 +162,7 @@ ALLOWED: dict[str, Any] = {
     '_codecs.encode': lambda text, encoding: text.encode('latin1'),  # how pickles hold bytes
     HISTORY: lambda: HistoryBuffer(),
     'numpy.dtype': make_numpy_dtype,
+    'numpy.core.numeric._frombuffer': make_array,
     'numpy.core.multiarray._reconstruct': lambda *args: np.zeros(0),
     'numpy.core.multiarray.scalar': make_numpy_scalar,
 }
@@ -165,6 +173,7 @@ DTYPES |= {name: getattr(s, '_dtype', torch.uint8) for name, s in STORAGES.items
 MODULES = {  # one thing of several versions and devices
     '__builtin__': 'builtins',
     'numpy._core.multiarray': 'numpy.core.multiarray',
+    'numpy._core.numeric': 'numpy.core.numeric',
     'torch.cuda': 'torch',
     'torch.storage': 'torch',
 }
@@ -187,6 +196,7 @@ class Reader(pickle._Unpickler):
         super().__init__(stream, encoding='latin1')
         self.dispatch = CountedInstructions(self.dispatch)
         self.size, self.read_storage, self.claimed, self.storages = size, read_storage, 0, {}
+        self.map_location = map_location
         self.restore = torch.serialization._get_restore_location(map_location)
 
     def load(self):
@@ -197,6 +207,8 @@ class Reader(pickle._Unpickler):
         name = f'{MODULES.get(module, module)}.{name}'
         if name in DTYPES:
             return DTYPES[name]
+        if name == 'torch._load_from_bytes':
+            return Function(self.read_bytes)
         if name not in ALLOWED:
             raise Refused(foreign(name))
         return Function(ALLOWED[name])
@@ -227,6 +239,14 @@ class Reader(pickle._Unpickler):
         elif type(target) is OrderedDict and isinstance(state.get('_metadata'), dict):
             target._metadata = state['_metadata']
 
+    def load_bytearray8(self):
+        """Bytes of an array, of which pickle would make room for as many as the file says."""
+        size = int.from_bytes(self.read(8), 'little')
+        data = self.read(size)
+        if len(data) != size:
+            raise pickle.UnpicklingError('it has less bytes than it says')
+        self.append(data)
+
     def load_setitem(self):
         value, key = self.stack.pop(), self.stack.pop()
         self.set_items([key], [value])
@@ -242,6 +262,16 @@ class Reader(pickle._Unpickler):
             raise pickle.UnpicklingError('it names values of what is no dict')
         for key, value in zip(keys, values, strict=True):
             self.stack[-1][key] = value
+
+    def read_bytes(self, data):
+        """A storage in a plain pickle: bytes that are an older file of `torch.save`."""
+        if type(data) is not bytes:
+            raise pickle.UnpicklingError('a storage has no bytes')
+        self.claim(len(data))
+        storage = read_stream(BoundedBytes(data), self.map_location, StorageReader)
+        if not isinstance(storage, torch.storage.TypedStorage):
+            raise pickle.UnpicklingError('it refers to what is no storage')
+        return storage
 
     def persistent_load(self, pid):
         """A storage: the numbers of tensors, which files keep outside of their pickles."""
@@ -272,7 +302,7 @@ class Reader(pickle._Unpickler):
 # Not read: objects of registered extensions, buffers outside of the file, classic instances, and
 # dicts and sets that are made at once, without a look at their keys.
 REFUSED = """
-    ext1 ext2 ext4 next_buffer readonly_buffer bytearray8 newobj_ex inst obj
+    ext1 ext2 ext4 next_buffer readonly_buffer newobj_ex inst obj
     dict frozenset additems
 """
 Reader.dispatch = {
@@ -280,6 +310,13 @@ Reader.dispatch = {
     for code, load in pickle._Unpickler.dispatch.items()
     if load.__name__.removeprefix('load_') not in REFUSED.split()
 }
+
+
+class StorageReader(Reader):
+    """Reads the bytes of a single storage, which hold no others."""
+
+    def read_bytes(self, data):
+        raise Refused('holds files in files')
 
 
 def read_zip(file, map_location):
@@ -302,9 +339,9 @@ def read_zip(file, map_location):
     return Reader(pickled, file.size, read_storage, map_location).load()
 
 
-def read_stream(file, map_location):
+def read_stream(file, map_location, kind=Reader):
     """What a plain pickle holds, or an older file of `torch.save`: pickles, then storages."""
-    reader = Reader(file, file.size, lambda key, size: torch.UntypedStorage(size), map_location)
+    reader = kind(file, file.size, lambda key, size: torch.UntypedStorage(size), map_location)
     first = reader.load()
     if type(first) is not int or first != MAGIC_NUMBER:
         return first
@@ -342,6 +379,14 @@ class BoundedFile(io.BufferedReader):
         return super().read(min(size, self.size))
 
 
+class BoundedBytes(io.BytesIO):
+    """Bytes that are read as a file."""
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.size = len(data)
+
+
 class CountedInstructions(dict):
     """What a reader does at each instruction; an object takes one byte in a file, and 64 here."""
 
@@ -360,6 +405,8 @@ def size_of(made):
         return 0
     if isinstance(made, (dict, set, torch.Size)):
         return 8 * len(made)
+    if isinstance(made, torch.storage.TypedStorage):  # whose bytes were counted
+        return 0
     return len(made) if isinstance(made, bytes) else getattr(made, 'nbytes', 0)
 
 

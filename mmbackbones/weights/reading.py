@@ -9,6 +9,7 @@ from mmengine.runner import CheckpointLoader
 
 from .downloading import local_file
 from .errors import CheckpointError, brief, damaged, some
+from .kinds import refuse_other_kinds, shards_of
 from .pickles import read_pickle
 
 # Words of the names under which files keep sets of weights, and of those that hold no weights.
@@ -36,11 +37,37 @@ def read_file(source, map_location='cpu'):
         CheckpointError: It is damaged, would run code, or outgrow itself.
     """
     path = local_file(source)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f'there is no checkpoint at {source}; give a file or a URL')
-    if path.suffix == '.safetensors':
-        return read_safetensors(path), path
-    return read_pickle(path, map_location), path
+    refuse_other_kinds(path)
+    if path.name.endswith('.index.json'):
+        return read_shards(path, map_location), path
+    return read_tensors(path, map_location), path
+
+
+def read_tensors(path, map_location):
+    """What torch.save or safetensors wrote."""
+    if path.suffix == '.safetensors' or is_safetensors(path):
+        return read_safetensors(path)
+    return read_pickle(path, map_location)
+
+
+def is_safetensors(path):
+    """Whether a file of another name begins as those of safetensors do."""
+    with path.open('rb') as file:
+        start = file.read(10)
+    return start[8:] == b'{"' and int.from_bytes(start[:8], 'little') < path.stat().st_size
+
+
+def read_shards(path, map_location):
+    """{name: tensor} of all the files that an index names."""
+    tensors = {}
+    for shard in shards_of(path):
+        found = named_tensors(read_tensors(shard, map_location))
+        check_size(found, shard)
+        for name, tensor in found.items():
+            add(tensors, name, tensor, path)
+    return tensors
 
 
 def load_from_checked_file(source, map_location='cpu'):
@@ -101,8 +128,8 @@ def unwrap(content, path):
     for nest, found in sets.items():
         check_size(found, path)
         for name, tensor in found.items():
-            whole = '.'.join((*nest, name)) if len(sets) > 1 else name
-            add(tensors, without_wrappers(whole), tensor, path)
+            tensors['.'.join((*nest, name)) if len(sets) > 1 else name] = tensor
+    tensors = renamed(tensors, without_wrappers, path)
     odd = [name for name, tensor in tensors.items() if tensor.is_complex()]
     if odd:
         raise CheckpointError(f'{path}: {some(odd)} has complex numbers; save real ones')
@@ -163,6 +190,14 @@ def below(tensors, prefix):
     return inside, [name for name in tensors if not name.startswith(prefix)]
 
 
+def renamed(tensors, rename, source):
+    """{name: tensor} by other names, of which no two may be equal."""
+    found = {}
+    for name, tensor in tensors.items():
+        add(found, rename(name), tensor, source)
+    return found
+
+
 def add(named, name, value, source):
     """named[name] = value, but for a name that has a value already, which is an error."""
     if name in named:
@@ -175,6 +210,8 @@ def add(named, name, value, source):
 
 def check_size(tensors, path):
     """Raise if tensors have more numbers than their file, of which some may be shared."""
+    if path.suffix == '.json':  # an index, whose files were checked
+        return
     claimed, size = sum(tensor.nbytes for tensor in tensors.values()), path.stat().st_size
     if claimed > 2 * size:
         raise CheckpointError(
