@@ -13,7 +13,12 @@ from .reading import without_wrappers, words
 AVERAGES = {'ema', 'averaged', 'shadow', 'shadows', 'swa'}
 # Where a file has two nets, (what stands before the one that others load, before the other): GFM's
 # teacher is a net of ImageNet's, and MoBY's second encoder serves its training.
-NETS = (({'teacher'}, {'student'}), ({'encoder'}, {'teacher'}), (set(), {'k'}), ({'q'}, {'k'}))
+NETS: tuple[tuple[set[str], set[str]], ...] = (
+    ({'teacher'}, {'student'}),
+    ({'encoder'}, {'teacher'}),
+    (set(), {'k'}),
+    ({'q'}, {'k'}),
+)
 
 
 def find_weights(net, tensors, source, prefix=None):
@@ -81,12 +86,11 @@ def refuse_others(net, tensors, source, prefix, places):
 
 def relatives_with(net, names):
     """', as those of DaViT (format timm)': relatives of a net that know such names."""
-    found = [
-        f'{other.__name__} (format {form.name})'
+    known = {
+        other.__name__: [f.name for f in other.formats if f.prefixes(names)]
         for other in relatives(net)
-        for form in other.formats
-        if form.prefixes(names)
-    ]
+    }
+    found = [f'{other} (format {forms[0]})' for other, forms in known.items() if forms]
     for place in [] if found else OWN.prefixes(names):
         theirs = first_names(name.removeprefix(place) for name in names if name.startswith(place))
         own = own_names(net)

@@ -79,8 +79,11 @@ def kind_of_file(path):
 
 def kind_of_zip(path):
     """What a zip file is, or None if torch.save wrote it."""
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except Exception:  # a damaged one, of which its reader tells more
+        return None
     ends = {name.partition('/')[2] for name in names}
     if 'constants.pkl' in ends:
         return (

@@ -123,7 +123,7 @@ def make_numpy_scalar(dtype, data=b''):
 
 def make_array(data, dtype, shape, order):
     """An array of NumPy, as pickles of protocol 5 hold it."""
-    if not isinstance(dtype, np.dtype) or order not in ('C', 'F'):
+    if not isinstance(dtype, np.dtype) or type(shape) is not tuple:
         raise pickle.UnpicklingError('an array has no numbers')
     return np.frombuffer(data, dtype).reshape(shape, order=order).copy(order='A')
 

@@ -139,7 +139,7 @@ def unwrap(content, path):
 def sets_of_weights(content):
     """{names of the dicts around it: {name: tensor}} of all weights that a file holds."""
     sets = dict(dicts_of_tensors(content))
-    known = {nest: found for nest, found in sets.items() if nest and is_set_of_weights(nest[0])}
+    known = {nest: found for nest, found in sets.items() if any(map(is_set_of_weights, nest))}
     return known or {nest: found for nest, found in sets.items() if not nest}
 
 
