@@ -233,6 +233,7 @@ SETS = {
         dict(model=ONE, averaged=AVERAGED | {'n_averaged': torch.tensor(9)}),
         dict(student=prefixed(ONE, 'module.'), teacher=TWO, dino_loss=dict(center=torch.ones(2))),
         dict(state_dict=prefixed(ONE, 'student.backbone.') | prefixed(TWO, 'teacher.backbone.')),
+        dict(model=prefixed(ONE, 'online_encoder.model.') | prefixed(TWO, 'branch_encoder.')),
         dict(model=prefixed(ONE, 'model.') | prefixed(TWO, 'model_ema.module.')),
         AVERAGED | {'n_averaged': torch.tensor(9)},
     ],
@@ -305,6 +306,17 @@ def test_pretraining_of_others(name, door, tmp_path):
     table = net.stages[0].blocks[1].attn.bias.relative_position_bias_table
     theirs = f'{PRETRAINED[name]}layers.0.blocks.1.attn.relative_position_bias_table'
     assert torch.equal(table, state[theirs])
+
+
+def test_masked_pretraining_of_openmmlab(tmp_path):
+    state = Recording('swin_tiny_mmdet').state_dict()
+    backbone = {name: t for name, t in state.items() if not name.startswith('norm')}
+    rest = {'backbone.mask_token': torch.ones(1, 1, 96), 'neck.decoder.0.weight': torch.ones(2)}
+    report = load_checkpoint(
+        SwinTransformer(), save(tmp_path, dict(state_dict=prefixed(backbone, 'backbone.') | rest))
+    )
+    assert report.format == 'mmpretrain'
+    assert {'mask_token', 'neck.decoder.0.weight'} <= set(report.dropped)
 
 
 # Architectures that are not ours

@@ -11,13 +11,15 @@ from .others import OTHERS
 from .reading import without_wrappers, words
 
 AVERAGES = {'ema', 'averaged', 'shadow', 'shadows', 'swa'}
-# Where a file has two nets, (what stands before the one that others load, before the other): GFM's
-# teacher is a net of ImageNet's, and MoBY's second encoder serves its training.
-NETS: tuple[tuple[set[str], set[str]], ...] = (
-    ({'teacher'}, {'student'}),
-    ({'encoder'}, {'teacher'}),
-    (set(), {'k'}),
-    ({'q'}, {'k'}),
+# Where a file has two nets: a word before the names of the one that is taken, and of the other. That
+# is the average, but GFM's teacher is a net of ImageNet's, and MoBY's authors load its `encoder`.
+NETS = (
+    ('teacher', 'student'),
+    ('target', 'online'),
+    ('branch', 'online'),  # of CMID
+    ('encoder', 'teacher'),
+    ('', 'k'),
+    ('q', 'k'),
 )
 
 
@@ -150,4 +152,4 @@ def outranks(one, other, names):
         # mmengine saves the average as the model, and counts the steps of what it takes it from.
         source = next((nest for nest in (one, other) if words(nest) & AVERAGES), '').split('.')[0]
         return averaged != (f'{source}.steps' in names)
-    return any(mine >= a and theirs >= b and (a or not mine) for a, b in NETS)
+    return any((a in mine if a else not mine) and b in theirs for a, b in NETS)

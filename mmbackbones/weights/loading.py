@@ -91,9 +91,11 @@ def load_checkpoint(
         fitted, report = converted(model, tensors, source, prefix)
         model.load_state_dict(fitted, strict=False)
     else:
-        tensors, place, others = set_of_whole_model(model, tensors, source, prefix)
-        report = load_whole(model, tensors, source)
+        place, others = place_of_whole_model(model, tensors, source, prefix)
+        part, rest = below(tensors, place)
+        report = load_whole(model, part, source)
         report.place, report.others = place, others
+        report.dropped += without_sets(rest, place, others)
     print_log(str(report), logger='current')
     return report
 
@@ -202,8 +204,8 @@ def unwrapped(model):
             return model
 
 
-def set_of_whole_model(model, tensors, source, prefix=None):
-    """The tensors of a file with names as a model's, what stood before them, and before other sets.
+def place_of_whole_model(model, tensors, source, prefix=None):
+    """What stands before a model's names in a file, and before those of other sets of its weights.
 
     Raises:
         CheckpointError: There are several sets, and none is the average of the others.
@@ -218,9 +220,9 @@ def set_of_whole_model(model, tensors, source, prefix=None):
         likely = {place: count for place, count in likely.items() if place.startswith(wanted)}
     places = [place for place, count in likely.items() if count == max(likely.values())]
     if not places or (prefix is None and '' in places):
-        return tensors, '', []
+        return '', []
     place = choose(places, tensors, source)
-    return below(tensors, place)[0], place, [each for each in places if each != place]
+    return place, [each for each in places if each != place]
 
 
 def convert_state_dict(net, state_dict, prefix):
@@ -279,7 +281,7 @@ def converted(net, tensors, source, prefix=None):
     form, place, others = find_weights(net, tensors, source, prefix)
     part, rest = form.part(tensors, place)
     report = Report(str(source), form.name, place=place, others=others)
-    report.dropped = [n for n in rest if not any(n.startswith(ends_of(o, place)) for o in others)]
+    report.dropped = without_sets(rest, place, others)
     names = {without_wrappers(name): name for name in net.state_dict()}
     ours = {name: net.state_dict()[whole] for name, whole in names.items()}
     theirs = with_counters(without_neighbours(net, rename_all(form, part, report), report), ours)
@@ -289,11 +291,14 @@ def converted(net, tensors, source, prefix=None):
     return {names[name]: placed(fitted[name], ours[name]) for name in fitted}, report
 
 
-def ends_of(place, other):
-    """The beginning of what stands before names, as far as another's differs from it."""
-    parts, others = place.split('.'), other.split('.')
-    same = next(i for i, part in enumerate(parts) if part != (others + [None])[i])
-    return '.'.join(parts[: same + 1]) + ('.' if parts[same] else '')
+def without_sets(names, place, others):
+    """The names that do not belong to other sets of weights, as far as these differ in theirs."""
+    starts = []
+    for other in others:
+        parts, taken = other.split('.'), place.split('.') + [None]
+        same = next(i for i, part in enumerate(parts) if part != taken[i])
+        starts.append('.'.join(parts[: same + 1]) + ('.' if parts[same] else ''))
+    return [name for name in names if not name.startswith(tuple(starts))]
 
 
 def without_neighbours(net, theirs, report):

@@ -45,10 +45,10 @@ def norm_of_stage(match):
 
 
 TABLE = (r'attn\.relative_position_bias_table', 'attn.bias.relative_position_bias_table')
-BUFFERS = (r'relative_position_index$', r'attn_mask$')
+UNUSED = (r'relative_position_index$', r'attn_mask$', r'^mask_token$')
 
 OFFICIAL_RENAMES = ((r'^patch_embed\.', 'stem.'), TABLE)
-OFFICIAL_DROPS = (*BUFFERS, r'^head\.', r'^norm\.', r'^mask_token$')
+OFFICIAL_DROPS = (*UNUSED, r'^head\.', r'^norm\.')
 
 MM_RENAMES = (
     (r'^patch_embed\.projection', 'stem.proj'),
@@ -87,7 +87,7 @@ HUGGING_FACE_RENAMES = (
     TABLE,
 )
 HUGGING_FACE_DROPS = (
-    *BUFFERS,
+    *UNUSED,
     r'^(swin(v2)?\.)?layernorm\.',  # of the classifier; transformers 5 saves it below `swin` alone
     r'^classifier\.',
     r'^embeddings\.mask_token$',
@@ -118,14 +118,14 @@ FORMATS = (
         'mmdet or mmseg',
         markers=(r'^patch_embed\.projection\.', r'^stages\.0\.', r'^norm[012]\.', V1),
         renames=MM_RENAMES,
-        drops=BUFFERS,
+        drops=UNUSED,
         converts=MM_CONVERTS,
     ),
     Format(
         'mmpretrain',
         markers=(r'^patch_embed\.projection\.', r'^stages\.0\.', V1),
         renames=MM_RENAMES,
-        drops=(*BUFFERS, r'^head\.', r'^norm3\.'),  # the norm of the classifier, as official `norm`
+        drops=(*UNUSED, r'^head\.', r'^norm3\.'),  # the norm of the classifier, as official `norm`
         converts=MM_CONVERTS,
     ),
     Format(

@@ -2,7 +2,6 @@
 
 from .format import Format
 from .swin import (
-    BUFFERS,
     HUGGING_FACE,
     HUGGING_FACE_DROPS,
     HUGGING_FACE_RENAMES,
@@ -10,6 +9,7 @@ from .swin import (
     OFFICIAL_DROPS,
     OFFICIAL_RENAMES,
     TORCHVISION_RENAMES,
+    UNUSED,
     from_unfold,
     join_qkv,
     next_stage,
@@ -55,7 +55,7 @@ FORMATS = (
         'mmpretrain',
         markers=(r'^patch_embed\.projection\.', r'^stages\.0\.', V2),
         renames=(*MM_NAMES, BIAS),
-        drops=(*BUFFERS, r'relative_coords_table$', r'^head\.', r'^norm3\.'),
+        drops=(*UNUSED, r'relative_coords_table$', r'^head\.', r'^norm3\.'),
         converts=((r'\.downsample\.reduction', from_unfold),),
     ),
     Format(
