@@ -11,7 +11,7 @@ from .others import OTHERS
 from .reading import without_wrappers, words
 
 AVERAGES = {'ema', 'averaged', 'shadow', 'shadows', 'swa'}
-# Where a file has two nets: a word before the names of the one that is taken, and of the other. That
+# Where a file has two nets: a word before the names of the one that is taken, and of the other. It
 # is the average, but GFM's teacher is a net of ImageNet's, and MoBY's authors load its `encoder`.
 NETS = (
     ('teacher', 'student'),
