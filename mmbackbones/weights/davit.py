@@ -1,7 +1,7 @@
 """Names of published DaViT checkpoints; their tensors are laid out as ours.
 
 Files of Florence-2 hold a language model beside its image encoder, which stands at `vision_tower.`
-(the authors' and Hugging Face's older files) or at `model.vision_tower.`.
+in the authors' and at `model.vision_tower.` in those of Hugging Face's own classes.
 """
 
 from .loading import Format
