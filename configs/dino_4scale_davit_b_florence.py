@@ -2,7 +2,7 @@
 
 Recipe: https://github.com/open-mmlab/mmdetection
 Result: box AP 59.2, reported by the authors, not reproduced here.
-It is in table 8 of https://arxiv.org/abs/2311.06242; with ImageNet-1K weights their DaViT-B has
+From https://arxiv.org/abs/2311.06242, tables 7 to 9; with ImageNet-1K weights their DaViT-B has
 53.7. They published no config: the recipe is mmdet's for ResNet-50, drop path is our choice.
 """
 

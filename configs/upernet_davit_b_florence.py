@@ -2,7 +2,7 @@
 
 Recipe: https://github.com/SwinTransformer/Swin-Transformer-Semantic-Segmentation
 Result: mIoU 54.9, mIoU (ms+flip) 55.5, reported by the authors, not reproduced here.
-It is in table 9 of https://arxiv.org/abs/2311.06242; with ImageNet-1K weights their DaViT-B has 49.
+From https://arxiv.org/abs/2311.06242, tables 7 to 9; with ImageNet-1K weights their DaViT-B has 49.
 They published no config: the rate is Swin's for 16 images times 4, drop path is our choice.
 """
 
