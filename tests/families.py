@@ -56,6 +56,7 @@ NARROW, FEW, ONE = (16, 16, 16, 16), (1, 1, 2, 2), (1, 1, 1, 1)
 FIRST = dict(out_indices=(0,))
 WINDOWS = st.integers(2, 9)
 PRETRAINED = st.none() | WINDOWS
+FLORENCE = dict(dims=(16, 32, 48, 64), depths=(1, 1, 2, 1), heads=(1, 2, 3, 4), parts='florence')
 
 FAMILIES = {
     'SwinTransformer': Family(
@@ -230,6 +231,9 @@ FAMILIES = {
             'davit_tiny_dense': ('official', 'tiny', {}),
             'davit_tiny_timm': ('timm', 'tiny', {}),
             'davit_tiny_mmpretrain': ('mmpretrain', 'tiny', {}),
+            'davit_base_fl_timm': ('timm', 'base_fl', {}),
+            'davit_florence_msft': ('Florence-2', FLORENCE, {}),
+            'davit_florence_hf': ('Hugging Face', FLORENCE, {}),
         },
         attends=((7 * 7, 2),),
         counts={
@@ -237,6 +241,8 @@ FAMILIES = {
             ('small', 7): 48_978_240,
             ('base', 7): 86_931_200,
             ('large', 12): 195_277_440,
+            ('base_fl', 12): 90_371_840,
+            ('huge_fl', 12): 360_640_000,
         },
         millions=dict(huge=346.9, giant=1403.4),
         flops=(
@@ -255,6 +261,7 @@ FAMILIES = {
             ('upernet', 's'): 81_399_404,
             ('upernet', 'b'): 121_465_900,
         },
+        recipes={'upernet_davit_b_florence': (2.4e-4, 0.01)},
         decays_norms=True,
     ),
     'VOLO': Family(
