@@ -50,6 +50,6 @@ FORMATS = (
             (r'ffn\.layers\.1', 'mlp.fc2'),
             *CPE,
         ),
-        drops=(r'^norm3\.', r'^head\.'),
+        drops=(r'^head\.',),
     ),
 )
