@@ -67,11 +67,21 @@ def with_one_norm(state):
     return {name: tensor for name, tensor in state.items() if not others.match(name)}
 
 
-@pytest.mark.parametrize('file', ['swin_tiny_mmdet', 'swin_tiny_dense', 'davit_tiny_dense'])
-@pytest.mark.parametrize('load', [by_file, by_init_cfg, by_state_dict, by_detector])
+@pytest.mark.parametrize(
+    ('file', 'load'),
+    [
+        ('swin_tiny_mmdet', by_file),
+        ('swin_tiny_mmdet', by_init_cfg),
+        ('swin_tiny_mmdet', by_state_dict),
+        ('swin_tiny_mmdet', by_detector),
+        ('swin_tiny_dense', by_file),
+        ('davit_tiny_dense', by_file),
+    ],
+)
 def test_the_norm_of_the_only_output_is_loaded(file, load, tmp_path):
     recording = Recording(file)
-    net = (DaViT if 'davit' in file else SwinTransformer)('tiny', out_indices=(3,)).eval()
+    kind = DaViT if 'davit' in file else SwinTransformer
+    net = kind('tiny', out_indices=(3,)).eval()
     load(net, with_one_norm(recording.state_dict()), tmp_path)
     case = recording.cases[-1]
     with torch.no_grad():
