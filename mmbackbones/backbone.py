@@ -247,6 +247,14 @@ def same_stages(numbers, names):
     return numbers
 
 
+def per_stage(sizes, count, name, least):
+    """As many sizes as stages, none smaller than `least`, of one number or one per stage."""
+    sizes = sizes if isinstance(sizes, (list, tuple)) else (sizes,) * count
+    if len(sizes) != count or min(sizes) < least:
+        raise ValueError(f'{name} is {sizes}; give one number or {count}, from {least} up')
+    return sizes
+
+
 def one_of(value, name, choices):
     """`value` if it is one of the choices, else a `ValueError` that names them."""
     if value not in choices:

@@ -66,7 +66,7 @@ FAMILIES = {
         url='https://arxiv.org/abs/2103.14030',
         tiny=dict(arch=dict(FOUR, heads=HEADS)),
         first=dict(arch=dict(dims=NARROW, depths=(2, 1, 1, 1), heads=FEW), **FIRST),
-        options=dict(window_size=st.integers(1, 9)),
+        options=dict(window_size=st.integers(1, 9) | st.tuples(*[st.integers(1, 9)] * 4)),
         recordings={
             'swin_tiny_cls': ('official', 'tiny', {}),
             'swin_tiny_dense': ('official', 'tiny', {}),
@@ -74,6 +74,7 @@ FAMILIES = {
             'swin_tiny_timm': ('timm', 'tiny', {}),
             'swin_tiny_torchvision': ('torchvision', 'tiny', {}),
             'swin_tiny_hf': ('Hugging Face', 'tiny', {}),
+            'swin_s3_tiny_timm': ('timm', 'tiny', dict(window_size=(7, 7, 14, 7))),
             'swin_base_w12_dense': ('official', 'base', dict(window_size=12)),
         },
         other_formats=('mmpretrain',),

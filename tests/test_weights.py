@@ -68,7 +68,7 @@ WRAPPED = [
     ('timm', lambda s: s, 'timm', NORMS),
     ('mmdet', lambda s: dict(state_dict=s), 'mmdet or mmseg', []),
     ('mmdet', detector, 'mmdet or mmseg', []),
-    ('mmdet', mmpretrain, 'mmpretrain', NORMS),
+    ('mmdet', mmpretrain, 'mmpretrain', NORMS[:6]),
 ]
 
 

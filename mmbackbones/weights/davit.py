@@ -62,7 +62,7 @@ FORMATS = (
             (r'ffn\.layers\.1', 'mlp.fc2'),
             *CPE,
         ),
-        drops=(r'^norm3\.', r'^head\.'),
+        drops=(r'^head\.',),
     ),
     Format(
         'Florence-2',

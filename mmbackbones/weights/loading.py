@@ -1,5 +1,6 @@
 """Fitting the tensors of any known format to a backbone, all of them or none."""
 
+import logging
 import re
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from torch import nn
 
 from .errors import CheckpointError, brief, some
 from .reading import add, below, check_numbers, named_tensors, prefix_of, read_checkpoint
+from .windows import compare_windows
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Format:
     drops: tuple = ()  # patterns of what no dense backbone needs, in the format's own names
     converts: tuple = ()  # (pattern of our name, function of the tensor)
     prepare: Callable = dict  # {name: tensor} -> the same, where tensors must be joined or split
+    note: str = ''  # where its nets compute something else than ours
 
     def fits(self, names):
         return all(any(re.search(marker, name) for name in names) for marker in self.markers)
@@ -50,7 +53,10 @@ OWN = Format('mmbackbones', markers=(r'^stem\.', r'^stages\.0\.blocks\.0\.'))
 
 @dataclass
 class Report:
-    """What became of a checkpoint: names of ours, but for `dropped`, which are the file's."""
+    """What became of a checkpoint: names of ours, but for `dropped`, which are the file's.
+
+    `windows` has the side of the file's windows by stage, as far as its tables show them.
+    """
 
     source: str
     format: str
@@ -58,19 +64,30 @@ class Report:
     resized: list = field(default_factory=list)
     dropped: list = field(default_factory=list)
     new: list = field(default_factory=list)
+    windows: dict = field(default_factory=dict)
+    notes: list = field(default_factory=list)
+    warnings: list = field(default_factory=list)
 
     def __str__(self):
-        return (
+        loaded = (
             f'{self.source}: format {self.format}, {len(self.loaded)} tensors loaded'
             f'{summary(self.resized, "resized")}{summary(self.dropped, "dropped")}'
             f'{summary(self.new, "newly initialised")}'
         )
+        return '; '.join([loaded, *self.notes])
+
+    def log(self):
+        """Log it, and what is likely to be a mistake as warnings."""
+        print_log(str(self), logger='current')
+        for warning in self.warnings:
+            print_log(warning, logger='current', level=logging.WARNING)
 
 
 def summary(names, what):
-    """', 8 dropped (head, norm)' for a list of dotted names, nothing for an empty one."""
+    """', 8 dropped (norm, *.attn_mask)' for dotted names, short ones first; nothing for none."""
     parts = dict.fromkeys(re.sub(r'\.(weight|bias|running_\w+|num_\w+)$', '', n) for n in names)
     parts = dict.fromkeys(p if p.count('.') < 2 else f'*.{p.split(".")[-1]}' for p in parts)
+    parts = sorted(parts, key=lambda part: part.startswith('*'))
     return f', {len(names)} {what} ({some(parts)})' if names else ''
 
 
@@ -84,7 +101,8 @@ def load_checkpoint(
     """Load a checkpoint of any known format into a backbone or whole model, all of it or nothing.
 
     Output norms that the file of a backbone lacks keep their values; everything else must be there
-    and fit. The first convolution is adapted to other images than RGB.
+    and fit. The first convolution is adapted to other images than RGB. What is on the meta device
+    gets memory where the file's tensors are.
 
     Args:
         model: A backbone of this package, or a detector or segmenter that has one.
@@ -101,14 +119,63 @@ def load_checkpoint(
         CheckpointError: It is damaged, would run code, does not fit, or has NaN or infinity among
             what a backbone would load; `model` is as it was.
     """
-    tensors = read_checkpoint(source, map_location)
-    if hasattr(model, 'formats'):
-        fitted, report = converted(model, tensors, source, prefix)
-        model.load_state_dict(fitted, strict=False)
-    else:
-        report = load_whole(unwrapped(model), tensors, source)
-    print_log(str(report), logger='current')
+    tensors, model = read_checkpoint(source, map_location), unwrapped(model)
+    with off_meta(model, tensors) as empty:
+        if hasattr(model, 'formats'):
+            fitted, report = converted(model, tensors, source, prefix)
+            model.load_state_dict(fitted, strict=False)
+        else:
+            report = load_whole(model, tensors, source)
+        start_anew(model, empty - set(report.loaded), source)
+    report.log()
     return report
+
+
+@contextmanager
+def off_meta(model, tensors):
+    """The names of what a model has on the meta device, which gets memory to be loaded into.
+
+    It is where the file's tensors are. After an error all is on the meta device again.
+    """
+    device = next(iter(tensors.values())).device
+    before, memory = [], {}  # a tensor that two modules share stays one
+    for prefix, module in model.named_modules():
+        for table in (module._parameters, module._buffers):
+            for name, tensor in table.items():
+                if tensor is not None and tensor.is_meta:
+                    before.append((f'{prefix}.{name}'.removeprefix('.'), table, name, tensor))
+    for _, table, name, tensor in before:
+        if tensor not in memory:
+            zeros = torch.zeros_like(tensor, device=device, requires_grad=False)
+            memory[tensor] = zeros
+            if isinstance(tensor, nn.Parameter):
+                memory[tensor] = nn.Parameter(zeros, requires_grad=tensor.requires_grad)
+        table[name] = memory[tensor]
+    try:
+        yield {full for full, *_ in before}
+    except BaseException:
+        for _, table, name, tensor in before:
+            table[name] = tensor
+        raise
+
+
+def start_anew(model, names, source):
+    """Start output norms and the like, which were on the meta device and are in no file."""
+    names = [name for name in names if not name.endswith('num_batches_tracked')]  # zeros already
+    owners = {name.rpartition('.')[0]: name for name in names}
+    modules = [model.get_submodule(owner) for owner in owners]
+    unknown = [
+        name
+        for (owner, name), module in zip(owners.items(), modules, strict=True)
+        if owner.startswith('stages.') or not hasattr(module, 'reset_parameters')
+    ]
+    if unknown:
+        raise CheckpointError(
+            f'{source} lacks {some(unknown)}, of which this {type(model).__name__} has no values '
+            f'either, being on the meta device; build it on another device'
+        )
+    for module in modules:
+        module.reset_parameters()
 
 
 def load_whole(model, tensors, source, new=()):
@@ -233,11 +300,12 @@ def convert_state_dict(net, state_dict, prefix):
     if own and all(shape(theirs[name]) == shape(ours[name]) for name in theirs):
         return
     if own:
-        report = Report(source, OWN.name)
+        report = Report(source, OWN.name, loaded=list(theirs))
         fitted = {name: fit(net, name, theirs[name], ours[name], report) for name in theirs}
+        compare_windows(net, theirs, report)
     else:
         fitted, report = converted(net, theirs, source)
-    print_log(str(report), logger='current')
+    report.log()
     for name in theirs:
         del state_dict[prefix + name]
     state_dict.update({prefix + name: tensor for name, tensor in fitted.items()})
@@ -263,15 +331,29 @@ def converted(net, tensors, source, prefix=None):
     """
     if prefix is None:
         prefix = prefix_of(tensors)
-    tensors, rest = below(tensors, f'{prefix.removesuffix(".")}.' if prefix else '')
+    tensors, rest = with_norms_beside(tensors, prefix.removesuffix('.'))
     form = detect_format(net, tensors, source)
-    report = Report(str(source), form.name, dropped=rest)
+    report = Report(str(source), form.name, dropped=rest, notes=[form.note] if form.note else [])
     theirs = rename_all(form, tensors, report)
     ours = net.state_dict()
     check_names(net, ours, theirs, report)
     fitted = {name: fit(net, name, theirs[name][1], ours[name], report) for name in report.loaded}
     check_numbers(fitted, report.source)
+    tables = {form.rename(name): tensor for name, tensor in tensors.items()}
+    compare_windows(net, tables | {name: tensor for name, (_, tensor) in theirs.items()}, report)
     return fitted, report
+
+
+def with_norms_beside(tensors, prefix):
+    """{name without the prefix: tensor} of a backbone, and the names of the rest.
+
+    Hugging Face's MaskFormer keeps output norms beside the backbone, not in it.
+    """
+    inside, rest = below(tensors, f'{prefix}.' if prefix else '')
+    parent = prefix[: prefix.rfind('.') + 1]
+    norms = [name for name in rest if name.startswith(f'{parent}hidden_states_norms.')]
+    inside |= {name.removeprefix(parent): tensors[name] for name in norms}
+    return inside, [name for name in rest if name not in norms]
 
 
 def detect_format(net, tensors, source):

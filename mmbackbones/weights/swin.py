@@ -78,6 +78,7 @@ HUGGING_FACE_RENAMES = (
     (r'attention\.self\.', 'attn.'),
     (r'intermediate\.dense', 'mlp.fc1'),
     (r'output\.dense', 'mlp.fc2'),
+    (r'^hidden_states_norms\.(\d)\.', r'norm\1.'),
     TABLE,
 )
 HUGGING_FACE_DROPS = (*BUFFERS, r'^(swin(v2)?\.)?layernorm\.', r'^classifier\.')
@@ -110,8 +111,10 @@ FORMATS = (
         'mmpretrain',
         markers=(r'^patch_embed\.projection\.',),
         renames=MM_RENAMES,
-        drops=(*BUFFERS, r'^head\.', r'^norm3\.'),  # the norm of the classifier, as official `norm`
+        drops=(*BUFFERS, r'^head\.'),
         converts=MM_CONVERTS,
+        note="mmpretrain's classifiers do not shift a map of one window, the last of 224 pixels; "
+        'here it is shifted, as in mmdet and mmseg',
     ),
     Format(
         'torchvision',

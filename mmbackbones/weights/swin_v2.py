@@ -53,7 +53,7 @@ FORMATS = (
         'mmpretrain',
         markers=(r'^patch_embed\.projection\.', r'logit_scale'),
         renames=(*MM_NAMES, BIAS),
-        drops=(*BUFFERS, r'relative_coords_table$', r'^head\.', r'^norm3\.'),
+        drops=(*BUFFERS, r'relative_coords_table$', r'^head\.'),
         converts=((r'\.downsample\.reduction', from_unfold),),
     ),
     Format(
