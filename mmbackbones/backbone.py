@@ -220,11 +220,15 @@ def channels_last(image):
     return image if in_transform() else image.contiguous(memory_format=torch.channels_last)
 
 
-def arch_settings(archs, arch):
-    """The numbers of a published size, by its name, or a dict of one's own with the same keys."""
+def arch_settings(archs, arch, **defaults):
+    """The numbers of a published size, by its name, or a dict of one's own with the same keys.
+
+    Those of `defaults` may be left out of the dict.
+    """
     names = list(next(iter(archs.values())))
-    if isinstance(arch, dict) and sorted(arch) == sorted(names):
-        return same_stages([arch[name] for name in names], names)
+    given = {**defaults, **arch} if isinstance(arch, dict) else {}
+    if sorted(given) == sorted(names):
+        return same_stages([given[name] for name in names], names)
     if isinstance(arch, dict):
         raise ValueError(f'arch has the keys {", ".join(arch)}; it takes {", ".join(names)}')
     return list(archs[one_of(arch, 'arch', archs)].values())
@@ -241,6 +245,14 @@ def same_stages(numbers, names):
         counts = ', '.join(f'{count} of {name}' for name, count in stages.items())
         raise ValueError(f'arch has {counts}; give one of each for every stage')
     return numbers
+
+
+def per_stage(sizes, count, name, least):
+    """As many sizes as stages, none smaller than `least`, of one number or one per stage."""
+    sizes = sizes if isinstance(sizes, (list, tuple)) else (sizes,) * count
+    if len(sizes) != count or min(sizes) < least:
+        raise ValueError(f'{name} is {sizes}; give one number or {count}, from {least} up')
+    return sizes
 
 
 def one_of(value, name, choices):

@@ -56,6 +56,7 @@ NARROW, FEW, ONE = (16, 16, 16, 16), (1, 1, 2, 2), (1, 1, 1, 1)
 FIRST = dict(out_indices=(0,))
 WINDOWS = st.integers(2, 9)
 PRETRAINED = st.none() | WINDOWS
+FLORENCE = dict(dims=(16, 32, 48, 64), depths=(1, 1, 2, 1), heads=(1, 2, 3, 4), parts='florence')
 
 FAMILIES = {
     'SwinTransformer': Family(
@@ -65,7 +66,7 @@ FAMILIES = {
         url='https://arxiv.org/abs/2103.14030',
         tiny=dict(arch=dict(FOUR, heads=HEADS)),
         first=dict(arch=dict(dims=NARROW, depths=(2, 1, 1, 1), heads=FEW), **FIRST),
-        options=dict(window_size=st.integers(1, 9)),
+        options=dict(window_size=st.integers(1, 9) | st.tuples(*[st.integers(1, 9)] * 4)),
         recordings={
             'swin_tiny_cls': ('official', 'tiny', {}),
             'swin_tiny_dense': ('official', 'tiny', {}),
@@ -73,6 +74,7 @@ FAMILIES = {
             'swin_tiny_timm': ('timm', 'tiny', {}),
             'swin_tiny_torchvision': ('torchvision', 'tiny', {}),
             'swin_tiny_hf': ('Hugging Face', 'tiny', {}),
+            'swin_s3_tiny_timm': ('timm', 'tiny', dict(window_size=(7, 7, 14, 7))),
             'swin_base_w12_dense': ('official', 'base', dict(window_size=12)),
         },
         other_formats=('mmpretrain',),
@@ -230,6 +232,9 @@ FAMILIES = {
             'davit_tiny_dense': ('official', 'tiny', {}),
             'davit_tiny_timm': ('timm', 'tiny', {}),
             'davit_tiny_mmpretrain': ('mmpretrain', 'tiny', {}),
+            'davit_base_fl_timm': ('timm', 'base_fl', {}),
+            'davit_florence_msft': ('Florence-2', FLORENCE, {}),
+            'davit_florence_hf': ('Hugging Face', FLORENCE, {}),
         },
         attends=((7 * 7, 2),),
         counts={
@@ -237,6 +242,8 @@ FAMILIES = {
             ('small', 7): 48_978_240,
             ('base', 7): 86_931_200,
             ('large', 12): 195_277_440,
+            ('base_fl', 12): 90_371_840,
+            ('huge_fl', 12): 360_640_000,
         },
         millions=dict(huge=346.9, giant=1403.4),
         flops=(
@@ -255,6 +262,7 @@ FAMILIES = {
             ('upernet', 's'): 81_399_404,
             ('upernet', 'b'): 121_465_900,
         },
+        recipes={'upernet_davit_b_florence': (2.4e-4, 0.01)},
         decays_norms=True,
     ),
     'VOLO': Family(

@@ -119,20 +119,48 @@ def test_swin_v2_window_sizes(sizes):
         swin_v2.SwinTransformerV2('tiny', window_size=sizes)
 
 
-def test_davit_sums_over_all_tokens_of_a_large_map_in_half_precision():
-    attention = davit.ChannelAttention(32, 1)
+@pytest.mark.parametrize('kind', [davit.ChannelAttention, davit.TokenScaledAttention])
+def test_davit_sums_over_all_tokens_of_a_large_map_in_half_precision(kind):
+    attention = kind(32, 1)
     nn.init.eye_(attention.qkv.weight[:32])
+    nn.init.zeros_(attention.qkv.bias)
     with torch.no_grad():
         attention.qkv.weight[32:] = 2 * torch.eye(32).repeat(2, 1)
     x = 1 + torch.rand(1, 200, 336, 32)
     exact = attention(x)
-    k, v = (attention.qkv(x).flatten(1, 2)[..., part : part + 32] for part in (32, 64))
-    assert (k.mT @ v).max() > 65504  # more than half precision holds
+    q, k, v = attention.qkv(x).flatten(1, 2).chunk(3, -1)
+    assert min((k.mT @ v).max(), (q.mT @ k).max()) > 65504  # more than half precision holds
     with torch.autocast('cpu', torch.float16):
         rough = attention(x)
     rough.float().square().mean().backward()
     assert (exact - rough).abs().max() < 0.02 * exact.std()
     assert all(p.grad.isfinite().all() for p in attention.parameters())
+
+
+def test_davit_parts():
+    with torch.device('meta'):
+        own, named = davit.DaViT(dict(dims=(8, 16), depths=(1, 1), heads=(1, 2))), davit.DaViT()
+        florence = davit.DaViT('base_fl')
+    parts = [
+        (type(stage.blocks[1].attn), stage.blocks[0].attn.size, stage.downsample.proj.kernel_size)
+        for stage in (net.stages[1] for net in (own, named, florence))
+    ]
+    papers = (davit.ChannelAttention, 7, (2, 2))
+    assert parts == [papers, papers, (davit.TokenScaledAttention, 12, (3, 3))]
+    with torch.device('meta'):
+        assert davit.DaViT('huge_fl', window_size=7).stages[0].blocks[0].attn.size == 7
+    with pytest.raises(ValueError, match=r"parts is 'florence2'; choose from paper, florence"):
+        davit.DaViT(dict(davit.ARCHS['base_fl'], parts='florence2'))
+
+
+def test_davit_of_florence_scales_by_the_tokens_of_each_map_in_one_graph():
+    attention = davit.TokenScaledAttention(32, 2).eval()
+    traced = torch.jit.trace(attention, torch.randn(1, 4, 6, 32))
+    size = dict.fromkeys((1, 2), torch.export.Dim.DYNAMIC)
+    exported = torch.export.export(attention, (torch.randn(1, 4, 6, 32),), dynamic_shapes=(size,))
+    x = 3 * torch.randn(1, 13, 7, 32)
+    for graph in (traced, exported.module()):
+        assert torch.allclose(graph(x), attention(x), atol=1e-5)
 
 
 def test_davit_drop_path_rises_from_half_to_half_of_a_dual_block():

@@ -17,6 +17,7 @@ import check_data
 import pycocotools.mask as mask_api
 import train
 from mmdet.datasets import CocoDataset
+from mmseg.registry import TRANSFORMS as MMSEG_TRANSFORMS
 from PIL import Image
 from test_train_options import CONFIGS
 
@@ -672,6 +673,8 @@ RIGHT = {
 @pytest.mark.parametrize('what', RIGHT)
 def test_what_mm_reads_has_no_fault(what, work, monkeypatch, capsys):
     kind, text, change = RIGHT[what]
+    if 'Npy' in text and MMSEG_TRANSFORMS.get('LoadImageFromNpyFile') is None:
+        pytest.skip('the original mmseg has no such loader')
     monkeypatch.chdir(work / kind)
     options(work / kind / 'config.py', text)
     if change:

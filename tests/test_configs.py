@@ -35,9 +35,9 @@ NAME = re.compile(
     r'(?P<method>(?:cascade_)?mask_rcnn|retinanet|upernet|detr|rtmdet|dino_[45]scale'
     r'|mask2former(?:_panoptic|_semantic)?)_'
     rf'(?P<family>{"|".join(BY_FILE)})_'
-    r'(?P<size>t|s|b|l|xl|d[1-5]|light)(?:_(?P<schedule>3x|22k|p6))?'
+    r'(?P<size>t|s|b|b_florence|l|xl|d[1-5]|light)(?:_(?P<schedule>3x|22k|p6|frozen))?'
 )
-ARCHS = dict(t='tiny', s='small', b='base', l='large', xl='xlarge')
+ARCHS = dict(t='tiny', s='small', b='base', l='large', xl='xlarge', b_florence='base_fl')
 # Of whole models, as the authors publish them: exact numbers, or rounded millions.
 COUNTS = {
     (method, family, size): count

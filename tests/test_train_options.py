@@ -168,6 +168,8 @@ def test_what_cannot_be_resumed_is_said_before_anything_is_built(configure, tmp_
         ),
         (dict(training, state_dict={f'teacher.{theirs}': torch.ones(1)}), 'cannot be resumed'),
         (dict(state_dict={ours: torch.ones(1)}), 'holds no training to go on with, but weights'),
+        (dict(training, state_dict={}, meta=dict(epoch='1')), 'holds no training to go on with'),
+        (dict(training, state_dict={}, meta=[]), 'holds no training to go on with'),
     ):
         with pytest.raises(SystemExit):
             resume(**content)

@@ -7,13 +7,14 @@ from argparse import Namespace
 
 import pytest
 import torch
-from families import FAMILIES, NAMES
+from families import FAMILIES, FLORENCE, NAMES
 from recording import Recording
 
 from mmbackbones import (
     VOLO,
     CheckpointError,
     Container,
+    DaViT,
     MaxViT,
     SwinTransformer,
     SwinTransformerV2,
@@ -67,7 +68,7 @@ WRAPPED = [
     ('timm', lambda s: s, 'timm', NORMS),
     ('mmdet', lambda s: dict(state_dict=s), 'mmdet or mmseg', []),
     ('mmdet', detector, 'mmdet or mmseg', []),
-    ('mmdet', mmpretrain, 'mmpretrain', NORMS),
+    ('mmdet', mmpretrain, 'mmpretrain', NORMS[:6]),
 ]
 
 
@@ -135,6 +136,38 @@ def test_container_as_its_training_saved_it(tmp_path):
     rest = dict(optimizer={}, lr_scheduler={}, epoch=299, scaler={}, args=Namespace(lr=5e-4))
     path = save(tmp_path, dict(model=state, model_ema=state, **rest))
     assert load_checkpoint(Container('light'), path).format == 'official'
+
+
+@pytest.mark.parametrize(
+    ('name', 'form', 'prefix'),
+    [
+        ('davit_florence_msft', 'Florence-2', 'vision_tower.'),
+        ('davit_florence_hf', 'Hugging Face', 'model.vision_tower.'),
+    ],
+)
+def test_davit_inside_a_whole_florence_2(tmp_path, name, form, prefix):
+    """In half precision, beside a language model whose layers have names of their own."""
+    state = Recording(name).state_dict()
+    words = {
+        'language_model.model.encoder.layers.0.fc1.weight': torch.zeros(4, 4),
+        'language_model.final_logits_bias': torch.zeros(1, 4),
+        'image_projection': torch.zeros(64, 4),
+    }
+    whole = {n: t.half() for n, t in (prefixed(state, prefix) | words).items()}
+    path = str(save(tmp_path, whole))
+    cfg = dict(type='Pretrained', checkpoint=path, prefix=prefix)
+    by_config, by_names = DaViT(FLORENCE, init_cfg=cfg), DaViT(FLORENCE)
+    by_config.init_weights()
+    report = load_checkpoint(DaViT(FLORENCE), path, prefix=prefix)
+    assert (report.format, report.resized, report.new) == (form, [], NORMS)
+    assert set(report.dropped) >= words.keys()
+    by_names.load_state_dict(state, strict=False)
+    for n, tensor in by_config.state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, by_names.state_dict()[n].half().float()), n
+    paper = dict(FLORENCE, parts='paper')
+    with pytest.raises(CheckpointError, match=r'downsample.* \(32, 16, 3, 3\) .* \(32, 16, 2, 2\)'):
+        load_checkpoint(DaViT(paper), path, prefix=prefix)
 
 
 def test_swin_v2_as_simmim_saved_it(tmp_path):

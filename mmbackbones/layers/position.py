@@ -24,7 +24,7 @@ class RelativeBias(nn.Module):
 
     def __init__(self, size, num_heads):
         super().__init__()
-        self.size = size
+        self.size = self.pretrained_size = size
         # The official name, so that weight decay rules written for other Swins find it.
         table = torch.empty((2 * size - 1) ** 2, num_heads)
         self.relative_position_bias_table = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))

@@ -91,15 +91,21 @@ LIMIT = 2**26  # bytes that they take at most
 
 
 def cached_window_order(x, *arguments):
-    """The `window_order` for a map, worked out once for a size and kept among the latest."""
-    arguments = (*x.shape[1:3], *arguments, x.device)
+    """The `window_order` for a map of the size of x."""
+    return cached(window_order, x, *x.shape[1:3], *arguments)
+
+
+def cached(function, x, *arguments):
+    """function(*arguments, x.device), worked out once and kept among the latest."""
+    arguments = (*arguments, x.device)
     if in_graph() or in_transform():
-        return window_order(*arguments)
-    key = (*arguments, getattr(x, 'fake_mode', None))  # tensors without data serve their own kind
+        return function(*arguments)
+    # Tensors without data serve their own kind.
+    key = (function, *arguments, getattr(x, 'fake_mode', None))
     order = ORDERS.get(key)
     if order is None:
         with torch.inference_mode(False):
-            ORDERS[key] = order = window_order(*arguments)
+            ORDERS[key] = order = function(*arguments)
         while len(ORDERS) > 1 and sum(map(order_bytes, ORDERS.values())) > LIMIT:
             ORDERS.popitem(last=False)
     else:
@@ -108,8 +114,9 @@ def cached_window_order(x, *arguments):
 
 
 def order_bytes(order):
-    """How much memory an order takes."""
-    return sum(part.nbytes for part in order if isinstance(part, torch.Tensor))
+    """How much memory an order, or a tensor, takes."""
+    parts = [order] if isinstance(order, torch.Tensor) else order
+    return sum(part.nbytes for part in parts if isinstance(part, torch.Tensor))
 
 
 class ToWindows(torch.autograd.Function):

@@ -1,9 +1,13 @@
 """DaViT: attention inside windows and attention between channels, in turn.
 
 Paper: https://arxiv.org/abs/2204.03645. Official code: dingmyu/davit, whose mmdet folder this file
-equals at every input size: windows are padded with visible zeros behind the norm, nothing is
+equals at every input size: windows are padded with visible zeros after the norm, nothing is
 shifted, and drop path rises from half to half of a dual block. There are no weights for large,
-huge and giant; the last two may have had 3 x 3 downsampling, which the paper does not settle.
+huge and giant.
+
+The sizes `base_fl` and `huge_fl` are the image encoders of Florence-2
+(https://arxiv.org/abs/2311.06242, microsoft/Florence-2-base and -large at Hugging Face), which this
+file equals as well; what differs is in `FlorenceParts`.
 """
 
 from itertools import pairwise
@@ -11,7 +15,7 @@ from typing import Any
 
 from torch import nn
 
-from ..backbone import Backbone, Stage, arch_settings
+from ..backbone import Backbone, Stage, arch_settings, one_of
 from ..layers import (
     Attention,
     Block,
@@ -30,12 +34,30 @@ from ..weights import davit as weights
 
 # A depth is one dual block: two blocks here, of windows and of channels.
 ARCHS = {
-    'tiny': dict(dims=(96, 192, 384, 768), depths=(1, 1, 3, 1), heads=(3, 6, 12, 24)),
-    'small': dict(dims=(96, 192, 384, 768), depths=(1, 1, 9, 1), heads=(3, 6, 12, 24)),
-    'base': dict(dims=(128, 256, 512, 1024), depths=(1, 1, 9, 1), heads=(4, 8, 16, 32)),
-    'large': dict(dims=(192, 384, 768, 1536), depths=(1, 1, 9, 1), heads=(6, 12, 24, 48)),
-    'huge': dict(dims=(256, 512, 1024, 2048), depths=(1, 1, 9, 1), heads=(8, 16, 32, 64)),
-    'giant': dict(dims=(384, 768, 1536, 3072), depths=(1, 1, 12, 3), heads=(12, 24, 48, 96)),
+    'tiny': dict(
+        dims=(96, 192, 384, 768), depths=(1, 1, 3, 1), heads=(3, 6, 12, 24), parts='paper'
+    ),
+    'small': dict(
+        dims=(96, 192, 384, 768), depths=(1, 1, 9, 1), heads=(3, 6, 12, 24), parts='paper'
+    ),
+    'base': dict(
+        dims=(128, 256, 512, 1024), depths=(1, 1, 9, 1), heads=(4, 8, 16, 32), parts='paper'
+    ),
+    'large': dict(
+        dims=(192, 384, 768, 1536), depths=(1, 1, 9, 1), heads=(6, 12, 24, 48), parts='paper'
+    ),
+    'huge': dict(
+        dims=(256, 512, 1024, 2048), depths=(1, 1, 9, 1), heads=(8, 16, 32, 64), parts='paper'
+    ),
+    'giant': dict(
+        dims=(384, 768, 1536, 3072), depths=(1, 1, 12, 3), heads=(12, 24, 48, 96), parts='paper'
+    ),
+    'base_fl': dict(
+        dims=(128, 256, 512, 1024), depths=(1, 1, 9, 1), heads=(4, 8, 16, 32), parts='florence'
+    ),
+    'huge_fl': dict(
+        dims=(256, 512, 1024, 2048), depths=(1, 1, 9, 1), heads=(8, 16, 32, 64), parts='florence'
+    ),
 }
 
 
@@ -45,11 +67,25 @@ class ChannelAttention(Attention):
     def attend(self, qkv):
         """(B, N, 3C) -> (B, N, C)."""
         q, k, v = self.heads(qkv)
-        # The logits are sums over all N tokens, which half precision cannot hold.
-        with full_precision(qkv):
-            logits = at_least_float(k).mT @ at_least_float(v)
-            affinity = (logits * k.shape[-1] ** -0.5).softmax(-1).to(q.dtype)
-        return (q @ affinity.mT).transpose(1, 2).flatten(2)
+        return between_channels(k, v, q, k.shape[-1] ** -0.5)
+
+
+class TokenScaledAttention(ChannelAttention):
+    """Florence-2's: queries meet keys, and their logits are scaled by the number of tokens."""
+
+    def attend(self, qkv):
+        """(B, N, 3C) -> (B, N, C)."""
+        q, k, v = self.heads(qkv)
+        return between_channels(q, k, v, q.shape[2] ** -0.5)
+
+
+def between_channels(q, k, v, scale):
+    """softmax(scale * q^T k) v^T, for (B, heads, N, C) each; (B, N, heads * C)."""
+    # The logits are sums over all N tokens, which half precision cannot hold.
+    with full_precision(q):
+        logits = at_least_float(q).mT @ at_least_float(k)
+        affinity = (logits * scale).softmax(-1).to(v.dtype)
+    return (v @ affinity.mT).transpose(1, 2).flatten(2)
 
 
 class DaViTBlock(Block):
@@ -86,11 +122,39 @@ class Downsample(nn.Module):
         return self.proj(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
-def dual_blocks(dim, heads, window, rates):
+class OverlappingDownsample(Downsample):
+    """Florence-2's: each new token sees 3 x 3."""
+
+    def __init__(self, dim, out_dim):
+        super().__init__(dim, out_dim)
+        self.proj = nn.Conv2d(dim, out_dim, 3, 2, padding=1)
+
+
+class PaperParts:
+    """What the networks of the paper are built of."""
+
+    window_size = 7
+    channel_attention = ChannelAttention
+    downsample = Downsample
+
+
+class FlorenceParts(PaperParts):
+    """What the image encoders of Florence-2 are built of instead."""
+
+    window_size = 12
+    channel_attention = TokenScaledAttention
+    downsample = OverlappingDownsample
+
+
+PARTS = {'paper': PaperParts, 'florence': FlorenceParts}
+
+
+def dual_blocks(dim, heads, window, rates, parts):
     """Blocks of windows and of channels in turn, one per drop path rate."""
     for i, rate in enumerate(rates):
-        channels = i % 2
-        mixer = ChannelAttention(dim, heads) if channels else WindowAttention(dim, heads, window)
+        mixer = (
+            parts.channel_attention(dim, heads) if i % 2 else WindowAttention(dim, heads, window)
+        )
         yield DaViTBlock(dim, mixer, rate)
 
 
@@ -100,9 +164,10 @@ class DaViT(Backbone):
 
     Args:
         arch: 'tiny', 'small', 'base', 'large', 'huge', 'giant' (the last three without public
-            weights), or a dict of `dims`, `depths` (dual blocks) and `heads` (groups of channels),
-            one of each for every stage, of which there may be more or fewer than four.
-        window_size: Side of the windows in tokens.
+            weights), 'base_fl', 'huge_fl' (Florence-2's), or a dict of `dims`, `depths` (dual
+            blocks) and `heads` (groups of channels), one of each for every stage, of which there
+            may be more or fewer than four, and `parts` ('paper' if left out, or 'florence').
+        window_size: Side of the windows in tokens; None: 7, or 12 with the parts of Florence-2.
         in_channels: Channels of the images.
         drop_path_rate: Drop path of the last block; it rises evenly from 0 at the first.
         common: `out_indices`, `frozen_stages`, `norm_eval`, `with_cp`, `init_cfg`: see `Backbone`.
@@ -114,16 +179,18 @@ class DaViT(Backbone):
         self,
         arch: str | dict = 'tiny',
         *,
-        window_size: int = 7,
+        window_size: int | None = None,
         in_channels: int = 3,
         drop_path_rate: float = 0.1,
         **common: Any,
     ) -> None:
-        dims, depths, heads = arch_settings(self.archs, arch)
-        downs = [None, *(Downsample(*pair) for pair in pairwise(dims))]
+        dims, depths, heads, parts = arch_settings(self.archs, arch, parts='paper')
+        parts = PARTS[one_of(parts, 'parts', PARTS)]
+        window = parts.window_size if window_size is None else window_size
+        downs = [None, *(parts.downsample(*pair) for pair in pairwise(dims))]
         rates = drop_path_rates(drop_path_rate, [2 * depth for depth in depths])
         stages = [
-            Stage(dual_blocks(dim, head, window_size, rate), down)
+            Stage(dual_blocks(dim, head, window, rate, parts), down)
             for dim, head, rate, down in zip(dims, heads, rates, downs, strict=True)
         ]
         super().__init__(Stem(in_channels, dims[0]), stages, dims, **common)

@@ -6,10 +6,11 @@ size: maps are padded with visible zeros to whole windows, and small maps are sh
 (The classifier shrinks the window and drops the shift where a map is no larger than a window.)
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from ..backbone import Backbone, Stage, arch_settings
+from ..backbone import Backbone, Stage, arch_settings, per_stage
 from ..layers import (
     Block,
     PatchEmbed,
@@ -44,7 +45,8 @@ class SwinTransformer(Backbone):
     Args:
         arch: 'tiny', 'small', 'base', 'large', or a dict of `dims`, `depths` and `heads`,
             one of each for every stage, of which there may be more or fewer than four.
-        window_size: Side of the windows in tokens: 7, or 12 for the weights trained at 384.
+        window_size: Side of the windows in tokens, one number or one per stage: 7, or 12 for the
+            weights trained at 384.
         in_channels: Channels of the images.
         drop_path_rate: Drop path of the last block; it rises evenly from 0 at the first.
         common: `out_indices`, `frozen_stages`, `norm_eval`, `with_cp`, `init_cfg`: see `Backbone`.
@@ -56,7 +58,7 @@ class SwinTransformer(Backbone):
         self,
         arch: str | dict = 'tiny',
         *,
-        window_size: int = 7,
+        window_size: int | Sequence[int] = 7,
         in_channels: int = 3,
         drop_path_rate: float = 0.1,
         **common: Any,
@@ -64,8 +66,9 @@ class SwinTransformer(Backbone):
         dims, depths, heads = arch_settings(self.archs, arch)
         merges = [None, *(PatchMerging(*pair) for pair in pairwise(dims))]
         rates = drop_path_rates(drop_path_rate, depths)
+        windows = per_stage(window_size, len(dims), 'window_size', 1)
+        numbers = zip(dims, heads, windows, rates, strict=True)
         stages = [
-            Stage(swin_blocks(dim, head, window_size, rate), merge)
-            for dim, head, rate, merge in zip(dims, heads, rates, merges, strict=True)
+            Stage(swin_blocks(*row), merge) for row, merge in zip(numbers, merges, strict=True)
         ]
         super().__init__(PatchEmbed(in_channels, dims[0]), stages, dims, **common)

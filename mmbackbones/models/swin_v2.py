@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..backbone import Backbone, Stage, arch_settings
+from ..backbone import Backbone, Stage, arch_settings, per_stage
 from ..layers import (
     Block,
     LayerNorm,
@@ -22,6 +22,7 @@ from ..layers import (
     PatchEmbed,
     PatchMerging,
     between_tokens,
+    cached,
     cached_window_order,
     drop_path_rates,
     full_precision,
@@ -61,22 +62,36 @@ class LogBias(nn.Module):
 
     def __init__(self, size, num_heads, pretrained_size):
         super().__init__()
-        self.size = size
+        self.size, self.pretrained_size = size, pretrained_size
         self.cpb_mlp = nn.Sequential(
             nn.Linear(2, 512), nn.ReLU(), nn.Linear(512, num_heads, bias=False)
         )
-        offset = torch.arange(1 - size, size) * 8 / (pretrained_size - 1)
-        offset = offset.sign() * torch.log2(offset.abs() + 1) / math.log2(8)
-        offsets = torch.stack(torch.meshgrid(offset, offset, indexing='ij'), -1)
-        self.register_buffer('offsets', offsets, persistent=False)
 
     def forward(self):
-        with full_precision(self.offsets):
-            # Whoever keeps weights in half precision may leave buffers as they are, as FSDP does.
-            weight = getattr(self.cpb_mlp[0], 'weight', None)  # a method, once quantised
-            dtype = weight.dtype if isinstance(weight, torch.Tensor) else self.offsets.dtype
-            offsets = self.cpb_mlp(self.offsets.to(dtype))
+        offsets = self.offsets
+        with full_precision(offsets):
+            offsets = self.cpb_mlp(offsets)
             return between_tokens(16 * offsets.sigmoid().permute(2, 0, 1), self.size)
+
+    @property
+    def offsets(self):
+        """What the MLP is asked: (2 size - 1, 2 size - 1, 2), in its precision.
+
+        No buffer: a net that is built without numbers, on the meta device, has no others to load.
+        """
+        like = getattr(self.cpb_mlp[0], 'weight', None)  # no parameter, where FSDP gathers it
+        if not isinstance(like, torch.Tensor):  # a quantised layer's is a method, on a CPU
+            like = next(self.parameters(), torch.empty(0))
+        offsets = cached(log_offsets, like, self.size, self.pretrained_size)
+        return offsets.to(like.dtype) if like.is_floating_point() else offsets
+
+
+def log_offsets(size, pretrained_size, device):
+    """The offset of two tokens down and right, log-spaced, for all of a window's."""
+    offset = torch.arange(1 - size, size, dtype=torch.float, device=device)
+    offset = offset * 8 / (pretrained_size - 1)
+    offset = offset.sign() * torch.log2(offset.abs() + 1) / math.log2(8)
+    return torch.stack(torch.meshgrid(offset, offset, indexing='ij'), -1)
 
 
 class CosineAttention(MaskedWindowAttention):
@@ -157,14 +172,6 @@ def swin_v2_blocks(dim, heads, windows, rates, norm_every):
         yield (NormedBlock if normed else PostNormBlock)(dim, mixer, rate)
 
 
-def per_stage(sizes, count, name):
-    """As many window sizes as stages; a window of one token has no offsets to learn from."""
-    sizes = sizes if isinstance(sizes, (list, tuple)) else (sizes,) * count
-    if len(sizes) != count or min(sizes) < 2:
-        raise ValueError(f'{name} is {sizes}; give one number or {count}, from 2 up')
-    return sizes
-
-
 @MODELS.register_module()
 class SwinTransformerV2(Backbone):
     """Swin Transformer V2 as a pyramid at strides 4, 8, 16 and 32.
@@ -194,8 +201,10 @@ class SwinTransformerV2(Backbone):
         **common: Any,
     ) -> None:
         dims, depths, heads, norm_every = arch_settings(self.archs, arch)
-        windows = per_stage(window_size, len(dims), 'window_size')
-        trained = per_stage(pretrained_window_size or windows, len(dims), 'pretrained_window_size')
+        # From 2 up: a window of one token has no offsets to learn from.
+        windows = per_stage(window_size, len(dims), 'window_size', 2)
+        trained = pretrained_window_size or windows
+        trained = per_stage(trained, len(dims), 'pretrained_window_size', 2)
         rates = drop_path_rates(drop_path_rate, depths)
         merges = [None, *(PostNormMerging(*pair) for pair in pairwise(dims))]
         numbers = zip(dims, heads, zip(windows, trained, strict=True), rates, strict=True)

@@ -20,6 +20,7 @@ class Format:
     drops: tuple = ()  # patterns of what no dense backbone needs, in the format's own names
     converts: tuple = ()  # (pattern of our name, function of the tensor)
     prepare: Callable = dict  # {name: tensor} -> the same, where tensors must be joined or split
+    note: str = ''  # where its nets compute something else than ours
     lacks: tuple = ()  # patterns without a match in files of this format
     beside: str = ''  # the beginning of names that stand next to the prefix, not below it
 

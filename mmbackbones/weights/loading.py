@@ -1,5 +1,6 @@
 """Fitting the tensors of any known format to a backbone, all of them or none."""
 
+import logging
 import re
 from collections import Counter
 from contextlib import contextmanager
@@ -27,11 +28,15 @@ from .reading import (
     renamed,
     without_wrappers,
 )
+from .windows import compare_windows
 
 
 @dataclass
 class Report:
-    """What became of a checkpoint: names of ours, but for `dropped`, which are the file's."""
+    """What became of a checkpoint: names of ours, but for `dropped`, which are the file's.
+
+    `windows` has the side of the file's windows by stage, as far as its tables show them.
+    """
 
     source: str
     format: str
@@ -39,23 +44,34 @@ class Report:
     resized: list = field(default_factory=list)
     dropped: list = field(default_factory=list)
     new: list = field(default_factory=list)
+    windows: dict = field(default_factory=dict)
+    notes: list = field(default_factory=list)
+    warnings: list = field(default_factory=list)
     place: str = ''  # what stands before the names of the backbone in the file
     others: list = field(default_factory=list)  # the same of sets of weights that were not taken
 
     def __str__(self):
         listed = ' or '.join(other.removesuffix('.') or 'the top' for other in self.others)
         taken = f' ({self.place.removesuffix(".") or "the top"}, not {listed})' if listed else ''
-        return (
+        loaded = (
             f'{self.source}{taken}: format {self.format}, {len(self.loaded)} tensors loaded'
             f'{summary(self.resized, "resized")}{summary(self.dropped, "dropped")}'
             f'{summary(self.new, "newly initialised")}'
         )
+        return '; '.join([loaded, *self.notes])
+
+    def log(self):
+        """Log it, and what is likely to be a mistake as warnings."""
+        print_log(str(self), logger='current')
+        for warning in self.warnings:
+            print_log(warning, logger='current', level=logging.WARNING)
 
 
 def summary(names, what):
-    """', 8 dropped (head, norm)' for a list of dotted names, nothing for an empty one."""
+    """', 8 dropped (norm, *.attn_mask)' for dotted names, short ones first; nothing for none."""
     parts = dict.fromkeys(re.sub(r'\.(weight|bias|running_\w+|num_\w+)$', '', n) for n in names)
     parts = dict.fromkeys(p if p.count('.') < 2 else f'*.{p.split(".")[-1]}' for p in parts)
+    parts = sorted(parts, key=lambda part: part.startswith('*'))
     return f', {len(names)} {what} ({some(parts)})' if names else ''
 
 
@@ -69,7 +85,8 @@ def load_checkpoint(
     """Load a checkpoint of any known format into a backbone or whole model, all of it or nothing.
 
     Output norms that the file of a backbone lacks keep their values; everything else must be there
-    and fit. The first convolution is adapted to other images than RGB.
+    and fit. The first convolution is adapted to other images than RGB. What is on the meta device
+    gets memory where the file's tensors are.
 
     Args:
         model: A backbone of this package, or a detector or segmenter that has one.
@@ -87,17 +104,66 @@ def load_checkpoint(
             what a backbone would load; `model` is as it was.
     """
     tensors, model = read_checkpoint(source, map_location), unwrapped(model)
-    if hasattr(model, 'formats'):
-        fitted, report = converted(model, tensors, source, prefix)
-        model.load_state_dict(fitted, strict=False)
-    else:
-        place, others = place_of_whole_model(model, tensors, source, prefix)
-        part, rest = below(tensors, place)
-        report = load_whole(model, part, source)
-        report.place, report.others = place, others
-        report.dropped += without_sets(rest, place, others)
-    print_log(str(report), logger='current')
+    with off_meta(model, tensors) as empty:
+        if hasattr(model, 'formats'):
+            fitted, report = converted(model, tensors, source, prefix)
+            model.load_state_dict(fitted, strict=False)
+        else:
+            place, others = place_of_whole_model(model, tensors, source, prefix)
+            part, rest = below(tensors, place)
+            report = load_whole(model, part, source)
+            report.place, report.others = place, others
+            report.dropped += without_sets(rest, place, others)
+        start_anew(model, empty - set(report.loaded), source)
+    report.log()
     return report
+
+
+@contextmanager
+def off_meta(model, tensors):
+    """The names of what a model has on the meta device, which gets memory to be loaded into.
+
+    It is where the file's tensors are. After an error all is on the meta device again.
+    """
+    device = next(iter(tensors.values())).device
+    before, memory = [], {}  # a tensor that two modules share stays one
+    for prefix, module in model.named_modules():
+        for table in (module._parameters, module._buffers):
+            for name, tensor in table.items():
+                if tensor is not None and tensor.is_meta:
+                    before.append((f'{prefix}.{name}'.removeprefix('.'), table, name, tensor))
+    for _, table, name, tensor in before:
+        if tensor not in memory:
+            zeros = torch.zeros_like(tensor, device=device, requires_grad=False)
+            memory[tensor] = zeros
+            if isinstance(tensor, nn.Parameter):
+                memory[tensor] = nn.Parameter(zeros, requires_grad=tensor.requires_grad)
+        table[name] = memory[tensor]
+    try:
+        yield {full for full, *_ in before}
+    except BaseException:
+        for _, table, name, tensor in before:
+            table[name] = tensor
+        raise
+
+
+def start_anew(model, names, source):
+    """Start output norms and the like, which were on the meta device and are in no file."""
+    names = [name for name in names if not name.endswith('num_batches_tracked')]  # zeros already
+    owners = {name.rpartition('.')[0]: name for name in names}
+    modules = [model.get_submodule(owner) for owner in owners]
+    unknown = [
+        name
+        for (owner, name), module in zip(owners.items(), modules, strict=True)
+        if owner.startswith('stages.') or not hasattr(module, 'reset_parameters')
+    ]
+    if unknown:
+        raise CheckpointError(
+            f'{source} lacks {some(unknown)}, of which this {type(model).__name__} has no values '
+            f'either, being on the meta device; build it on another device'
+        )
+    for module in modules:
+        module.reset_parameters()
 
 
 def load_whole(model, tensors, source, new=()):
@@ -248,11 +314,12 @@ def convert_state_dict(net, state_dict, prefix):
             state_dict[prefix + name] = placed(theirs[name], ours[name])
         return
     if own:
-        report = Report(source, OWN.name)
+        report = Report(source, OWN.name, loaded=list(theirs))
         fitted = {name: fit(net, name, theirs[name], ours[name], report) for name in theirs}
+        compare_windows(net, theirs, report)
     else:
         fitted, report = converted(net, theirs, source)
-    print_log(str(report), logger='current')
+    report.log()
     for name in theirs:
         del state_dict[prefix + name]
     state_dict.update({prefix + name: tensor for name, tensor in fitted.items()})
@@ -281,6 +348,7 @@ def converted(net, tensors, source, prefix=None):
     form, place, others = find_weights(net, tensors, source, prefix)
     part, rest = form.part(tensors, place)
     report = Report(str(source), form.name, place=place, others=others)
+    report.notes = [form.note] if form.note else []
     report.dropped = without_sets(rest, place, others)
     names = {without_wrappers(name): name for name in net.state_dict()}
     ours = {name: net.state_dict()[whole] for name, whole in names.items()}
@@ -288,6 +356,8 @@ def converted(net, tensors, source, prefix=None):
     check_names(net, ours, theirs, report)
     fitted = {name: fit(net, name, theirs[name][1], ours[name], report) for name in report.loaded}
     check_numbers(fitted, report.source)
+    tables = {form.rename(name): tensor for name, tensor in part.items()}
+    compare_windows(net, tables | {name: tensor for name, (_, tensor) in theirs.items()}, report)
     return {names[name]: placed(fitted[name], ours[name]) for name in fitted}, report
 
 

@@ -7,8 +7,10 @@ is what their authors report. A size that is missing has no public weights.
 SWIN = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin'
 SWIN_V2 = 'https://github.com/SwinTransformer/storage/releases/download/v2.0.0/swinv2'
 TIMM = 'https://huggingface.co/timm'
+FLORENCE = 'https://huggingface.co/microsoft/Florence-2'
 VOLO = 'https://github.com/sail-sg/volo/releases/download/volo_1'
 SAFE = 'resolve/main/model.safetensors'
+BIN = 'resolve/main/pytorch_model.bin'
 
 PUBLISHED = {
     'SwinTransformer': {
@@ -55,6 +57,14 @@ PUBLISHED = {
         'tiny': {'1K': (f'{TIMM}/davit_tiny.msft_in1k/{SAFE}', 82.8)},
         'small': {'1K': (f'{TIMM}/davit_small.msft_in1k/{SAFE}', 84.2)},
         'base': {'1K': (f'{TIMM}/davit_base.msft_in1k/{SAFE}', 84.6)},
+        'base_fl': {
+            'Florence-2': (f'{FLORENCE}-base/{BIN}', None),
+            'Florence-2 fine-tuned': (f'{FLORENCE}-base-ft/{BIN}', None),
+        },
+        'huge_fl': {
+            'Florence-2': (f'{FLORENCE}-large/{BIN}', None),
+            'Florence-2 fine-tuned': (f'{FLORENCE}-large-ft/{BIN}', None),
+        },
     },
     'VOLO': {
         'd1': {

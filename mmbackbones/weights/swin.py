@@ -125,8 +125,10 @@ FORMATS = (
         'mmpretrain',
         markers=(r'^patch_embed\.projection\.', r'^stages\.0\.', V1),
         renames=MM_RENAMES,
-        drops=(*UNUSED, r'^head\.', r'^norm3\.'),  # the norm of the classifier, as official `norm`
+        drops=(*UNUSED, r'^head\.'),
         converts=MM_CONVERTS,
+        note="mmpretrain's classifiers do not shift a map of one window, the last of 224 pixels; "
+        'here it is shifted, as in mmdet and mmseg',
     ),
     Format(
         'torchvision',

@@ -55,7 +55,7 @@ FORMATS = (
         'mmpretrain',
         markers=(r'^patch_embed\.projection\.', r'^stages\.0\.', V2),
         renames=(*MM_NAMES, BIAS),
-        drops=(*UNUSED, r'relative_coords_table$', r'^head\.', r'^norm3\.'),
+        drops=(*UNUSED, r'relative_coords_table$', r'^head\.'),
         converts=((r'\.downsample\.reduction', from_unfold),),
     ),
     Format(

@@ -113,6 +113,8 @@ def shrink_model(model, size):
     ours = 'mmbackbones.' in str(backbone.type)  # others need not know all of these
     backbone.update({key: FREE[key] for key in (FREE if ours else FREE.keys() & backbone.keys())})
     backbone.pop('init_cfg', None)
+    if ours:
+        backbone.init_cfg = {}  # which options can fill or, with _delete_, replace
     preprocessor = model.get('data_preprocessor') or {}
     for step in (preprocessor, *(preprocessor.get('batch_augments') or [])):
         if 'size' in step:

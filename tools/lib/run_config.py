@@ -162,12 +162,14 @@ def check_resumable(path, cfg, parser):
     if Path(path).is_dir():  # of DeepSpeed, which checks its own
         return
     content = load_from_checked_file(path, 'meta')
-    if 'meta' not in content or 'optimizer' not in content:
+    meta = content.get('meta')
+    counts = [meta.get(unit, 0) for unit in ('epoch', 'iter')] if isinstance(meta, dict) else [None]
+    if not all(isinstance(count, int) for count in counts) or 'optimizer' not in content:
         parser.error(
             f'{path} holds no training to go on with, but weights; start from them with '
             f'--cfg-options load_from={path}'
         )
-    check_progress(path, content['meta'], cfg, parser)
+    check_progress(path, meta, cfg, parser)
     tensors = content['state_dict']
     found = {name.partition('backbone.')[0] for name in tensors if 'backbone.' in name}
     backbones = [below(tensors, f'{prefix}backbone.')[0] for prefix in found]
