@@ -558,7 +558,7 @@ WRONG = [
     ('a.png {work}/det.py --out-dir .', 'would take the place of images'),
     ('a.png {work}/det.py --weights none.pth', 'there is no checkpoint none.pth'),
     ('a.png {work}/det.py --weights a.png', 'bytes) is no whole checkpoint'),
-    ('a.png {work}/det.py --weights empty', 'there is no checkpoint at empty'),
+    ('a.png {work}/det.py --weights empty', 'empty is a folder; give a file of it'),
     ('a.png {work}/det.py --weights http://127.0.0.1:1/w.pth', 'w.pth cannot be downloaded ('),
     ('a.png {work}/det.py --weights less.pth', 'it lacks 2 tensors (rpn_head.rpn_reg.weight, '),
     ('a.png {work}/det.py --weights more.pth', 'has 1 unknown ones (other)'),
