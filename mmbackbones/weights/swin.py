@@ -143,5 +143,7 @@ FORMATS = (
         prepare=join_qkv,
         renames=HUGGING_FACE_RENAMES,
         drops=HUGGING_FACE_DROPS,
+        note='models of Hugging Face that are no backbones do not shift a map of one window, the '
+        'last of 224 pixels; here it is shifted, as in its backbones',
     ),
 )
