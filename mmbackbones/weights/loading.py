@@ -353,8 +353,9 @@ def converted(net, tensors, source, prefix=None):
     report = Report(str(source), form.name, place=place, others=others)
     report.notes = [form.note] if form.note else []
     report.dropped = without_sets(rest, place, others)
-    names = {without_wrappers(name): name for name in net.state_dict()}
-    ours = {name: net.state_dict()[whole] for name, whole in names.items()}
+    state = net.state_dict()
+    names = {without_wrappers(name): name for name in state}
+    ours = {name: state[whole] for name, whole in names.items()}
     theirs = with_counters(without_neighbours(net, rename_all(form, part, report), report), ours)
     check_names(net, ours, theirs, report)
     fitted = {name: fit(net, name, theirs[name][1], ours[name], report) for name in report.loaded}
@@ -380,7 +381,7 @@ def without_neighbours(net, theirs, report):
     Their names begin as no name of a backbone does in this format.
     """
     ours = re.compile(rf'stem\.|stages\.|{net.ours}')
-    known = {first_part(name) for ours_, (name, _) in theirs.items() if ours.match(ours_)}
+    known = {first_part(their) for name, (their, _) in theirs.items() if ours.match(name)}
     kept = {}
     for name, (their, tensor) in theirs.items():
         if '.' in their and not ours.match(name) and first_part(their) not in known:
