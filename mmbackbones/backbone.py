@@ -223,15 +223,16 @@ def channels_last(image):
 def arch_settings(archs, arch, **defaults):
     """The numbers of a published size, by its name, or a dict of one's own with the same keys.
 
-    Those of `defaults` may be left out of the dict.
+    What is left out of either is that of `defaults`.
     """
-    names = list(next(iter(archs.values())))
-    given = {**defaults, **arch} if isinstance(arch, dict) else {}
-    if sorted(given) == sorted(names):
-        return same_stages([given[name] for name in names], names)
-    if isinstance(arch, dict):
+    names = list(next(iter(archs.values())) | defaults)
+    if not isinstance(arch, dict):
+        published = defaults | archs[one_of(arch, 'arch', archs)]
+        return [published[name] for name in names]
+    given = defaults | arch
+    if sorted(given) != sorted(names):
         raise ValueError(f'arch has the keys {", ".join(arch)}; it takes {", ".join(names)}')
-    return list(archs[one_of(arch, 'arch', archs)].values())
+    return same_stages([given[name] for name in names], names)
 
 
 def same_stages(numbers, names):

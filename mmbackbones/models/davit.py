@@ -34,24 +34,12 @@ from ..weights import davit as weights
 
 # A depth is one dual block: two blocks here, of windows and of channels.
 ARCHS = {
-    'tiny': dict(
-        dims=(96, 192, 384, 768), depths=(1, 1, 3, 1), heads=(3, 6, 12, 24), parts='paper'
-    ),
-    'small': dict(
-        dims=(96, 192, 384, 768), depths=(1, 1, 9, 1), heads=(3, 6, 12, 24), parts='paper'
-    ),
-    'base': dict(
-        dims=(128, 256, 512, 1024), depths=(1, 1, 9, 1), heads=(4, 8, 16, 32), parts='paper'
-    ),
-    'large': dict(
-        dims=(192, 384, 768, 1536), depths=(1, 1, 9, 1), heads=(6, 12, 24, 48), parts='paper'
-    ),
-    'huge': dict(
-        dims=(256, 512, 1024, 2048), depths=(1, 1, 9, 1), heads=(8, 16, 32, 64), parts='paper'
-    ),
-    'giant': dict(
-        dims=(384, 768, 1536, 3072), depths=(1, 1, 12, 3), heads=(12, 24, 48, 96), parts='paper'
-    ),
+    'tiny': dict(dims=(96, 192, 384, 768), depths=(1, 1, 3, 1), heads=(3, 6, 12, 24)),
+    'small': dict(dims=(96, 192, 384, 768), depths=(1, 1, 9, 1), heads=(3, 6, 12, 24)),
+    'base': dict(dims=(128, 256, 512, 1024), depths=(1, 1, 9, 1), heads=(4, 8, 16, 32)),
+    'large': dict(dims=(192, 384, 768, 1536), depths=(1, 1, 9, 1), heads=(6, 12, 24, 48)),
+    'huge': dict(dims=(256, 512, 1024, 2048), depths=(1, 1, 9, 1), heads=(8, 16, 32, 64)),
+    'giant': dict(dims=(384, 768, 1536, 3072), depths=(1, 1, 12, 3), heads=(12, 24, 48, 96)),
     'base_fl': dict(
         dims=(128, 256, 512, 1024), depths=(1, 1, 9, 1), heads=(4, 8, 16, 32), parts='florence'
     ),
