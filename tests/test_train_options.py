@@ -308,6 +308,14 @@ def test_what_is_no_setting_is_one_sentence(configure, option, capsys):
             'train_dataloader.persistent_workers needs workers, and num_workers is 0; set train_d',
         ),
         (
+            ['train_dataloader.prefetch_factor=4'],
+            'train_dataloader.prefetch_factor needs workers, and num_workers is 0; set train_data',
+        ),
+        (
+            ['val_dataloader.timeout=9'],
+            'num_workers is 0; set val_dataloader.timeout=0 as well',
+        ),
+        (
             ['train_cfg.type=IterBasedTrainLoop', 'train_cfg.max_iters=9'],
             "TrainLoop got an unexpected keyword argument 'max_epochs', which a base of this",
         ),

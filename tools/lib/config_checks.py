@@ -9,6 +9,7 @@ from demo.mode import DEMO
 from mmengine.registry import LOOPS, DefaultScope
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from lib.datasets import as_list
 from mmbackbones.backbone import Backbone
@@ -30,6 +31,12 @@ KEYS = {
     'sync_bn',
     'tta_model',
     'tta_pipeline',
+}
+
+# Options of a DataLoader that need workers, and what they are without.
+WORKER_OPTIONS = {
+    option: inspect.signature(DataLoader).parameters[option].default
+    for option in ('persistent_workers', 'prefetch_factor', 'timeout')
 }
 
 
@@ -96,9 +103,12 @@ def check_settings(cfg, parser):
     """Exit with one sentence at settings of which the library says later, and less clearly, no."""
     for name in ('train', 'val', 'test'):
         loader = cfg.get(f'{name}_dataloader') or {}
-        if loader.get('persistent_workers') and not loader.get('num_workers'):
-            key = f'{name}_dataloader.persistent_workers'
-            parser.error(f'{key} needs workers, and num_workers is 0; set {key}=False as well')
+        for option, unused in WORKER_OPTIONS.items():
+            if loader.get(option) and not loader.get('num_workers'):
+                key = f'{name}_dataloader.{option}'
+                parser.error(
+                    f'{key} needs workers, and num_workers is 0; set {key}={unused} as well'
+                )
         loop = dict(cfg.get(f'{name}_cfg') or {})
         kind = class_of(loop.pop('type', None), LOOPS, cfg)
         if kind is None:
