@@ -28,6 +28,7 @@ from .reading import (
     renamed,
     without_wrappers,
 )
+from .whole import in_mm_names
 from .windows import compare_windows
 
 
@@ -109,9 +110,11 @@ def load_checkpoint(
             fitted, report = converted(model, tensors, source, prefix)
             model.load_state_dict(fitted, strict=False)
         else:
+            tensors, layout = in_mm_names(model, tensors, source)
             place, others = place_of_whole_model(model, tensors, source, prefix)
             part, rest = below(tensors, place)
             report = load_whole(model, part, source)
+            report.format = layout or report.format
             report.place, report.others = place, others
             report.dropped += without_sets(rest, place, others)
         start_anew(model, empty - set(report.loaded), source)
