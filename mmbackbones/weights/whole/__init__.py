@@ -1,30 +1,9 @@
 """Whole detectors and segmenters of other libraries, in the names and shapes of mmdet and mmseg."""
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from ..errors import CheckpointError
+from .layout import WholeLayout
 
-from .errors import CheckpointError
-
-
-@dataclass(frozen=True)
-class WholeLayout:
-    """How another library names and lays out the tensors of a whole model.
-
-    Patterns are regular expressions, matched from the beginning of a name.
-    """
-
-    name: str
-    markers: tuple  # patterns; files of this layout have a match for each
-    # The model and {name: tensor} of the file -> {name in the model: tensor}. What belongs to the
-    # backbone keeps the names that it has there below `backbone.`: the backbone converts them.
-    convert: Callable
-
-    def fits(self, names):
-        return all(any(re.match(marker, name) for name in names) for marker in self.markers)
-
-
-LAYOUTS: tuple[WholeLayout, ...] = ()
+LAYOUTS: tuple[WholeLayout, ...] = ()  # of each file beside this one
 
 
 def in_mm_names(model, tensors, source):
