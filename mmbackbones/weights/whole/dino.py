@@ -51,17 +51,17 @@ def from_detrex(model, tensors):
 def from_authors(model, tensors):
     """{name in mmdet: tensor} of the authors' DINO."""
     tensors, ours = heads_once(tensors), model.state_dict()
-    last = 1 + max(int(m[1]) for name in tensors if (m := re.match(r'class_embed\.(\d+)', name)))
+    layers = {m[1] for name in tensors if (m := re.match(r'class_embed\.(\d+)', name))}
     maps = sum(bool(re.match(r'neck\.convs\.\d+\.conv\.weight', name)) for name in ours)
 
     def conv(match):
-        """mmdet's neck has the levels apart that it makes from the last map."""
+        """The neck of mmdet has the levels apart that it makes from the last map."""
         level, part = int(match[1]), ('conv', 'gn')[int(match[2])]
         place = f'convs.{level}' if level < maps else f'extra_convs.{level - maps}'
         return f'neck.{place}.{part}.'
 
     renames = (
-        (r'^transformer\.enc_out_(class|bbox)_embed\.', rf'\1_embed.{last}.'),
+        (r'^transformer\.enc_out_(class|bbox)_embed\.', rf'\1_embed.{len(layers)}.'),
         (r'^input_proj\.(\d+)\.([01])\.', conv),
         *AUTHORS_RENAMES,
     )
@@ -126,7 +126,10 @@ DINO = (
             r'label_enc\.',
         ),
         convert=from_detrex,
-        constants=(('positional_encoding.temperature', 10000), ('positional_encoding.offset', -0.5)),
+        constants=(
+            ('positional_encoding.temperature', 10000),
+            ('positional_encoding.offset', -0.5),
+        ),
     ),
     WholeLayout(
         "DINO's authors",
