@@ -159,6 +159,12 @@ def test_classes_by_category_ids_become_those_of_coco(saved):
         assert torch.equal(tensor, whole[name][CATEGORIES] if chosen else whole[name])
 
 
+def test_the_authors_classes_are_not_cut_for_others(saved):
+    model = detector('dino_4scale_swin_t', AS_AUTHORS, classes=20)
+    with pytest.raises(CheckpointError, match=r'\(91, 256\) and here \(20, 256\)'):
+        load_checkpoint(model, saved('dino_4scale'))
+
+
 def test_constants_that_no_file_has_are_compared(saved):
     model = detector('dino_5scale_swin_l', {'neck.bias': True})
     (warning,) = load_checkpoint(model, saved('detrex_dino_5scale')).warnings

@@ -1,4 +1,9 @@
-"""DINO of detrex and of its authors, in the names and shapes of mmdet's DINO."""
+"""DINO of detrex and of its authors, in the names and shapes of mmdet's DINO.
+
+Predictions are theirs, with two exceptions of up to a thousandth of the image's side and of padding:
+they keep a box's centre and sides between 0.001 and 0.999 of the image from layer to layer, which
+mmdet's head does not; and detrex, when it predicts, reads the padding of images in a batch.
+"""
 
 import re
 
@@ -39,7 +44,6 @@ AUTHORS_RENAMES = (
 # The authors count classes by COCO's category ids, 0 to 90, of which these name nothing.
 NO_CATEGORIES = {0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
 CATEGORIES = [number for number in range(91) if number not in NO_CATEGORIES]
-CLASSES = re.compile(r'bbox_head\.cls_branches\.|dn_query_generator\.label_embedding\.')
 
 
 def from_detrex(model, tensors):
@@ -72,23 +76,24 @@ def from_authors(model, tensors):
 
 def heads_once(tensors):
     """The tensors without those of heads that the decoder shares with the model itself."""
-    shared = r'transformer\.decoder\.((?:class|bbox)_embed\.\d+\.)'
     found = {}
     for name, tensor in tensors.items():
-        own = re.sub(f'^{shared}', r'\1', name)
+        own = re.sub(r'^transformer\.decoder\.((class|bbox)_embed\.)', r'\1', name)
         if own == name or own not in tensors:
             found[own] = tensor
     return found
 
 
 def of_classes(name, tensor, classes):
-    """The rows of 80 classes from those of COCO's category ids; a row that is never read goes."""
-    if not CLASSES.match(name):
+    """A tensor of the authors' 91 classes with the rows of COCO's 80, where a model has 80.
+
+    The labels of denoising have a row more, which nobody reads.
+    """
+    if name.startswith('dn_query_generator.label_embedding.'):
+        tensor = tensor[:-1]
+    elif not name.startswith('bbox_head.cls_branches.'):
         return tensor
-    rows = 91 + ('label_embedding' in name)
-    if len(tensor) != rows:
-        return tensor
-    return tensor[CATEGORIES] if classes == len(CATEGORIES) else tensor[:classes]
+    return tensor[CATEGORIES] if (len(tensor), classes) == (91, 80) else tensor
 
 
 def for_model(model, tensors):
