@@ -1,8 +1,8 @@
 """DINO of detrex and of its authors, in the names and shapes of mmdet's DINO.
 
-Predictions are theirs, with two exceptions of up to a thousandth of the image's side and of padding:
-they keep a box's centre and sides between 0.001 and 0.999 of the image from layer to layer, which
-mmdet's head does not; and detrex, when it predicts, reads the padding of images in a batch.
+Predictions are theirs, with two exceptions. Before its last layer both move a box's centre and
+sides to at least 0.001 and at most 0.999 of the image, which mmdet's head does not. And detrex,
+when it predicts a batch, reads the padding of its smaller images.
 """
 
 import re
