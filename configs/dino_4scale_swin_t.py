@@ -1,10 +1,10 @@
 """DINO with Swin-T, 4 scales, 12 epochs.
 
-Recipe: https://github.com/open-mmlab/mmdetection
-Result: no published result for this config. The recipe is mmdet's for ResNet-50.
+Recipe: https://github.com/IDEA-Research/detrex
+Result: box AP 51.3, reported by the authors, not reproduced here.
 """
 
-_base_ = ['_base_/backbones/swin_t.py', '_base_/recipes/dino.py']
+_base_ = ['_base_/backbones/swin_t.py', '_base_/recipes/dino_detrex.py']
 
 model = dict(
     backbone=dict(**_base_.backbone, drop_path_rate=0.1),

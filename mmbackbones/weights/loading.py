@@ -28,7 +28,7 @@ from .reading import (
     renamed,
     without_wrappers,
 )
-from .whole import in_mm_names
+from .whole import in_mm_names, unlike
 from .windows import compare_windows
 
 
@@ -114,7 +114,7 @@ def load_checkpoint(
             place, others = place_of_whole_model(model, tensors, source, prefix)
             part, rest = below(tensors, place)
             report = load_whole(model, part, source)
-            report.format = layout or report.format
+            report.format, report.warnings = layout or report.format, unlike(model, layout)
             report.place, report.others = place, others
             report.dropped += without_sets(rest, place, others)
         start_anew(model, empty - set(report.loaded), source)

@@ -1,9 +1,11 @@
 """Whole detectors and segmenters of other libraries, in the names and shapes of mmdet and mmseg."""
 
 from ..errors import CheckpointError
+from .dino import DINO
 from .layout import WholeLayout
+from .upernet import UPERNET
 
-LAYOUTS: tuple[WholeLayout, ...] = ()  # of each file beside this one
+LAYOUTS: tuple[WholeLayout, ...] = (*UPERNET, *DINO)  # of each file beside this one
 
 
 def in_mm_names(model, tensors, source):
@@ -22,3 +24,8 @@ def in_mm_names(model, tensors, source):
                     f'{type(model).__name__}: {error}; take the config that belongs to it'
                 ) from error
     return tensors, None
+
+
+def unlike(model, name):
+    """What a model computes otherwise than those of a layout, by its name: sentences."""
+    return [line for layout in LAYOUTS if layout.name == name for line in layout.warnings(model)]

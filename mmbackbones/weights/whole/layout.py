@@ -3,6 +3,9 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
+
+from ..reading import renamed
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,37 @@ class WholeLayout:
     # The model and {name: tensor} of the file -> {name in the model: tensor}. What belongs to the
     # backbone keeps the names that it has there below `backbone.`: the backbone converts them.
     convert: Callable
+    constants: tuple = ()  # (attribute of the model, its value there), which no file has
 
     def fits(self, names):
         return all(any(re.match(marker, name) for name in names) for marker in self.markers)
+
+    def warnings(self, model):
+        """What a model computes otherwise than those of this layout, in one sentence or none."""
+        try:
+            found = {name: attrgetter(name)(model) for name, _ in self.constants}
+        except AttributeError:  # as in other versions of mm
+            return []
+        other = [name for name, value in self.constants if found[name] != value]
+        there = ', '.join(f'{name}={value}' for name, value in self.constants if name in other)
+        here = ', '.join(f'{name}={found[name]}' for name in other)
+        sentence = (
+            f'models of {self.name} have {there}, and this {type(model).__name__} {here}: its '
+            f'predictions will differ from theirs, set these in the config'
+        )
+        return [sentence] if other else []
+
+
+def rename(tensors, renames):
+    """{new name: tensor} after (pattern, replacement) pairs in turn, which may match anywhere.
+
+    Raises:
+        ValueError: Two tensors would have the same name.
+    """
+
+    def new(name):
+        for pattern, replacement in renames:
+            name = re.sub(pattern, replacement, name)
+        return name
+
+    return renamed(tensors, new, 'it')
