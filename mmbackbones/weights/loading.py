@@ -110,13 +110,8 @@ def load_checkpoint(
             fitted, report = converted(model, tensors, source, prefix)
             model.load_state_dict(fitted, strict=False)
         else:
-            tensors, layout = in_mm_names(model, tensors, source)
-            place, others = place_of_whole_model(model, tensors, source, prefix)
-            part, rest = below(tensors, place)
-            report = load_whole(model, part, source)
-            report.format = layout or report.format
-            report.place, report.others = place, others
-            report.dropped += without_sets(rest, place, others)
+            part, report = find_whole(model, tensors, source, prefix)
+            load_whole(model, part, report)
         start_anew(model, empty - set(report.loaded), source)
     report.log()
     return report
@@ -172,20 +167,30 @@ def start_anew(model, names, source):
         module.reset_parameters()
 
 
-def load_whole(model, tensors, source, new=()):
+def find_whole(model, tensors, source, prefix=None):
+    """The part of a file's tensors that is a whole model, in mm's names, and a `Report` to fill."""
+    tensors, layout = in_mm_names(model, tensors, source)
+    place, others = place_of_whole_model(model, tensors, source, prefix)
+    part, rest = below(tensors, place)
+    report = Report(str(source), layout or 'of a whole model', place=place, others=others)
+    report.dropped = without_sets(rest, place, others)
+    return part, report
+
+
+def load_whole(model, tensors, report, new=()):
     """Load a detector or segmenter, all of it or nothing; its backbone converts its own part.
 
     Args:
         model: The model, which is as it was after an error.
-        tensors: {name: tensor} of the file.
-        source: What errors call the file.
+        tensors: {name: tensor} of the file, as `find_whole` returns them.
+        report: What `find_whole` says of them; what was loaded, dropped and is new is added.
         new: Parts of the model, by names such as `roi_head.bbox_head`, that keep their values where
             the file lacks them or has them in another size.
 
     Raises:
         CheckpointError: Something else is missing, unknown, of another size, NaN or infinite.
     """
-    ours = model.state_dict()
+    ours, source = model.state_dict(), report.source
     parts = tuple(f'{part.removesuffix(".")}.' for part in new)
     check_parts(parts, ours, type(model).__name__)
     unfit = {
@@ -201,10 +206,9 @@ def load_whole(model, tensors, source, new=()):
         missing, unknown = load_named(model, tensors, source)
         missing = [name for name in missing if not name.endswith('num_batches_tracked')]
         check_whole(model, source, [n for n in missing if not n.startswith(parts)], unknown)
-    report = Report(str(source), 'of a whole model', dropped=sorted(unfit - set(missing)))
+    report.dropped = sorted(unfit - set(missing)) + report.dropped
     report.loaded = [name for name in ours if name not in missing]
     report.new = missing
-    return report
 
 
 def check_parts(parts, names, model):
