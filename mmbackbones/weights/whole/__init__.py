@@ -2,8 +2,10 @@
 
 from ..errors import CheckpointError
 from .layout import WholeLayout
+from .mask2former import MASK2FORMER
+from .maskformer import MASKFORMER
 
-LAYOUTS: tuple[WholeLayout, ...] = ()  # of each file beside this one
+LAYOUTS: tuple[WholeLayout, ...] = (*MASK2FORMER, *MASKFORMER)  # of each file beside this one
 
 
 def in_mm_names(model, tensors, source):
