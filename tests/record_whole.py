@@ -1,12 +1,15 @@
 """Records a whole model of another library: the names of its file, and what its heads give.
 
     python tests/record_whole.py mask2former out.npz --size 1 3 61 97
+    python tests/record_whole.py MODULE:FUNCTION out.npz --size 1 3 61 97
 
-recording.py reads the file, as it reads those of record.py, but level 0 has the logits of classes
-and level 1 those of masks. Files have the names under which transformers saves; it is needed here.
+Models of transformers have the names under which it saves them. FUNCTION() returns another one,
+which gives objects with `class_queries_logits` and `masks_queries_logits`, as theirs. recording.py
+reads the file, as it reads those of record.py; level 0 is of classes and level 1 of masks.
 """
 
 import argparse
+import importlib
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,29 +59,37 @@ def maskformer(classes=7):
 
 
 def saved(model, folder):
-    """{name: tensor} of the file that transformers writes."""
+    """{name: tensor} of the file that transformers writes, or of a state dict."""
     from safetensors.torch import load_file
 
+    if not hasattr(model, 'save_pretrained'):
+        return model.state_dict()
     model.save_pretrained(folder)
     return load_file(Path(folder, 'model.safetensors'))
 
 
-def filled(model):
-    """The names, shapes, dtypes and kinds of a model's file, and the model with such numbers."""
+def loaded(model, tensors, folder):
+    """The model with all tensors of the file of one."""
     from safetensors.torch import save_file
 
+    if not hasattr(model, 'save_pretrained'):
+        model.load_state_dict(tensors)
+        return model
+    save_file(tensors, Path(folder, 'model.safetensors'), metadata=dict(format='pt'))
+    return type(model).from_pretrained(folder, config=model.config)
+
+
+def filled(model):
+    """The names, shapes, dtypes and kinds of a model's file, and the model with such numbers."""
     buffers = ('relative_position_index', 'empty_weight')
     with TemporaryDirectory() as folder:
+        tensors = saved(model, folder)
         keys = [
             [n, list(t.shape), str(t.dtype)[6:], 'buffer' if n.endswith(buffers) else 'param']
-            for n, t in saved(model, folder).items()
+            for n, t in tensors.items()
         ]
         numbers = {key[0]: torch.from_numpy(fill(*key)) for key in keys if key[3] == 'param'}
-        model.save_pretrained(folder)
-        path = Path(folder, 'model.safetensors')
-        save_file(saved(model, folder) | numbers, path, metadata=dict(format='pt'))
-        model = type(model).from_pretrained(folder, config=model.config)
-    return keys, model.eval()
+        return keys, loaded(model, tensors | numbers, folder).eval()
 
 
 def outputs_of(model, image):
@@ -113,14 +124,18 @@ def main():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     models = {each.__name__: each for each in (mask2former, maskformer)}
-    parser.add_argument('model', choices=models)
+    parser.add_argument('model', help=f'{", ".join(models)} or MODULE:FUNCTION')
     parser.add_argument('out', type=Path, help='the file to write, NAME.npz')
     parser.add_argument(
         '--size', type=int, nargs=4, action='append', required=True, help='of a batch of images'
     )
     args = parser.parse_args()
     torch.manual_seed(0)
-    keys, model = filled(models[args.model]())
+    function = models.get(args.model)
+    if function is None:
+        module, _, name = args.model.partition(':')
+        function = getattr(importlib.import_module(module), name)
+    keys, model = filled(function())
     cases, values = record(model, args.size)
     meta = json.dumps(dict(model=args.model, keys=keys, primary='heads', cases=cases))
     np.savez_compressed(args.out, meta=np.array(meta), **values)

@@ -39,6 +39,8 @@ MODELS_OF = {
 FILES = {
     'hf_whole_mask2former': 'mask2former',
     'hf_whole_maskformer': 'maskformer',
+    'd2_whole_mask2former': 'mask2former',
+    'd2_whole_maskformer': 'maskformer',
 }
 CASES = [(file, task) for file, method in FILES.items() for task in MODELS_OF[method]]
 
