@@ -28,7 +28,7 @@ from .reading import (
     renamed,
     without_wrappers,
 )
-from .whole import in_mm_names
+from .whole import find_layout, in_mm_names
 from .windows import compare_windows
 
 
@@ -168,12 +168,25 @@ def start_anew(model, names, source):
 
 
 def find_whole(model, tensors, source, prefix=None):
-    """The part of a file's tensors that is a whole model, in mm's names, and a `Report` to fill."""
-    tensors, layout = in_mm_names(model, tensors, source)
-    place, others = place_of_whole_model(model, tensors, source, prefix)
+    """The part of a file's tensors that is a whole model, in mm's names, and a `Report` to fill.
+
+    Raises:
+        CheckpointError: It is of another model, or one of several sets of weights cannot be chosen.
+    """
+    wanted = f'{prefix.removesuffix(".")}.' if prefix else ''
+    names = [name for name in tensors if name.startswith(wanted)]
+    layout, places = find_layout(names)
+    if not layout:
+        places = places_of_mm(model, names)
+    if not places or (prefix is None and '' in places):
+        places = ['']
+    place = choose(places, tensors, source)
+    others = [each for each in places if each != place]
     part, rest = below(tensors, place)
-    report = Report(str(source), layout or 'of a whole model', place=place, others=others)
+    report = Report(str(source), 'of a whole model', place=place, others=others)
     report.dropped = without_sets(rest, place, others)
+    if layout:
+        part, report.format = in_mm_names(layout, model, part, source), layout.name
     return part, report
 
 
@@ -280,25 +293,14 @@ def unwrapped(model):
             return model
 
 
-def place_of_whole_model(model, tensors, source, prefix=None):
-    """What stands before a model's names in a file, and before those of other sets of its weights.
-
-    Raises:
-        CheckpointError: There are several sets, and none is the average of the others.
-    """
+def places_of_mm(model, names):
+    """What stands before a model's names in a file, for each set of them that is as whole."""
     ours, counts = model.state_dict(), Counter()
-    for name in tensors:
+    for name in names:
         starts = [0, *(dot.end() for dot in re.finditer(r'\.', name))]
         counts.update(name[:start] for start in starts if name[start:] in ours)
     likely = {p: n for p, n in counts.items() if all(map(is_set_of_weights, p.split('.')[:-1]))}
-    if prefix is not None:
-        wanted = f'{prefix.removesuffix(".")}.' if prefix else ''
-        likely = {place: count for place, count in likely.items() if place.startswith(wanted)}
-    places = [place for place, count in likely.items() if count == max(likely.values())]
-    if not places or (prefix is None and '' in places):
-        return '', []
-    place = choose(places, tensors, source)
-    return place, [each for each in places if each != place]
+    return [place for place, count in likely.items() if count == max(likely.values())]
 
 
 def convert_state_dict(net, state_dict, prefix):

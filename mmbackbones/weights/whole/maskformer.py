@@ -67,7 +67,7 @@ def joined(tensors):
 
 
 def things_first(head):
-    """Rows of a published classifier in the order of mmdet's panoptic head; None if it is theirs."""
+    """Rows of a published classifier as mmdet's panoptic head orders them, or None if equal."""
     if head.num_classes != head.num_things_classes + head.num_stuff_classes:  # mmseg's
         return None
     stuff = STUFF.get((head.num_things_classes, head.num_stuff_classes), '').split()
