@@ -39,7 +39,7 @@ def convert(renames, model, tensors):
 
 
 def head_of(model):
-    """What mmdet or mmseg calls the head of a model that predicts masks."""
+    """What the head that predicts masks is called: mmdet's and mmseg's have different names."""
     for name in ('panoptic_head', 'decode_head'):
         if hasattr(getattr(model, name, None), 'mask_embed'):
             return name
@@ -47,6 +47,7 @@ def head_of(model):
 
 
 def rename(renames, head, name):
+    """A name in the model for one in the file."""
     for pattern, replacement in renames:
         name = re.sub(pattern, replacement, name)
     return re.sub(r'^head\.', f'{head}.', name)
