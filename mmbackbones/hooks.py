@@ -64,6 +64,7 @@ class WholeCheckpointHook(Hook):
         tensors, report = find_whole(model, tensors, source)
         tensors = self.without_other_classes(runner, source, checkpoint.get('meta'), tensors)
         load_whole(model, tensors, report, self.new)
+        report.log()
         if report.new:
             runner.logger.warning('starting anew, as allow_new says: %s', ', '.join(report.new))
         checkpoint['state_dict'] = model.state_dict()

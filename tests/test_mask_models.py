@@ -95,7 +95,10 @@ def config_of(method, task, things=7, stuff=0):
 
 def model_of(*arguments):
     """A small model of mm with our Swin."""
-    cfg = config_of(*arguments)
+    return build(config_of(*arguments))
+
+
+def build(cfg):
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         return MODELS.build(cfg.model).eval()
 
@@ -241,6 +244,27 @@ def test_one_of_two_sets_can_be_chosen(tmp_path):
     load_checkpoint(model, path, prefix='model')
     assert torch.equal(model.backbone.norm3.bias, wanted.backbone.norm3.bias + 1)
     assert torch.equal(head_of(model).query_feat.weight, head_of(wanted).query_feat.weight + 1)
+
+
+PROJECTIONS = {
+    'hf_whole_mask2former': 'model.transformer_module.input_projections',
+    'd2_whole_mask2former': 'sem_seg_head.predictor.input_proj',
+}
+
+
+@pytest.mark.parametrize('file', PROJECTIONS)
+def test_projections_before_the_decoder_are_loaded(file, tmp_path):
+    cfg = config_of('mask2former', 'instance')
+    cfg.model.panoptic_head.enforce_decoder_input_project = True
+    model = build(cfg)
+    extra = {
+        f'{PROJECTIONS[file]}.{level}.{name}': torch.full_like(parameter, level + 1)
+        for level in range(3)
+        for name, parameter in head_of(model).decoder_input_projs[level].named_parameters()
+    }
+    load_checkpoint(model, save(tmp_path, layout(file) | extra))
+    for level, layer in enumerate(head_of(model).decoder_input_projs):
+        assert all((parameter == level + 1).all() for parameter in layer.parameters())
 
 
 def test_other_classes_are_refused_or_start_anew(tmp_path):
