@@ -12,7 +12,15 @@ from torch.utils._pytree import tree_map
 from .registry import HOOKS
 from .schedules import learning_rate
 from .weights.errors import some
-from .weights.loading import check_whole, is_sharded, load_whole, shape, unwrapped
+from .weights.loading import (
+    check_whole,
+    find_whole,
+    is_sharded,
+    load_whole,
+    shape,
+    unwrapped,
+)
+from .weights.reading import without_nests
 
 
 @HOOKS.register_module()
@@ -44,7 +52,7 @@ class WholeCheckpointHook(Hook):
     def after_load_checkpoint(self, runner, checkpoint):
         """Load all of it or raise; mmengine then loads the same tensors under our names."""
         source = runner._load_from or 'the checkpoint'
-        tensors = checkpoint.get('state_dict', checkpoint)
+        tensors = checkpoint.get('state_dict') or without_nests(checkpoint, source)
         tensors = {name.removeprefix('module.'): tensor for name, tensor in tensors.items()}
         if is_sharded(runner.model):  # by names alone: here are pieces of its tensors
             names = runner.model.state_dict().keys()
@@ -53,8 +61,10 @@ class WholeCheckpointHook(Hook):
             check_whole(unwrapped(runner.model), source, missing, unknown)
             return
         model = unwrapped(runner.model)
+        tensors, report = find_whole(model, tensors, source)
         tensors = self.without_other_classes(runner, source, checkpoint.get('meta'), tensors)
-        report = load_whole(model, tensors, source, self.new)
+        load_whole(model, tensors, report, self.new)
+        report.log()
         if report.new:
             runner.logger.warning('starting anew, as allow_new says: %s', ', '.join(report.new))
         checkpoint['state_dict'] = model.state_dict()

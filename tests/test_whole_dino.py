@@ -132,7 +132,7 @@ def test_predictions_are_theirs(name, saved):
     report = load_checkpoint(model, saved(name))
     assert sorted(report.loaded) == sorted(model.state_dict())
     assert (report.new, report.warnings) == ([], [])
-    assert report.format == ("DINO's authors" if classes == 91 else 'detrex')
+    assert report.format == ('DINO of its authors' if classes == 91 else 'DINO of detrex')
     assert_predicts(model, Recording(f'layouts/{name}'))
 
 
@@ -169,7 +169,7 @@ def test_constants_that_no_file_has_are_compared(saved):
     model = detector('dino_5scale_swin_l', {'neck.bias': True})
     (warning,) = load_checkpoint(model, saved('detrex_dino_5scale')).warnings
     assert warning == (
-        'models of detrex have positional_encoding.temperature=10000, '
+        'DINO of detrex has positional_encoding.temperature=10000, '
         'positional_encoding.offset=-0.5, and this DINO positional_encoding.temperature=20, '
         'positional_encoding.offset=0.0: its predictions will differ from theirs, set these in '
         'the config'

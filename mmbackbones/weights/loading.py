@@ -28,7 +28,7 @@ from .reading import (
     renamed,
     without_wrappers,
 )
-from .whole import in_mm_names, unlike
+from .whole import find_layout, in_mm_names
 from .windows import compare_windows
 
 
@@ -110,13 +110,8 @@ def load_checkpoint(
             fitted, report = converted(model, tensors, source, prefix)
             model.load_state_dict(fitted, strict=False)
         else:
-            tensors, layout = in_mm_names(model, tensors, source)
-            place, others = place_of_whole_model(model, tensors, source, prefix)
-            part, rest = below(tensors, place)
-            report = load_whole(model, part, source)
-            report.format, report.warnings = layout or report.format, unlike(model, layout)
-            report.place, report.others = place, others
-            report.dropped += without_sets(rest, place, others)
+            part, report = find_whole(model, tensors, source, prefix)
+            load_whole(model, part, report)
         start_anew(model, empty - set(report.loaded), source)
     report.log()
     return report
@@ -172,20 +167,44 @@ def start_anew(model, names, source):
         module.reset_parameters()
 
 
-def load_whole(model, tensors, source, new=()):
+def find_whole(model, tensors, source, prefix=None):
+    """The part of a file's tensors that is a whole model, in mm's names, and a `Report` to fill.
+
+    Raises:
+        CheckpointError: It is of another model, or one of several sets of weights cannot be chosen.
+    """
+    wanted = f'{prefix.removesuffix(".")}.' if prefix else ''
+    names = [name for name in tensors if name.startswith(wanted)]
+    layout, places = find_layout(names)
+    if not layout:
+        places = places_of_mm(model, names)
+    if not places or (prefix is None and '' in places):
+        places = ['']
+    place = choose(places, tensors, source)
+    others = [each for each in places if each != place]
+    part, rest = below(tensors, place)
+    report = Report(str(source), 'of a whole model', place=place, others=others)
+    report.dropped = without_sets(rest, place, others)
+    if layout:
+        part, report.format = in_mm_names(layout, model, part, source), layout.name
+        report.warnings = layout.warnings(model)
+    return part, report
+
+
+def load_whole(model, tensors, report, new=()):
     """Load a detector or segmenter, all of it or nothing; its backbone converts its own part.
 
     Args:
         model: The model, which is as it was after an error.
-        tensors: {name: tensor} of the file.
-        source: What errors call the file.
+        tensors: {name: tensor} of the file, as `find_whole` returns them.
+        report: What `find_whole` says of them; what was loaded, dropped and is new is added.
         new: Parts of the model, by names such as `roi_head.bbox_head`, that keep their values where
             the file lacks them or has them in another size.
 
     Raises:
         CheckpointError: Something else is missing, unknown, of another size, NaN or infinite.
     """
-    ours = model.state_dict()
+    ours, source = model.state_dict(), report.source
     parts = tuple(f'{part.removesuffix(".")}.' for part in new)
     check_parts(parts, ours, type(model).__name__)
     unfit = {
@@ -201,10 +220,9 @@ def load_whole(model, tensors, source, new=()):
         missing, unknown = load_named(model, tensors, source)
         missing = [name for name in missing if not name.endswith('num_batches_tracked')]
         check_whole(model, source, [n for n in missing if not n.startswith(parts)], unknown)
-    report = Report(str(source), 'of a whole model', dropped=sorted(unfit - set(missing)))
+    report.dropped = sorted(unfit - set(missing)) + report.dropped
     report.loaded = [name for name in ours if name not in missing]
     report.new = missing
-    return report
 
 
 def check_parts(parts, names, model):
@@ -276,25 +294,14 @@ def unwrapped(model):
             return model
 
 
-def place_of_whole_model(model, tensors, source, prefix=None):
-    """What stands before a model's names in a file, and before those of other sets of its weights.
-
-    Raises:
-        CheckpointError: There are several sets, and none is the average of the others.
-    """
+def places_of_mm(model, names):
+    """What stands before a model's names in a file, for each set of them that is as whole."""
     ours, counts = model.state_dict(), Counter()
-    for name in tensors:
+    for name in names:
         starts = [0, *(dot.end() for dot in re.finditer(r'\.', name))]
         counts.update(name[:start] for start in starts if name[start:] in ours)
     likely = {p: n for p, n in counts.items() if all(map(is_set_of_weights, p.split('.')[:-1]))}
-    if prefix is not None:
-        wanted = f'{prefix.removesuffix(".")}.' if prefix else ''
-        likely = {place: count for place, count in likely.items() if place.startswith(wanted)}
-    places = [place for place, count in likely.items() if count == max(likely.values())]
-    if not places or (prefix is None and '' in places):
-        return '', []
-    place = choose(places, tensors, source)
-    return place, [each for each in places if each != place]
+    return [place for place, count in likely.items() if count == max(likely.values())]
 
 
 def convert_state_dict(net, state_dict, prefix):

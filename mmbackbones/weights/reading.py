@@ -113,7 +113,14 @@ def read_safetensors(path):
 
 
 def unwrap(content, path):
-    """{name: tensor} of what a file holds; of several sets of weights, below the names of each."""
+    """{name: tensor} of what a file holds, which is no more than it has room for."""
+    for found in sets_of_weights(content).values():
+        check_size(found, path)
+    return without_nests(content, path)
+
+
+def without_nests(content, source):
+    """{name: tensor} of a file's content; of several sets of weights, below the names of each."""
     sets = sets_of_weights(content)
     if not sets:
         nests = content.keys() if isinstance(content, dict) else ()
@@ -122,17 +129,16 @@ def unwrap(content, path):
         if isinstance(content, dict):
             instead = some(name for name in content if isinstance(name, str))
         raise CheckpointError(
-            f'{path} holds no tensors by name, but {instead or "nothing"}; give a file of weights'
+            f'{source} holds no tensors by name, but {instead or "nothing"}; give a file of weights'
         )
     tensors = {}
     for nest, found in sets.items():
-        check_size(found, path)
         for name, tensor in found.items():
             tensors['.'.join((*nest, name)) if len(sets) > 1 else name] = tensor
-    tensors = renamed(tensors, without_wrappers, path)
+    tensors = renamed(tensors, without_wrappers, source)
     odd = [name for name, tensor in tensors.items() if tensor.is_complex()]
     if odd:
-        raise CheckpointError(f'{path}: {some(odd)} has complex numbers; save real ones')
+        raise CheckpointError(f'{source}: {some(odd)} has complex numbers; save real ones')
     return tensors
 
 

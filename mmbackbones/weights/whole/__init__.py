@@ -3,29 +3,32 @@
 from ..errors import CheckpointError
 from .dino import DINO
 from .layout import WholeLayout
+from .mask2former import MASK2FORMER
+from .maskformer import MASKFORMER
 from .upernet import UPERNET
 
-LAYOUTS: tuple[WholeLayout, ...] = (*UPERNET, *DINO)  # of each file beside this one
+LAYOUTS: tuple[WholeLayout, ...] = (*MASK2FORMER, *MASKFORMER, *UPERNET, *DINO)
 
 
-def in_mm_names(model, tensors, source):
-    """{name: tensor} as mmdet or mmseg has them, and the name of the file's layout, or None.
+def find_layout(names):
+    """The layout of a file with such names, or None, and what stands before those of each set."""
+    for layout in LAYOUTS:
+        places = layout.places(names)
+        if places:
+            return layout, places
+    return None, []
+
+
+def in_mm_names(layout, model, tensors, source):
+    """{name: tensor} as mmdet or mmseg has them.
 
     Raises:
-        CheckpointError: The file is of a known layout, but of another model than this one.
+        CheckpointError: The file is of another model than this one.
     """
-    for layout in LAYOUTS:
-        if layout.fits(tensors):
-            try:
-                return layout.convert(model, tensors), layout.name
-            except (LookupError, RuntimeError, ValueError) as error:
-                raise CheckpointError(
-                    f'{source} (format {layout.name}) is of another model than this '
-                    f'{type(model).__name__}: {error}; take the config that belongs to it'
-                ) from error
-    return tensors, None
-
-
-def unlike(model, name):
-    """What a model computes otherwise than those of a layout, by its name: sentences."""
-    return [line for layout in LAYOUTS if layout.name == name for line in layout.warnings(model)]
+    try:
+        return layout.convert(model, tensors)
+    except (LookupError, RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f'{source} (format {layout.name}) is of another model than this '
+            f'{type(model).__name__}: {error}; take the config that belongs to it'
+        ) from error

@@ -124,7 +124,7 @@ def for_finer_positions(weight, like):
 
 DINO = (
     WholeLayout(
-        'detrex',
+        'DINO of detrex',
         markers=(
             r'transformer\.encoder\.layers\.0\.attentions\.0\.sampling_offsets\.',
             r'transformer\.tgt_embed\.',
@@ -137,7 +137,7 @@ DINO = (
         ),
     ),
     WholeLayout(
-        "DINO's authors",
+        'DINO of its authors',
         markers=(
             r'transformer\.encoder\.layers\.0\.self_attn\.sampling_offsets\.',
             r'transformer\.tgt_embed\.',

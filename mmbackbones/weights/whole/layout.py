@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 
-from ..reading import renamed
+from ..reading import is_set_of_weights, renamed
 
 
 @dataclass(frozen=True)
 class WholeLayout:
     """How another library names and lays out the tensors of a whole model.
 
-    Patterns are regular expressions, matched from the beginning of a name.
+    Patterns are regular expressions, matched from the beginning of a name of the model.
     """
 
     name: str
@@ -22,8 +22,14 @@ class WholeLayout:
     convert: Callable
     constants: tuple = ()  # (attribute of the model, its value there), which no file has
 
-    def fits(self, names):
-        return all(any(re.match(marker, name) for name in names) for marker in self.markers)
+    def places(self, names):
+        """What stands before the names of each set of weights of this layout among the names."""
+        found = None
+        for marker in self.markers:
+            pattern = re.compile(rf'((?:.+?\.)??){marker}')
+            places = dict.fromkeys(m[1] for name in names if (m := pattern.match(name)))
+            found = [place for place in (places if found is None else found) if place in places]
+        return [p for p in found or [] if all(map(is_set_of_weights, p.split('.')[:-1]))]
 
     def warnings(self, model):
         """What a model computes otherwise than those of this layout, in one sentence or none."""
@@ -35,7 +41,7 @@ class WholeLayout:
         there = ', '.join(f'{name}={value}' for name, value in self.constants if name in other)
         here = ', '.join(f'{name}={found[name]}' for name in other)
         sentence = (
-            f'models of {self.name} have {there}, and this {type(model).__name__} {here}: its '
+            f'{self.name} has {there}, and this {type(model).__name__} {here}: its '
             f'predictions will differ from theirs, set these in the config'
         )
         return [sentence] if other else []

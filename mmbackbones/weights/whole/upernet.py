@@ -15,7 +15,7 @@ def to_mmseg(model, tensors):
 
 UPERNET = (
     WholeLayout(
-        'Hugging Face',
+        'UPerNet of Hugging Face',
         markers=(r'decode_head\.psp_modules\.0\.1\.batch_norm\.', r'decode_head\.classifier\.'),
         convert=to_mmseg,
     ),
