@@ -147,7 +147,7 @@ def test_weights_are_published_for_the_size(name):
     doc = ' '.join(ast.get_docstring(doc).split())
     family, url = backbone.type.removeprefix('mmbackbones.'), backbone.init_cfg.checkpoint
     arch = ARCHS.get(size := NAME.fullmatch(name)['size'], size)
-    labels = {url: label for label, (url, _) in PUBLISHED[family][arch].items()}
+    labels = {weights.url: label for label, weights in PUBLISHED[family][arch].items()}
     if url not in labels:
         assert (family, url) == ('Container', f'checkpoints/container_{arch}.pth')
         assert 'put the file that https://github.com/allenai/container links to there' in doc
