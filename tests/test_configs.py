@@ -17,6 +17,7 @@ pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
 import mmdet
+from lib.normalization import foreign_normalization, normalization_of
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.hooks import CheckpointHook
@@ -152,6 +153,12 @@ def test_weights_are_published_for_the_size(name):
         assert (family, url) == ('Container', f'checkpoints/container_{arch}.pth')
         assert 'put the file that https://github.com/allenai/container links to there' in doc
     assert labels.get(url, '1K').startswith('2') == ('(ImageNet-2' in doc)
+
+
+@every_config
+def test_images_are_normalised_as_the_weights_expect_them(name):
+    assert foreign_normalization(config(name)) is None
+    assert normalization_of(config(name))
 
 
 @every_config

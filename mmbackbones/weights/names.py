@@ -150,6 +150,12 @@ HUGGING_FACE = {
 
 
 def find_name(name: str) -> Known | None:
-    """The published weights that a model of timm or a repository of Hugging Face has."""
+    """The published weights that a model of timm or a repository of Hugging Face has.
+
+    The name may stand in an address of a file (https://huggingface.co/OWNER/NAME/resolve/...).
+    """
+    for start in ('hf://', 'https://huggingface.co/'):
+        if name.startswith(start):
+            name = '/'.join(name.removeprefix(start).split('/')[:2])
     place = (TIMM | HUGGING_FACE).get(name.removeprefix('timm/'))
     return place and Known(*place, PUBLISHED[place[0]][place[1]][place[2]])

@@ -107,7 +107,12 @@ florence = partial(
     source='https://huggingface.co/microsoft/Florence-2-base',
     note="the whole model; give prefix='vision_tower.'",
 )
-volo = partial(Published, licence='Apache-2.0', source='https://github.com/sail-sg/volo')
+volo = partial(
+    Published,
+    licence='Apache-2.0',
+    source='https://github.com/sail-sg/volo',
+    note='"for commercial use, please contact with the authors"',
+)
 moby = partial(
     Published,
     measured='linear',
