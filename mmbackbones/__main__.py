@@ -14,7 +14,7 @@ from .doctor import examine
 from .paths import configs_of, path_of
 from .registry import MODELS
 from .weights.published import PUBLISHED, every_published
-from .weights.published_dense import DENSE, SAME_MODEL
+from .weights.published_dense import COPIES, DENSE, LICENCES, SAME_MODEL
 
 STYLES = {'ok': 'green', 'note': 'yellow', 'BAD': 'bold red'}
 
@@ -22,7 +22,8 @@ DETECTORS = """\
 Detectors and segmenters with a Swin, with the results that their makers report; they were not
 reproduced here. Those for our configs are fetched by `tools/test.py CONFIG published` and
 `tools/image_demo.py IMAGE CONFIG`. A config of mmdet or mmseg becomes ours by
-`tools/convert_config.py CONFIG OUT`, and then takes the URL as its checkpoint."""
+`tools/convert_config.py CONFIG OUT`, and then takes the URL as its checkpoint; what follows
+`with` are --cfg-options, and `for` names other classes than the config has."""
 
 
 def say(text='', **style):
@@ -92,12 +93,14 @@ def show_detectors():
     say(DETECTORS)
     ours = {theirs: name for name, theirs in SAME_MODEL.items()}
     for whose, files in DENSE.items():
-        say(f'\n{whose}', style='bold')
+        say(f'\n{whose} ({LICENCES.get(whose, "Apache-2.0")})', style='bold')
         for config, (results, url) in files.items():
             say(f'{config}: {", ".join(f"{name} {value}" for name, value in results.items())}')
             if config in ours:
                 say(f'    here: {ours[config]}')
             say(f'    {url}')
+            for copy in (name for name, place in COPIES.items() if place == (whose, config)):
+                say(f'    at Hugging Face: {copy}')
 
 
 def show_info(name, neck=False, weights=None):
