@@ -2,15 +2,17 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 pytest.importorskip('mmdet')
 
 import train
+import visualize
 from lib.normalization import foreign_normalization
 from mmengine.config import Config, ConfigDict
 
-from mmbackbones.models import MaxViT
+from mmbackbones.models import MaxViT, SwinTransformer
 from mmbackbones.weights.published import PUBLISHED
 
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
@@ -108,3 +110,13 @@ def test_a_training_says_it_once_at_its_start(others, times, monkeypatch):
     train.before(SimpleNamespace(cfg=config(SWIN, HALF, **others), logger=logger))
     assert len(said) == times
     assert all('\n' not in line for line in said)
+
+
+@pytest.mark.parametrize(('weights', 'white'), [('none', (255 - 103.53) / 57.375), (XL, 1.0)])
+def test_a_backbone_without_config_sees_what_its_weights_expect(weights, white, monkeypatch):
+    net = SwinTransformer(dict(dims=(16, 32), depths=(1, 1), heads=(1, 2)))
+    monkeypatch.setattr(visualize, 'build_backbone', lambda *_: net)
+    image = np.full((4, 4, 3), 255, np.uint8)
+    args = SimpleNamespace(device='cpu')
+    found = visualize.subject('SwinTransformer', weights, image, args, None)
+    assert found.image[0, 2, 0, 0] == pytest.approx(white)

@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 
+from mmbackbones import CheckpointError, SwinTransformerV2, load_checkpoint
 from mmbackbones.__main__ import main
 from mmbackbones.registry import MODELS
 from mmbackbones.weights.published import (
@@ -131,3 +132,16 @@ def test_info_prints_the_files_of_a_size_or_a_label(capsys):
         main(['info', 'MaxViT', '--weights', '9K'])
     main(['info', 'SwinTransformer', '--weights', 'SimMIM'])
     assert 'download it with a browser' in capsys.readouterr().out
+
+
+def test_a_file_with_other_heads_shows_how_many_it_has(tmp_path):
+    """As that of SimMIM's Swin V2-H may, whose heads nobody says."""
+
+    def net(heads):
+        arch = dict(dims=(16, 32, 64, 128), depths=(1, 1, 1, 1), heads=heads, norm_every=None)
+        return SwinTransformerV2(arch)
+
+    torch.save(dict(model=net((2, 4, 8, 16)).state_dict()), tmp_path / 'theirs.pth')
+    words = r'logit_scale is \(2, 1, 1\) in the file and \(1, 1, 1\)'
+    with pytest.raises(CheckpointError, match=words):
+        load_checkpoint(net((1, 2, 4, 8)), tmp_path / 'theirs.pth')
