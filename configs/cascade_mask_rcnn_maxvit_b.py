@@ -8,7 +8,6 @@ The authors' learning rate of 3e-3 for 256 images is scaled to 16.
 _base_ = ['_base_/backbones/maxvit_b.py', '_base_/recipes/cascade_mask_rcnn_maxvit.py']
 
 model = dict(
-    data_preprocessor=_base_.normalization,
     backbone=dict(**_base_.backbone, drop_path_rate=0.4),
     neck=dict(in_channels=_base_.channels[1:]),
 )

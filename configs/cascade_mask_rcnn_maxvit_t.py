@@ -11,7 +11,6 @@ The box heads are those of our Swin configs; the paper's have 20 M parameters le
 _base_ = ['_base_/backbones/maxvit_t.py', '_base_/recipes/cascade_mask_rcnn_maxvit.py']
 
 model = dict(
-    data_preprocessor=_base_.normalization,
     backbone=dict(**_base_.backbone, drop_path_rate=0.2),
     neck=dict(in_channels=_base_.channels[1:]),
 )

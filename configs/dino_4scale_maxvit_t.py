@@ -7,7 +7,6 @@ Result: no published result for this config. The recipe is mmdet's for ResNet-50
 _base_ = ['_base_/backbones/maxvit_t.py', '_base_/recipes/dino.py']
 
 model = dict(
-    data_preprocessor=_base_.normalization,
     backbone=dict(**_base_.backbone, drop_path_rate=0.2),
     neck=dict(in_channels=_base_.channels[1:]),
 )

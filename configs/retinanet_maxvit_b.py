@@ -8,7 +8,6 @@ classifier; the authors published neither with this method.
 _base_ = ['_base_/backbones/maxvit_b.py', '_base_/recipes/retinanet_1x.py']
 
 model = dict(
-    data_preprocessor=_base_.normalization,
     backbone=dict(**_base_.backbone, drop_path_rate=0.4),
     neck=dict(in_channels=_base_.channels[1:]),
 )

@@ -8,7 +8,6 @@ classifier; the authors published neither with this method.
 _base_ = ['_base_/backbones/maxvit_t.py', '_base_/recipes/upernet.py']
 
 model = dict(
-    data_preprocessor=_base_.normalization,
     backbone=dict(**_base_.backbone, drop_path_rate=0.2),
     decode_head=dict(in_channels=_base_.channels),
     auxiliary_head=dict(in_channels=_base_.channels[2]),

@@ -13,8 +13,8 @@ from .backbone import Backbone
 from .doctor import examine
 from .paths import configs_of, path_of
 from .registry import MODELS
-from .weights.published import PUBLISHED
-from .weights.published_dense import DENSE, SAME_MODEL
+from .weights.published import PUBLISHED, every_published
+from .weights.published_dense import COPIES, DENSE, LICENCES, SAME_MODEL
 
 STYLES = {'ok': 'green', 'note': 'yellow', 'BAD': 'bold red'}
 
@@ -22,7 +22,8 @@ DETECTORS = """\
 Detectors and segmenters with a Swin, with the results that their makers report; they were not
 reproduced here. Those for our configs are fetched by `tools/test.py CONFIG published` and
 `tools/image_demo.py IMAGE CONFIG`. A config of mmdet or mmseg becomes ours by
-`tools/convert_config.py CONFIG OUT`, and then takes the URL as its checkpoint."""
+`tools/convert_config.py CONFIG OUT`, and then takes the URL as its checkpoint; what follows
+`with` are --cfg-options, and `for` names other classes than the config has."""
 
 
 def say(text='', **style):
@@ -56,10 +57,18 @@ def describe(name):
         yield arch, f'{count:,}', ' '.join(map(str, net.out_channels))
 
 
-def weights(name, arch):
+def weights_of(name, arch):
     """(label, top-1, URL) of the published weights of a size, as text."""
-    for label, (url, top1) in PUBLISHED.get(name, {}).get(arch, {}).items():
-        yield label, str(top1 or ''), url
+    for label, known in PUBLISHED.get(name, {}).get(arch, {}).items():
+        yield label, known.figure, known.url
+
+
+def summary(known):
+    """The first published file of a size, and how many others there are."""
+    if not known:
+        return 'none published'
+    (label, top1, _), *others = known
+    return f'{label} {top1}'.strip() + (f', {len(others)} more' if others else '')
 
 
 def show_list(detectors=False):
@@ -73,8 +82,7 @@ def show_list(detectors=False):
     for name in MODELS.module_dict:
         configs, rows = configs_of(name), []
         for arch, count, channels in describe(name):
-            known = [f'{label} {top1}'.strip() for label, top1, _ in weights(name, arch)]
-            known = ', '.join(known) or 'none published'
+            known = summary(list(weights_of(name, arch)))
             rows.append((arch, count, channels, known, str(len(configs[arch]))))
         say(f'\n{name}', style='bold')
         show_table(rows, arch=7, parameters=13, channels=18, weights=27, configs=0)
@@ -85,21 +93,26 @@ def show_detectors():
     say(DETECTORS)
     ours = {theirs: name for name, theirs in SAME_MODEL.items()}
     for whose, files in DENSE.items():
-        say(f'\n{whose}', style='bold')
+        say(f'\n{whose} ({LICENCES.get(whose, "Apache-2.0")})', style='bold')
         for config, (results, url) in files.items():
             say(f'{config}: {", ".join(f"{name} {value}" for name, value in results.items())}')
             if config in ours:
                 say(f'    here: {ours[config]}')
             say(f'    {url}')
+            for copy in (name for name, place in COPIES.items() if place == (whose, config)):
+                say(f'    at Hugging Face: {copy}')
 
 
-def show_info(name, neck=False):
+def show_info(name, neck=False, weights=None):
     """What a class is, its arguments, the checkpoint formats it reads, sizes, weights, configs."""
     backbone = MODELS.module_dict.get(name)  # none of the scope above
     if backbone is None:
         sys.exit(f'there is no backbone {name}; choose from {", ".join(MODELS.module_dict)}')
     if neck:
         print(*necks(backbone), sep='\n')
+        return
+    if weights is not None:
+        show_weights(name, weights)
         return
     say(inspect.getdoc(backbone))
     say(f'\nCheckpoints: {", ".join(form.name for form in backbone.formats)} and our own.\n')
@@ -108,13 +121,55 @@ def show_info(name, neck=False):
         [(*row, strides) for row in describe(name)], arch=7, parameters=0, channels=0, strides=0
     )
     say('\nWeights, with the ImageNet-1K top-1 that their authors report:', style='bold')
-    known = [(arch, *line) for arch in backbone.archs for line in weights(name, arch)]
+    known = [(arch, *line) for arch in backbone.archs for line in weights_of(name, arch)]
     width = max((len(label) for _, label, *_ in known), default=0)
+    wide = max((len(top1) for _, _, top1, _ in known), default=0)
     for arch, label, top1, url in known:
-        say(f'{arch:9}{label:{width}}  {top1:7}{url}')
+        say(f'{arch:9}{label:{width}}  {top1:{wide}}  {url}')
+    say(f'\nLicences, and what they expect of images: python -m mmbackbones info {name} --weights')
     configs = configs_of(name)
     say()
     show_table([(a, ' '.join(configs[a])) for a in backbone.archs if configs[a]], arch=7, configs=0)
+
+
+def show_weights(name, which):
+    """Of each published file, or those of an arch or label: what it is, and lines for a config."""
+    known = [each for each in every_published() if each.name == name]
+    found = [each for each in known if which in ('', each.arch, each.label)]
+    if not found:
+        names = dict.fromkeys([*(each.arch for each in known), *(each.label for each in known)])
+        sys.exit(f'{name} has no published weights {which}; choose from {", ".join(names)}')
+    for _, arch, label, weights in found:
+        say(f'{arch} {label}: {weights.url}', style='bold')
+        say(f'    {"; ".join(facts(weights))}')
+        say(f'    {weights.source}')
+        settings = dict(type=f'mmbackbones.{name}', arch=arch) | weights.arguments
+        say(f'    backbone={as_code(settings)},')
+        say(f'    data_preprocessor={as_code(weights.preprocessor)},')
+
+
+def as_code(settings):
+    """Settings as a config writes them."""
+    parts = (
+        f'{key}={as_code(value) if isinstance(value, dict) else repr(value)}'
+        for key, value in settings.items()
+    )
+    return f'dict({", ".join(parts)})'
+
+
+def facts(weights):
+    """What a published file is, in parts of a sentence."""
+    low, high = weights.input_range
+    if weights.top1:
+        yield f'ImageNet-1K top-1 {weights.figure}'
+    yield f'trained at {weights.size} pixels'
+    values = ' to '.join(map(str, weights.values))
+    yield f'{weights.channels}, {values} made {low:.4g} to {high:.4g}'
+    yield f'licence {weights.licence}'
+    if weights.note:
+        yield weights.note
+    if not weights.is_direct:
+        yield 'download it with a browser'
 
 
 def necks(backbone):
@@ -156,6 +211,13 @@ def main(arguments=None):
     info = commands.add_parser('info', help='one backbone in full', epilog=example)
     info.add_argument('name', help='for example SwinTransformer')
     info.add_argument('--neck', action='store_true', help="only the neck's lines for a config")
+    info.add_argument(
+        '--weights',
+        nargs='?',
+        const='',
+        metavar='ARCH or LABEL',
+        help='only the published files: licence, normalisation, lines for a config',
+    )
     info.set_defaults(run=show_info)
     path = commands.add_parser('path', help='where a config, a backbone of configs or a tool lies')
     path.add_argument('name', help='for example mask_rcnn_swin_t, or train for tools/train.py')

@@ -17,6 +17,7 @@ pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
 import mmdet
+from lib.normalization import foreign_normalization, normalization_of
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.hooks import CheckpointHook
@@ -147,11 +148,17 @@ def test_weights_are_published_for_the_size(name):
     doc = ' '.join(ast.get_docstring(doc).split())
     family, url = backbone.type.removeprefix('mmbackbones.'), backbone.init_cfg.checkpoint
     arch = ARCHS.get(size := NAME.fullmatch(name)['size'], size)
-    labels = {url: label for label, (url, _) in PUBLISHED[family][arch].items()}
+    labels = {weights.url: label for label, weights in PUBLISHED[family][arch].items()}
     if url not in labels:
         assert (family, url) == ('Container', f'checkpoints/container_{arch}.pth')
         assert 'put the file that https://github.com/allenai/container links to there' in doc
     assert labels.get(url, '1K').startswith('2') == ('(ImageNet-2' in doc)
+
+
+@every_config
+def test_images_are_normalised_as_the_weights_expect_them(name):
+    assert foreign_normalization(config(name)) is None
+    assert normalization_of(config(name))
 
 
 @every_config

@@ -53,7 +53,7 @@ def layout(name):
 def assert_gives(model, name, path):
     report, recording = load_checkpoint(model, path), Recording(f'layouts/{name}')
     assert sorted(report.loaded) == sorted(model.state_dict())
-    assert (report.format, report.warnings) == ('Hugging Face', [])
+    assert (report.format, report.warnings) == ('UPerNet of Hugging Face', [])
     (case,) = recording.cases
     errors = recording.errors(case, logits(model, recording.image(case)))
     assert max(errors.values()) < TOLERANCE

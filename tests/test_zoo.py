@@ -1,5 +1,6 @@
 """What others published: it is listed, fits our configs tensor by tensor, and is fetched."""
 
+import argparse
 import re
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ import convert_config
 import image_demo
 import test as test_tool
 from lib.flops import build
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from recording import Recording
 from test_configs import CONFIGS, model, recent_mmdet
 from test_published_models import configs
@@ -24,9 +25,12 @@ from test_train_options import CONFIGS as FOLDER
 from test_train_options import TINY
 
 from mmbackbones import CheckpointError, __main__, load_checkpoint
+from mmbackbones.registry import MODELS
 from mmbackbones.weights import loading, published_dense
 from mmbackbones.weights.published_dense import (
+    COPIES,
     DENSE,
+    LICENCES,
     SAME_MODEL,
     find_published,
     with_published_weights,
@@ -38,17 +42,53 @@ AUTHORS = 'the authors of Swin Transformer'
 
 @pytest.mark.parametrize('whose', DENSE)
 def test_every_row_is_a_config_with_a_file_and_results(whose):
-    for config, (results, url) in DENSE[whose].items():
+    for row, (results, url) in DENSE[whose].items():
+        config = re.split(' for | with ', row)[0]
         if '::' in config:
             lacks = config.startswith(NEW) and not recent_mmdet()
             assert Path(configs(config)).is_file() or lacks
         else:
-            assert config in CONFIGS
-        assert re.fullmatch(r'https://\S+\.pth', url)
+            assert config in CONFIGS or config.startswith('mmdetection/projects/')
+        assert re.fullmatch(r'https://\S+\.(pth|pkl)', url)
         assert results
         assert all(0 < value < 100 for value in results.values())
     urls = [url for files in DENSE.values() for _, url in files.values()]
-    assert len(set(urls)) == len(urls) == 76
+    assert len(set(urls)) == len(urls) == 117
+
+
+def test_what_is_first_stays_first():
+    """A file of others comes after those that a config had."""
+    assert find_published('mask2former_swin_t')[0] == 'MMDetection'
+    assert find_published('mask2former_semantic_swin_t')[0] == 'MMSegmentation'
+    assert find_published('dino_4scale_swin_t') is None  # detrex encodes positions otherwise
+
+
+WITH = sorted({row for files in DENSE.values() for row in files if ' with ' in row})
+
+
+@pytest.mark.parametrize('row', WITH)
+def test_options_of_a_row_make_a_model_whose_parts_fit(row):
+    config, _, options = re.sub(' for Cityscapes', '', row).partition(' with ')
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    options = parser.parse_args(['--cfg-options', *options.split()]).cfg_options
+    cfg = Config.fromfile(FOLDER / f'{config}.py')
+    for key in options:
+        part = cfg
+        for name in key.split('.')[:-1]:
+            part = part[name]
+        assert key.rpartition('.')[2] in {*part, 'window_size'}
+    cfg.merge_from_dict(options)
+    with torch.device('meta'):
+        channels = MODELS.build(dict(cfg.model.backbone, init_cfg=None)).out_channels
+    assert list((cfg.model.get('neck') or cfg.model.panoptic_head).in_channels) == list(channels)
+
+
+def test_copies_are_of_files_that_are_listed():
+    for repository, (whose, row) in COPIES.items():
+        assert row in DENSE[whose]
+        assert re.fullmatch('(facebook|openmmlab)/[-a-zA-Z0-9]+', repository)
+    assert set(LICENCES) <= set(DENSE)
 
 
 def test_configs_say_the_same_of_their_authors_results():
@@ -80,6 +120,9 @@ def test_the_list_shows_all(capsys):
             assert f'    {url}\n' in shown
     for ours in SAME_MODEL:
         assert f'    here: {ours}\n' in shown
+    for repository in COPIES:
+        assert f'    at Hugging Face: {repository}\n' in shown
+    assert 'the authors of Mask2Former (CC-BY-NC-4.0)\n' in shown
     assert 'not\nreproduced here' in shown
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from lib.memory import keep_pages
+from lib.normalization import foreign_normalization
 from lib.run_config import (
     check_checkpoint,
     check_data,
@@ -130,13 +131,21 @@ def use_deepspeed(cfg, precision):
         strategy.update({key: dict(enabled=True), 'inputs_to_half': ['inputs']})
 
 
+def before(runner):
+    """What is written and said before a training."""
+    write_training_file(runner)
+    begins = not runner.cfg.get('load_from')  # then the backbone keeps its own weights
+    if begins and (finding := foreign_normalization(runner.cfg)):
+        runner.logger.warning(finding)
+
+
 def main():
     """Train."""
     keep_pages()
     args, parser = parse()
     cfg = configure(args, parser)
     with locked(cfg.work_dir, parser):
-        run(cfg, 'train', write_training_file)
+        run(cfg, 'train', before)
 
 
 if __name__ == '__main__':

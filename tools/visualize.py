@@ -27,8 +27,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 from torch import nn
 
-IMAGENET = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
-MEANS = {'MaxViT': ([127.5] * 3, [127.5] * 3)}  # of backbones by name that are trained otherwise
+from mmbackbones.weights.published import IMAGENET, find_weights
+
 FAINT = 1e-5  # of a field's largest gradient: where its colours end
 MOST = 640  # pixels of a side, if no --size is given
 
@@ -104,8 +104,8 @@ def subject(model, weights, image, args, parser):
         name, cfg = Path(model).stem, read_model(model, parser).model.get('data_preprocessor', {})
         mean, std = cfg.get('mean', IMAGENET[0]), cfg.get('std', IMAGENET[1])
     else:
-        kind = type(net).__name__
-        name, (mean, std) = f'{kind} {next(iter(net.archs))}', MEANS.get(kind, IMAGENET)
+        name, known = f'{type(net).__name__} {next(iter(net.archs))}', find_weights(weights)
+        mean, std = known.weights.normalization if known else IMAGENET
     image = (torch.from_numpy(image) - torch.tensor(mean)) / torch.tensor(std)
     if net.stem.in_channels != 3:
         parser.error(f'{model} takes images of {net.stem.in_channels} channels; a picture has 3')

@@ -30,7 +30,8 @@ from ..layers import (
 from ..registry import MODELS
 from ..weights import swin_v2 as weights
 
-# Huge and giant have no public weights. Their heads are not in the paper, these are mmpretrain's;
+# The heads of huge and giant are not in the paper, these are mmpretrain's, for which there are no
+# public weights; what SimMIM says of its Swin V2-H stands in weights/published.py.
 # `norm_every` says after how many blocks of a stage the main branch is normed, for stability.
 ARCHS = {
     'tiny': dict(

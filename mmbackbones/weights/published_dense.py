@@ -1,13 +1,36 @@
 """Whole detectors and segmenters that others published, with the results that they report.
 
 Nothing of it was reproduced here. Each file fits the config that it stands beside: one of ours, or
-one of mmdet or mmseg after `tools/convert_config.py`. Metrics are on COCO val2017 and on ADE20K,
-where the name of the config says nothing else.
+one of mmdet or mmseg after `tools/convert_config.py`, with the options that follow. Where a data
+set is named, the config must be made for its classes. Metrics are on COCO val2017 and on ADE20K,
+where the name says nothing else.
 """
 
+import re
 from pathlib import Path
 
 SWIN = 'https://github.com/SwinTransformer/storage/releases/download'
+META = 'https://dl.fbaipublicfiles.com/maskformer/mask2former'
+DETREX = 'https://github.com/IDEA-Research/detrex-storage/releases/download'
+DET, SEG = 'mmdet::mask2former/mask2former_', 'mmseg::mask2former/mask2former_'
+M2F = 'the authors of Mask2Former'
+M2F_22K = f'{M2F}, from ImageNet-22K'
+
+# What a config needs besides, as --cfg-options take it.
+BASE = (
+    'model.backbone.arch=base model.backbone.window_size=12 '
+    'model.panoptic_head.in_channels=[128,256,512,1024]'
+)
+LARGE = (
+    'model.backbone.arch=large model.backbone.window_size=12 '
+    'model.panoptic_head.in_channels=[192,384,768,1536] model.panoptic_head.num_queries=200'
+)
+POSITIONS = 'model.positional_encoding.temperature=10000 model.positional_encoding.offset=-0.5'
+WIDE = 'model.backbone.arch=large model.neck.in_channels=[384,768,1536]'
+WIDE_12 = f'{WIDE} model.backbone.window_size=12'
+WIDE_BASE = (
+    'model.backbone.arch=base model.backbone.window_size=12 model.neck.in_channels=[256,512,1024]'
+)
 
 # Whose they are -> config -> (metrics, URL); of several files for a config, the first is published.
 DENSE = {
@@ -323,9 +346,283 @@ DENSE = {
             'https://mmassets.onedl.ai/mmsegmentation/v0.5/swin/upernet_swin_base_patch4_window12_512x512_160k_ade20k_pretrain_384x384_22K/upernet_swin_base_patch4_window12_512x512_160k_ade20k_pretrain_384x384_22K_20210531_125459-429057bf.pth',
         ),
     },
+    M2F: {
+        f'{DET}swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py': (
+            {'PQ': 53.2, 'mask AP': 43.3, 'mIoU': 63.2},
+            f'{META}/coco/panoptic/maskformer2_swin_tiny_bs16_50ep/model_final_9fd0ae.pkl',
+        ),
+        f'{DET}swin-s-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py': (
+            {'PQ': 54.6, 'mask AP': 44.7, 'mIoU': 64.2},
+            f'{META}/coco/panoptic/maskformer2_swin_small_bs16_50ep/model_final_a407fd.pkl',
+        ),
+        f'{DET}swin-b-p4-w12-384_8xb2-lsj-50e_coco-panoptic.py': (
+            {'PQ': 55.1, 'mask AP': 45.2, 'mIoU': 65.1},
+            f'{META}/coco/panoptic/maskformer2_swin_base_384_bs16_50ep/model_final_9d7f02.pkl',
+        ),
+        f'{DET}swin-b-p4-w12-384-in21k_8xb2-lsj-50e_coco-panoptic.py': (
+            {'PQ': 56.4, 'mask AP': 46.3, 'mIoU': 67.1},
+            f'{META}/coco/panoptic/maskformer2_swin_base_IN21k_384_bs16_50ep/model_final_54b88a.pkl',
+        ),
+        f'{DET}swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic.py': (
+            {'PQ': 57.8, 'mask AP': 48.6, 'mIoU': 67.4},
+            f'{META}/coco/panoptic/maskformer2_swin_large_IN21k_384_bs16_100ep/model_final_f07440.pkl',
+        ),
+        f'{DET}swin-t-p4-w7-224_8xb2-lsj-50e_coco.py': (
+            {'mask AP': 45.0},
+            f'{META}/coco/instance/maskformer2_swin_tiny_bs16_50ep/model_final_86143f.pkl',
+        ),
+        f'{DET}swin-s-p4-w7-224_8xb2-lsj-50e_coco.py': (
+            {'mask AP': 46.3},
+            f'{META}/coco/instance/maskformer2_swin_small_bs16_50ep/model_final_1e7f22.pkl',
+        ),
+        f'mask2former_swin_s with {BASE}': (
+            {'mask AP': 46.7},
+            f'{META}/coco/instance/maskformer2_swin_base_384_bs16_50ep/model_final_f6e0f6.pkl',
+        ),
+        f'{DET}swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py for Cityscapes': (
+            {'PQ': 63.9, 'mask AP': 39.1, 'mIoU': 80.5},
+            f'{META}/cityscapes/panoptic/maskformer2_swin_tiny_bs16_90k/model_final_ceba0f.pkl',
+        ),
+        f'{DET}swin-s-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py for Cityscapes': (
+            {'PQ': 64.8, 'mask AP': 40.7, 'mIoU': 81.8},
+            f'{META}/cityscapes/panoptic/maskformer2_swin_small_bs16_90k/model_final_23efb7.pkl',
+        ),
+        f'{DET}swin-b-p4-w12-384-in21k_8xb2-lsj-50e_coco-panoptic.py for Cityscapes': (
+            {'PQ': 66.1, 'mask AP': 42.8, 'mIoU': 82.7},
+            f'{META}/cityscapes/panoptic/maskformer2_swin_base_IN21k_384_bs16_90k/model_final_fa840f.pkl',
+        ),
+        f'{DET}swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic.py for Cityscapes': (
+            {'PQ': 66.6, 'mask AP': 43.6, 'mIoU': 82.9},
+            f'{META}/cityscapes/panoptic/maskformer2_swin_large_IN21k_384_bs16_90k/model_final_064788.pkl',
+        ),
+        'mask2former_swin_t for Cityscapes': (
+            {'mask AP': 39.7},
+            f'{META}/cityscapes/instance/maskformer2_swin_tiny_bs16_90k/model_final_6a63f8.pkl',
+        ),
+        'mask2former_swin_s for Cityscapes': (
+            {'mask AP': 41.8},
+            f'{META}/cityscapes/instance/maskformer2_swin_small_bs16_90k/model_final_974824.pkl',
+        ),
+        f'{SEG}swin-t_8xb2-90k_cityscapes-512x1024.py': (
+            {'mIoU': 82.1, 'mIoU (ms+flip)': 83.0},
+            f'{META}/cityscapes/semantic/maskformer2_swin_tiny_bs16_90k/model_final_2d58d4.pkl',
+        ),
+        f'{SEG}swin-s_8xb2-90k_cityscapes-512x1024.py': (
+            {'mIoU': 82.6, 'mIoU (ms+flip)': 83.6},
+            f'{META}/cityscapes/semantic/maskformer2_swin_small_bs16_90k/model_final_fa26ae.pkl',
+        ),
+        f'{SEG}swin-b-in22k-384x384-pre_8xb2-90k_cityscapes-512x1024.py': (
+            {'mIoU': 83.3, 'mIoU (ms+flip)': 84.5},
+            f'{META}/cityscapes/semantic/maskformer2_swin_base_IN21k_384_bs16_90k/model_final_1c6b65.pkl',
+        ),
+        f'{SEG}swin-l-in22k-384x384-pre_8xb2-90k_cityscapes-512x1024.py': (
+            {'mIoU': 83.3, 'mIoU (ms+flip)': 84.3},
+            f'{META}/cityscapes/semantic/maskformer2_swin_large_IN21k_384_bs16_90k/model_final_17c1ee.pkl',
+        ),
+        f'{DET}swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic.py for ADE20K': (
+            {'PQ': 48.1, 'mask AP': 34.2, 'mIoU': 54.5},
+            f'{META}/ade20k/panoptic/maskformer2_swin_large_IN21k_384_bs16_160k/model_final_e0c58e.pkl',
+        ),
+        f'{SEG}swin-t_8xb2-160k_ade20k-512x512.py': (
+            {'mIoU': 47.7, 'mIoU (ms+flip)': 49.6},
+            f'{META}/ade20k/semantic/maskformer2_swin_tiny_bs16_160k/model_final_5274a6.pkl',
+        ),
+        f'{SEG}swin-s_8xb2-160k_ade20k-512x512.py': (
+            {'mIoU': 51.3, 'mIoU (ms+flip)': 52.4},
+            f'{META}/ade20k/semantic/maskformer2_swin_small_bs16_160k/model_final_011c6d.pkl',
+        ),
+        f'{SEG}swin-b-in1k-384x384-pre_8xb2-160k_ade20k-640x640.py': (
+            {'mIoU': 52.4, 'mIoU (ms+flip)': 53.7},
+            f'{META}/ade20k/semantic/maskformer2_swin_base_384_bs16_160k_res640/model_final_503e96.pkl',
+        ),
+        f'{SEG}swin-b-in22k-384x384-pre_8xb2-160k_ade20k-640x640.py': (
+            {'mIoU': 53.9, 'mIoU (ms+flip)': 55.1},
+            f'{META}/ade20k/semantic/maskformer2_swin_base_IN21k_384_bs16_160k_res640/model_final_7e47bf.pkl',
+        ),
+        f'{SEG}swin-l-in22k-384x384-pre_8xb2-160k_ade20k-640x640.py': (
+            {'mIoU': 56.1, 'mIoU (ms+flip)': 57.3},
+            f'{META}/ade20k/semantic/maskformer2_swin_large_IN21k_384_bs16_160k_res640/model_final_6b4a3a.pkl',
+        ),
+        f'{DET}swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic.py for Mapillary Vistas': (
+            {'PQ': 45.5, 'mIoU': 60.8},
+            f'{META}/mapillary_vistas/panoptic/maskformer2_swin_large_IN21k_384_bs16_300k/model_final_132c71.pkl',
+        ),
+        f'{SEG}swin-l-in22k-384x384-pre_8xb2-160k_ade20k-640x640.py for Mapillary Vistas': (
+            {'mIoU': 63.2, 'mIoU (ms+flip)': 64.7},
+            f'{META}/mapillary_vistas/semantic/maskformer2_swin_large_IN21k_384_bs16_300k/model_final_90ee2d.pkl',
+        ),
+    },
+    M2F_22K: {
+        f'mask2former_swin_s with {BASE}': (
+            {'mask AP': 48.1},
+            f'{META}/coco/instance/maskformer2_swin_base_IN21k_384_bs16_50ep/model_final_83d103.pkl',
+        ),
+        f'mask2former_swin_s with {LARGE}': (
+            {'mask AP': 50.1},
+            f'{META}/coco/instance/maskformer2_swin_large_IN21k_384_bs16_100ep/model_final_e5f453.pkl',
+        ),
+        f'mask2former_swin_s for Cityscapes with {BASE}': (
+            {'mask AP': 42.0},
+            f'{META}/cityscapes/instance/maskformer2_swin_base_IN21k_384_bs16_90k/model_final_7a3b6d.pkl',
+        ),
+        f'mask2former_swin_s for Cityscapes with {LARGE}': (
+            {'mask AP': 43.7},
+            f'{META}/cityscapes/instance/maskformer2_swin_large_IN21k_384_bs16_90k/model_final_dfa862.pkl',
+        ),
+    },
+    'detrex': {
+        f'dino_4scale_swin_t with {POSITIONS}': (
+            {'box AP': 51.3},
+            f'{DETREX}/v0.1.1/dino_swin_tiny_224_4scale_12ep.pth',
+        ),
+        f'dino_4scale_swin_t with {POSITIONS} model.backbone.arch=small': (
+            {'box AP': 53.0},
+            f'{DETREX}/v0.1.1/dino_swin_small_224_4scale_12ep.pth',
+        ),
+    },
+    'detrex, from ImageNet-22K': {
+        f'dino_4scale_swin_t with {POSITIONS}': (
+            {'box AP': 52.5},
+            f'{DETREX}/v0.1.1/dino_swin_tiny_224_22kto1k_finetune_4scale_12ep.pth',
+        ),
+        f'dino_4scale_swin_t with {POSITIONS} model.backbone.arch=small': (
+            {'box AP': 54.5},
+            f'{DETREX}/v0.4.0/dino_swin_small_22k_4scale_12ep.pth',
+        ),
+        f'dino_4scale_swin_t with {POSITIONS} {WIDE_BASE}': (
+            {'box AP': 55.8},
+            f'{DETREX}/v0.1.1/dino_swin_base_384_4scale_12ep.pth',
+        ),
+        f'dino_4scale_swin_t with {POSITIONS} {WIDE}': (
+            {'box AP': 56.9},
+            f'{DETREX}/v0.1.1/dino_swin_large_224_4scale_12ep.pth',
+        ),
+        f'dino_4scale_swin_t with {POSITIONS} {WIDE_12}': (
+            {'box AP': 56.9},
+            f'{DETREX}/v0.1.1/dino_swin_large_4scale_12ep.pth',
+        ),
+        f'dino_4scale_swin_t with {POSITIONS} {WIDE_12} train_cfg.max_epochs=36': (
+            {'box AP': 58.1},
+            f'{DETREX}/v0.2.0/dino_swin_large_384_4scale_36ep.pth',
+        ),
+        f'dino_5scale_swin_l with {POSITIONS}': (
+            {'box AP': 57.5},
+            f'{DETREX}/v0.2.1/dino_swin_large_384_5scale_12ep.pth',
+        ),
+        f'dino_5scale_swin_l_3x with {POSITIONS}': (
+            {'box AP': 58.5},
+            f'{DETREX}/v0.2.1/dino_swin_large_384_5scale_36ep.pth',
+        ),
+    },
+    'the authors of Co-DETR': {
+        'mmdetection/projects/CO-DETR/configs/codino/co_dino_5scale_swin_l_16xb1_16e_o365tococo.py': (  # noqa: E501
+            {'box AP': 64.1},
+            'https://download.openmmlab.com/mmdetection/v3.0/codetr/co_dino_5scale_swin_large_16e_o365tococo-614254c9.pth',
+        ),
+    },
 }
 
-DET, SEG = 'mmdet::mask2former/mask2former_', 'mmseg::mask2former/mask2former_'
+# At Hugging Face: whose file a repository has a copy of, and the config it stands beside.
+COPIES = {
+    'facebook/mask2former-swin-tiny-coco-panoptic': (
+        M2F,
+        f'{DET}swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py',
+    ),
+    'facebook/mask2former-swin-small-coco-panoptic': (
+        M2F,
+        f'{DET}swin-s-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py',
+    ),
+    'facebook/mask2former-swin-small-coco-instance': (
+        M2F,
+        f'{DET}swin-s-p4-w7-224_8xb2-lsj-50e_coco.py',
+    ),
+    'facebook/mask2former-swin-base-IN21k-coco-instance': (
+        M2F_22K,
+        f'mask2former_swin_s with {BASE}',
+    ),
+    'facebook/mask2former-swin-large-coco-instance': (M2F_22K, f'mask2former_swin_s with {LARGE}'),
+    'facebook/mask2former-swin-tiny-cityscapes-semantic': (
+        M2F,
+        f'{SEG}swin-t_8xb2-90k_cityscapes-512x1024.py',
+    ),
+    'facebook/mask2former-swin-tiny-cityscapes-panoptic': (
+        M2F,
+        f'{DET}swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py for Cityscapes',
+    ),
+    'facebook/mask2former-swin-small-cityscapes-semantic': (
+        M2F,
+        f'{SEG}swin-s_8xb2-90k_cityscapes-512x1024.py',
+    ),
+    'facebook/mask2former-swin-small-cityscapes-panoptic': (
+        M2F,
+        f'{DET}swin-s-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py for Cityscapes',
+    ),
+    'facebook/mask2former-swin-base-IN21k-cityscapes-semantic': (
+        M2F,
+        f'{SEG}swin-b-in22k-384x384-pre_8xb2-90k_cityscapes-512x1024.py',
+    ),
+    'facebook/mask2former-swin-base-IN21k-cityscapes-panoptic': (
+        M2F,
+        f'{DET}swin-b-p4-w12-384-in21k_8xb2-lsj-50e_coco-panoptic.py for Cityscapes',
+    ),
+    'facebook/mask2former-swin-large-cityscapes-semantic': (
+        M2F,
+        f'{SEG}swin-l-in22k-384x384-pre_8xb2-90k_cityscapes-512x1024.py',
+    ),
+    'facebook/mask2former-swin-large-cityscapes-panoptic': (
+        M2F,
+        f'{DET}swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic.py for Cityscapes',
+    ),
+    'facebook/mask2former-swin-large-cityscapes-instance': (
+        M2F_22K,
+        f'mask2former_swin_s for Cityscapes with {LARGE}',
+    ),
+    'facebook/mask2former-swin-tiny-ade-semantic': (
+        M2F,
+        f'{SEG}swin-t_8xb2-160k_ade20k-512x512.py',
+    ),
+    'facebook/mask2former-swin-small-ade-semantic': (
+        M2F,
+        f'{SEG}swin-s_8xb2-160k_ade20k-512x512.py',
+    ),
+    'facebook/mask2former-swin-base-ade-semantic': (
+        M2F,
+        f'{SEG}swin-b-in1k-384x384-pre_8xb2-160k_ade20k-640x640.py',
+    ),
+    'facebook/mask2former-swin-base-IN21k-ade-semantic': (
+        M2F,
+        f'{SEG}swin-b-in22k-384x384-pre_8xb2-160k_ade20k-640x640.py',
+    ),
+    'facebook/mask2former-swin-large-ade-semantic': (
+        M2F,
+        f'{SEG}swin-l-in22k-384x384-pre_8xb2-160k_ade20k-640x640.py',
+    ),
+    'facebook/mask2former-swin-large-mapillary-vistas-semantic': (
+        M2F,
+        f'{SEG}swin-l-in22k-384x384-pre_8xb2-160k_ade20k-640x640.py for Mapillary Vistas',
+    ),
+    'openmmlab/upernet-swin-tiny': (
+        'MMSegmentation',
+        'mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py',
+    ),
+    'openmmlab/upernet-swin-small': (
+        'MMSegmentation',
+        'mmseg::swin/swin-small-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py',
+    ),
+    'openmmlab/upernet-swin-base': (
+        'MMSegmentation',
+        'mmseg::swin/swin-base-patch4-window12-in22k-384x384-pre_upernet_8xb2-160k_ade20k-512x512.py',
+    ),
+}
+
+# Of those who give another licence than Apache-2.0: the licence of their weights.
+LICENCES = {
+    'the authors of Swin Transformer': 'MIT',
+    'the authors of MoBY, from weights that learned without labels': 'MIT',
+    M2F: 'CC-BY-NC-4.0',
+    M2F_22K: 'CC-BY-NC-4.0',
+}
+
 # Of ours: the config of mmdet or mmseg that is the same model, so that its file fits.
 SAME_MODEL = {
     'mask2former_swin_t': f'{DET}swin-t-p4-w7-224_8xb2-lsj-50e_coco.py',
@@ -366,5 +663,6 @@ def published_dense(config):
 
 def with_published_weights():
     """The names of those of our configs for which there are published weights."""
-    ours = [name for files in DENSE.values() for name in files if '::' not in name]
+    names = [name for files in DENSE.values() for name in files]
+    ours = [name for name in names if not re.search('[:/ ]', name)]
     return [*dict.fromkeys(ours), *SAME_MODEL]

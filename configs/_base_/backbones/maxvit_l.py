@@ -9,7 +9,5 @@ backbone = dict(
         checkpoint='https://huggingface.co/timm/maxvit_large_tf_224.in1k/resolve/main/model.safetensors',
     ),
 )
-# timm has it so for all of these weights; the authors' own evaluation at 224 had ImageNet's.
-normalization = dict(mean=[127.5] * 3, std=[127.5] * 3)
 # The backbone has batch norms, and two images are a small batch.
 sync_bn = 'torch'

@@ -9,7 +9,7 @@ backbone = dict(
         checkpoint='https://huggingface.co/timm/maxvit_xlarge_tf_224.in21k/resolve/main/model.safetensors',
     ),
 )
-# timm has it so for all of these weights; the authors' own evaluation at 224 had ImageNet's.
+# So timm has it for those of ImageNet-21K, and those at 384 and 512.
 normalization = dict(mean=[127.5] * 3, std=[127.5] * 3)
 # The backbone has batch norms, and two images are a small batch.
 sync_bn = 'torch'

@@ -2,7 +2,8 @@
 
 _base_ = ['coco_instance.py']
 
-square = dict(type='Pad', size=(896, 896), pad_val=dict(img=(127.5, 127.5, 127.5)))
+# The mean, in the order of files: it becomes 0.
+square = dict(type='Pad', size=(896, 896), pad_val=dict(img=(103.53, 116.28, 123.675)))
 train_pipeline = [
     *_base_.train_pipeline[:3],
     dict(type='RandomResize', scale=(896, 896), ratio_range=(0.1, 2.5), keep_ratio=True),
