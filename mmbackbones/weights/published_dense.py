@@ -25,11 +25,9 @@ LARGE = (
     'model.backbone.arch=large model.backbone.window_size=12 '
     'model.panoptic_head.in_channels=[192,384,768,1536] model.panoptic_head.num_queries=200'
 )
-POSITIONS = 'model.positional_encoding.temperature=10000 model.positional_encoding.offset=-0.5'
-WIDE = 'model.backbone.arch=large model.neck.in_channels=[384,768,1536]'
-WIDE_12 = f'{WIDE} model.backbone.window_size=12'
-WIDE_BASE = (
-    'model.backbone.arch=base model.backbone.window_size=12 model.neck.in_channels=[256,512,1024]'
+AS_DETREX = (
+    'model.neck.bias=True model.positional_encoding.temperature=10000 '
+    'model.positional_encoding.offset=-0.5'
 )
 
 # Whose they are -> config -> (metrics, URL); of several files for a config, the first is published.
@@ -471,45 +469,45 @@ DENSE = {
         ),
     },
     'detrex': {
-        f'dino_4scale_swin_t with {POSITIONS}': (
+        'dino_4scale_swin_t': (
             {'box AP': 51.3},
             f'{DETREX}/v0.1.1/dino_swin_tiny_224_4scale_12ep.pth',
         ),
-        f'dino_4scale_swin_t with {POSITIONS} model.backbone.arch=small': (
+        'dino_4scale_swin_s': (
             {'box AP': 53.0},
             f'{DETREX}/v0.1.1/dino_swin_small_224_4scale_12ep.pth',
         ),
     },
     'detrex, from ImageNet-22K': {
-        f'dino_4scale_swin_t with {POSITIONS}': (
+        'dino_4scale_swin_t': (
             {'box AP': 52.5},
             f'{DETREX}/v0.1.1/dino_swin_tiny_224_22kto1k_finetune_4scale_12ep.pth',
         ),
-        f'dino_4scale_swin_t with {POSITIONS} model.backbone.arch=small': (
+        'dino_4scale_swin_s': (
             {'box AP': 54.5},
             f'{DETREX}/v0.4.0/dino_swin_small_22k_4scale_12ep.pth',
         ),
-        f'dino_4scale_swin_t with {POSITIONS} {WIDE_BASE}': (
+        'dino_4scale_swin_b': (
             {'box AP': 55.8},
             f'{DETREX}/v0.1.1/dino_swin_base_384_4scale_12ep.pth',
         ),
-        f'dino_4scale_swin_t with {POSITIONS} {WIDE}': (
+        'dino_4scale_swin_l with model.backbone.window_size=7': (
             {'box AP': 56.9},
             f'{DETREX}/v0.1.1/dino_swin_large_224_4scale_12ep.pth',
         ),
-        f'dino_4scale_swin_t with {POSITIONS} {WIDE_12}': (
+        'dino_4scale_swin_l': (
             {'box AP': 56.9},
             f'{DETREX}/v0.1.1/dino_swin_large_4scale_12ep.pth',
         ),
-        f'dino_4scale_swin_t with {POSITIONS} {WIDE_12} train_cfg.max_epochs=36': (
+        'dino_4scale_swin_l_3x': (
             {'box AP': 58.1},
             f'{DETREX}/v0.2.0/dino_swin_large_384_4scale_36ep.pth',
         ),
-        f'dino_5scale_swin_l with {POSITIONS}': (
+        f'dino_5scale_swin_l with {AS_DETREX}': (
             {'box AP': 57.5},
             f'{DETREX}/v0.2.1/dino_swin_large_384_5scale_12ep.pth',
         ),
-        f'dino_5scale_swin_l_3x with {POSITIONS}': (
+        f'dino_5scale_swin_l_3x with {AS_DETREX}': (
             {'box AP': 58.5},
             f'{DETREX}/v0.2.1/dino_swin_large_384_5scale_36ep.pth',
         ),
