@@ -49,6 +49,20 @@ def check_out(out, parser):
     check_folder(Path(out).parent, 'out', parser)
 
 
+def convert(path):
+    """The new config and its text; a `ValueError` says in one sentence why there is none."""
+    try:
+        cfg = convert_config(Config.fromfile(path, import_custom_modules=False))
+        return cfg, cfg.pretty_text
+    except Exception as error:  # a config is code, which fails in its own ways
+        if 'detectron2' in path.read_text(encoding='utf-8', errors='replace'):
+            raise ValueError(
+                'this is a config of detectron2, whose models mm does not build; '
+                'give one of mmdet, mmseg or another package of mm'
+            ) from error
+        raise ValueError(brief(error) or f'it cannot be read: {type(error).__name__}') from error
+
+
 def main():
     """Convert, and print or write."""
     args, parser = parse()
@@ -56,15 +70,15 @@ def main():
     if args.out:
         check_out(args.out, parser)
     try:
-        cfg = convert_config(Config.fromfile(path))
-    except (ImportError, KeyError, OSError, SyntaxError, TypeError, ValueError) as error:
-        parser.error(f'{args.config}: {brief(error)}')
+        cfg, text = convert(path)
+    except ValueError as error:
+        parser.error(f'{args.config}: {error}')
     if url := published_dense(args.config):
         print(f'published weights for it: {url}', file=sys.stderr)
     if args.out:
         cfg.dump(args.out)
     else:
-        print(cfg.pretty_text)
+        print(text)
 
 
 if __name__ == '__main__':
