@@ -49,18 +49,16 @@ def check_out(out, parser):
     check_folder(Path(out).parent, 'out', parser)
 
 
-def convert(path):
-    """The new config and its text; a `ValueError` says in one sentence why there is none."""
+def read(path):
+    """The config of a file, of which nothing is imported; a `ValueError` if that is none of mm."""
     try:
-        cfg = convert_config(Config.fromfile(path, import_custom_modules=False))
-        return cfg, cfg.pretty_text
+        return Config.fromfile(path, import_custom_modules=False)
     except Exception as error:  # a config is code, which fails in its own ways
-        if 'detectron2' in path.read_text(encoding='utf-8', errors='replace'):
-            raise ValueError(
-                'this is a config of detectron2, whose models mm does not build; '
-                'give one of mmdet, mmseg or another package of mm'
-            ) from error
-        raise ValueError(brief(error) or f'it cannot be read: {type(error).__name__}') from error
+        reason = f'it cannot be read, {type(error).__name__}: {brief(error) or "no reason given"}'
+        calls = isinstance(error, RuntimeError) and not str(error)  # what it would import, a class
+        if calls or 'detectron2' in path.read_text(encoding='utf-8', errors='replace'):
+            reason = 'it is a config of detectron2, which calls classes; give one of mm, of dicts'
+        raise ValueError(reason) from None
 
 
 def main():
@@ -70,9 +68,10 @@ def main():
     if args.out:
         check_out(args.out, parser)
     try:
-        cfg, text = convert(path)
-    except ValueError as error:
-        parser.error(f'{args.config}: {error}')
+        cfg = convert_config(read(path))
+        text = cfg.pretty_text
+    except (SyntaxError, TypeError, ValueError) as error:
+        parser.error(f'{args.config}: {brief(error, 500)}')
     if url := published_dense(args.config):
         print(f'published weights for it: {url}', file=sys.stderr)
     if args.out:

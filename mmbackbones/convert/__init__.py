@@ -48,17 +48,20 @@ def convert_config(cfg: Config) -> Config:
     places = list(swins(root, (), root.get('default_scope')))
     if not places:
         raise ValueError(no_swin(root))
+    old = any(key in root for key in OLD) and not any(key in root for key in NEW)
     found = []
     for kind, node, parent, path, scope in places:
         args = theirs_of(node, parent, path)
         ours, family = translate(kind, args, scope, '.'.join(path) or 'backbone')
+        if old and isinstance(parent, dict):
+            parent.pop('pretrained', None)  # which detectors of 3.x do not take
         node.clear()
         node.update(ours)
         found.append((path, ours, family))
     rewrite_keys(root, found)
     if 'type' not in root:
         add_import(root)
-    if any(key in root for key in OLD) and not any(key in root for key in NEW):
+    if old:
         warnings.warn(
             'this is a 2.x config: its Swin and its custom_keys are converted, and all else is '
             f'still of 2.x, which no longer runs; migrate that as {MIGRATION} says',

@@ -15,6 +15,7 @@ from .finding import some, type_name
 
 SHARED = ('in_channels', 'drop_path_rate')  # they mean the same
 CLASSIFIERS = (CLASSIFIER, CLASSIFIER_V2)
+PLAIN = dict(ffn_ratio=4)
 PER_BLOCK = ('window_size', 'with_cp', 'pad_small_map')
 
 
@@ -36,11 +37,9 @@ def translate(kind, args, scope, path):
         known = COUNTERPARTS
         if family is AUTHORS:
             known = {name: official for official, name in known.items()}
-        renamed = [f'{name} is {known[name]}' for name in unknown if name in known]
-        raise ValueError(
-            f'{path} has {", ".join(unknown)}, which no {kind} of {label} takes'
-            + (f'; there, {some(renamed)}' if renamed else '')
-        )
+        renamed = some([f'{name} is {known[name]}' for name in unknown if name in known])
+        hint = f'; there, {renamed}' if renamed and family is not CLASSIFIER_V2 else ''
+        raise ValueError(f'{path} has {", ".join(unknown)}, which no {kind} of {label} takes{hint}')
     theirs = family.arguments | args
     check(theirs, family, label, path)
     numbers = theirs
@@ -122,21 +121,12 @@ def blocks(theirs, depths, family, path):
     """Windows and checkpointing, which mmpretrain takes for a net, a stage or a block."""
     if family not in CLASSIFIERS:
         return {name: family.value(theirs, name) for name in ('window_size', 'with_cp')}
-    count, given = len(depths), theirs['stage_cfgs']
-    stages = given if isinstance(given, (list, tuple)) else [given] * count
-    common = {name: theirs[name] for name in PER_BLOCK}
-    found = []
-    for i, (stage, depth) in enumerate(zip(stages, depths, strict=True)):
-        window = common['window_size']
-        window = window[i] if isinstance(window, (list, tuple)) else window
-        rest = {key: value for key, value in stage.items() if key != 'block_cfgs'}
-        each = stage.get('block_cfgs', {})
-        each = each if isinstance(each, (list, tuple)) else [each] * depth
-        found.append([common | dict(window_size=window) | rest | block for block in each])
-    extra = {key: value for stage in found for block in stage for key, value in block.items()}
+    given = theirs['stage_cfgs']
+    found = their_blocks(theirs, depths)
     windows = [{block['window_size'] for block in stage} for stage in found]
-    plain = all(extra[key] in ({}, 4) for key in extra if key not in PER_BLOCK)
-    if not plain or any(len(sizes) > 1 for sizes in windows):
+    others = [item for stage in found for block in stage for item in block.items()]
+    plain = all(key in PER_BLOCK or value in ({}, PLAIN.get(key)) for key, value in others)
+    if not plain or any(len(sizes) != 1 for sizes in windows):
         raise ValueError(
             f'{path}.stage_cfgs is {given!r}; mmbackbones.{family.ours.__name__} takes window_size '
             f'from it, one for each stage; change it, or keep the backbone of mmpretrain'
@@ -149,6 +139,23 @@ def blocks(theirs, depths, family, path):
         pairs = zip(theirs['pretrained_window_sizes'], sizes, strict=True)
         ours['pretrained_window_size'] = tuple(trained or size for trained, size in pairs)
     return ours | dict(with_cp=any(block['with_cp'] for block in every))
+
+
+def their_blocks(theirs, depths):
+    """What mmpretrain's Swin is told of each block of each stage."""
+    found = []
+    stages = each_of(theirs['stage_cfgs'] or {}, len(depths))
+    windows = each_of(theirs['window_size'], len(depths))
+    for window, stage, depth in zip(windows, stages, depths, strict=False):
+        common = {name: theirs[name] for name in PER_BLOCK} | dict(window_size=window) | stage
+        configs = each_of(common.pop('block_cfgs', {}), depth)
+        found.append([common | block for block in configs])
+    return found
+
+
+def each_of(value, count):
+    """A list with a value for each, of one for all or of one for each."""
+    return list(value)[:count] if isinstance(value, (list, tuple)) else [value] * count
 
 
 def warn_of_small_maps(pads, family, path):

@@ -108,7 +108,7 @@ COUNTERPARTS = dict(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Family:
     """Swins that take the same arguments and have the same names of tensors."""
 

@@ -60,32 +60,35 @@ def no_swin(root):
     sentence = 'the config has no SwinTransformer of mmdet, mmseg or mmpretrain; '
     if 'MODEL' in root:
         sentence += 'it is one of yacs, as detectron2 and the official classifier have; '
-    found = list(dict.fromkeys(others(root, ())))
+    found = list(others(root, ()))
     if not found:
         backbone = next(backbones(root), None)
         return sentence + (f'its backbone is {backbone}' if backbone else 'give one that has')
-    known = [path for path, name in found if name.startswith('mmbackbones.')]
+    known = [path for path, name, _ in found if name.startswith('mmbackbones.')]
     if known:
         return sentence + f'{known[0]} is ours already'
-    sentence += ', '.join(f'{path} is {name}' for path, name in found[:3])
-    sentence += ', which ours does not replace'
-    renamed = [f'{name} is {COUNTERPARTS[name]}' for name in COUNTERPARTS if has(root, name)]
-    hint = f'; if that is a plain Swin, give it the type SwinTransformer, where {some(renamed)}'
-    return sentence + (hint if renamed else '')
+    places = {path: name for path, name, _ in reversed(found)}
+    named = [f'{path} is {places[path]}' for path in reversed(places)]
+    sentence += f'{some(named[:3])}, which ours does not replace'
+    official = {key for *_, node in found for key in node if key in COUNTERPARTS}
+    if official:
+        renamed = some([f'{COUNTERPARTS[key]} for {key}' for key in sorted(official)])
+        sentence += f'; if it is a plain Swin, give it the type SwinTransformer, with {renamed}'
+    return sentence
 
 
 def some(words):
     """'a, b and c'."""
-    return ' and '.join(filter(None, (', '.join(words[:-1]), words[-1])))
+    return ' and '.join([', '.join(words[:-1]), words[-1]] if words[1:] else words)
 
 
 def others(node, path):
-    """(path, name) of what a config calls a Swin in a way that no family of ours has."""
+    """(path, name, the dict) of what a config calls a Swin as no family of ours does."""
     for key, value in entries(node):
         name = type_name(value)
         if key in NAMES and 'swin' in name.lower() and not entries(value) and '/' not in name:
             whole = key in ('type', 'TYPE', 'NAME') and path
-            yield '.'.join(path if whole else (*path, str(key))), name
+            yield '.'.join(path if whole else (*path, str(key))), name, node
         yield from others(value, (*path, str(key)))
 
 
@@ -95,9 +98,3 @@ def backbones(node):
         if 'backbone' in str(key) and isinstance(value, dict) and 'type' in value:
             yield type_name(value['type'])
         yield from backbones(value)
-
-
-def has(node, name):
-    """Whether some dict of a config has a key."""
-    inside = isinstance(node, dict) and name in node
-    return inside or any(has(value, name) for _, value in entries(node))
