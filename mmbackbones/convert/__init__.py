@@ -30,10 +30,10 @@ def convert_config(cfg: Config) -> Config:
     A config of 2.x stays one: its Swin and its `custom_keys` are ours afterwards, and a warning
     says where mm tells how the rest becomes one of 3.x.
 
-    Two things differ. A downsampling of V1 belongs to the stage before it in theirs and to the
-    stage after it in ours, so that `frozen_stages=k` no longer freezes the one that follows stage
-    k. And `pad_small_map` of mmpretrain decides whether windows are shifted on maps as small as a
-    window; in ours, V1 does and V2 does not. Warnings say so.
+    Three things differ, and warnings say so. A downsampling of V1 belongs to the stage before it in
+    theirs and to the stage after it in ours, so that `frozen_stages=k` no longer freezes the one
+    that follows stage k. Unless `pad_small_map`, mmpretrain does not shift windows on maps as small
+    as a window. And padding, which V2 of mmpretrain sees, is hidden in ours.
 
     Args:
         cfg: An mmengine `Config`, or a dict.

@@ -126,13 +126,13 @@ def blocks(theirs, depths, family, path):
     windows = [{block['window_size'] for block in stage} for stage in found]
     others = [item for stage in found for block in stage for item in block.items()]
     plain = all(key in PER_BLOCK or value in ({}, PLAIN.get(key)) for key, value in others)
-    if not plain or any(len(sizes) != 1 for sizes in windows):
+    if not plain or len(found) < len(depths) or any(len(sizes) != 1 for sizes in windows):
         raise ValueError(
             f'{path}.stage_cfgs is {given!r}; mmbackbones.{family.ours.__name__} takes window_size '
             f'from it, one for each stage; change it, or keep the backbone of mmpretrain'
         )
     every = [block for stage in found for block in stage]
-    warn_of_small_maps(all(block['pad_small_map'] for block in every), family, path)
+    warn_of_maps(all(block['pad_small_map'] for block in every), family, path)
     sizes = tuple(size for (size,) in windows)
     ours = dict(window_size=sizes[0] if len(set(sizes)) == 1 else sizes)
     if family is CLASSIFIER_V2 and any(theirs['pretrained_window_sizes']):
@@ -158,15 +158,22 @@ def each_of(value, count):
     return list(value)[:count] if isinstance(value, (list, tuple)) else [value] * count
 
 
-def warn_of_small_maps(pads, family, path):
-    """Say which maps as small as a window are computed in another way here."""
-    if pads == (family is CLASSIFIER_V2):
-        does, ours = ('', ' not') if pads else (' not', '')
-        warnings.warn(
-            f'{path}.pad_small_map is {pads}: windows of a map as small as a window are{does} '
-            f'shifted in mmpretrain, and are{ours} here',
-            stacklevel=5,
+def warn_of_maps(pads, family, path):
+    """Say which maps are computed in another way here than in mmpretrain."""
+    sentence = None
+    if family is CLASSIFIER_V2:
+        least = ', more than one,' if pads else ''
+        sentence = (
+            f'{path} gives the same maps where they are whole windows{least} and others elsewhere: '
+            f'padding is seen in mmpretrain and hidden here'
         )
+    elif not pads:
+        sentence = (
+            f'{path}.pad_small_map is False: windows of a map as small as a window are not shifted '
+            f'in mmpretrain, and are here'
+        )
+    if sentence:
+        warnings.warn(sentence, stacklevel=5)
 
 
 def frozen_stages(frozen, stages, family, label, path):
