@@ -69,13 +69,14 @@ def tensor_names(prefix, ours, family):
     """(their name, our name) of each tensor that both have."""
     arch, last = ours['arch'], max(ours['out_indices'])
     arch = family.ours.archs[arch] if isinstance(arch, str) else arch
-    second = family is CLASSIFIER_V2
+    second, every = family is CLASSIFIER_V2, arch.get('norm_every')
     parts = OFFICIAL if family is AUTHORS else MM_V2 if second else MM
     names = [f'{layer}.{part}' for layer, part in product(parts['stem'], LAYER)]
     for i, depth in enumerate(arch['depths'][: last + 1]):
         stage = f'{parts["stages"]}.{i}'
-        block = [*parts['block'], *(f'norm3.{part}' for part in LAYER if arch.get('norm_every'))]
-        names += [f'{stage}.blocks.{j}.{name}' for j, name in product(range(depth), block)]
+        names += [f'{stage}.blocks.{j}.{name}' for j, name in product(range(depth), parts['block'])]
+        normed = range(every - 1, depth, every) if every else ()
+        names += [f'{stage}.blocks.{j}.norm3.{part}' for j, part in product(normed, LAYER)]
         if i > 0 if second else i < last:  # a downsampling stands before a stage, or after it
             merging = ('norm.weight', 'norm.bias', 'reduction.weight')
             names += [f'{stage}.downsample.{name}' for name in merging]
