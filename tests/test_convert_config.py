@@ -259,6 +259,7 @@ def test_checkpointing_and_small_maps_of_a_stage_count_too():
         dict(downsample_cfg=dict(use_post_norm=True)),
         dict(block_cfgs=dict(attn_cfgs=dict(qkv_bias=False))),
         dict(block_cfgs=dict(num_heads=4)),
+        dict(block_cfgs=[dict(window_size=7)]),
         [dict(window_size=7)],
     ],
 )
@@ -534,6 +535,8 @@ def test_keys_with_official_names(keys, wanted):
             'SwinTransformerMTLoRA, .* with use_abs_pos_embed for ape, embed_dims for embed_dim '
             'and with_cp for use_checkpoint',
         ),
+        (dict(SWIN, arch='x'), 'backbone.arch is .x.; choose from tiny'),
+        (dict(SWIN, arch=dict(depths=[2])), 'give a dict of embed_dims, depths and num_heads'),
         (dict(type='ResNet'), 'its backbone is ResNet'),
         (dict(type='mmbackbones.SwinTransformerV2'), 'model.backbone is ours already'),
         (dict(SWIN, lora=4), 'model.backbone has lora, which no SwinTransformer of mmdet takes'),
@@ -553,6 +556,13 @@ def test_configs_of_yacs_are_called_so():
     backbone = dict(NAME='D2SwinTransformer')
     with pytest.raises(ValueError, match=r'yacs, .*; MODEL.BACKBONE is D2SwinTransformer, which'):
         convert_config(dict(MODEL=dict(BACKBONE=backbone, SWIN=dict(EMBED_DIM=96))))
+
+
+def test_a_constructor_that_may_go_by_names_is_named():
+    cfg = config()
+    cfg['optim_wrapper'] = dict(optimizer=OLD_OPTIMIZER, constructor='mmpretrain.LayerWise')
+    with pytest.warns(UserWarning, match=r'optim_wrapper.constructor is LayerWise: if it goes by'):
+        convert_config(cfg)
 
 
 THEIR_CONFIGS = [

@@ -1,4 +1,4 @@
-"""Put our Swin into a config of mmdet or mmseg; what comes out is a config again."""
+"""Put our Swin into a config of mmdet, mmseg or another package of mm; it stays a config."""
 
 import sys
 from importlib.util import find_spec

@@ -64,7 +64,7 @@ def convert_config(cfg: Config) -> Config:
     if old:
         warnings.warn(
             'this is a 2.x config: its Swin and its custom_keys are converted, and all else is '
-            f'still of 2.x, which no longer runs; migrate that as {MIGRATION} says',
+            f'still of 2.x, which mmengine does not run; migrate that as {MIGRATION} says',
             stacklevel=2,
         )
     if not isinstance(cfg, Config):

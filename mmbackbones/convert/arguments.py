@@ -85,7 +85,7 @@ def fits(layer, choices):
 
 def their_arch(arch, family, path):
     """The numbers of an arch of mmpretrain, which has one-letter names as well, or a dict."""
-    if isinstance(arch, dict):
+    if isinstance(arch, dict) and arch.keys() >= {'embed_dims', 'depths', 'num_heads'}:
         return arch
     archs = family.ours.archs
     found = [name for name in archs if str(arch).lower() in (name, name[0])]
@@ -113,7 +113,7 @@ def our_arch(numbers, depths, family):
         heads=tuple(numbers['num_heads'][: len(depths)]),
     )
     if family is CLASSIFIER_V2:
-        own['norm_every'] = numbers['extra_norm_every_n_blocks'] or None
+        own['norm_every'] = numbers.get('extra_norm_every_n_blocks') or None
     return next((name for name, known in family.ours.archs.items() if known == own), own)
 
 
@@ -126,7 +126,8 @@ def blocks(theirs, depths, family, path):
     windows = [{block['window_size'] for block in stage} for stage in found]
     others = [item for stage in found for block in stage for item in block.items()]
     plain = all(key in PER_BLOCK or value in ({}, PLAIN.get(key)) for key, value in others)
-    if not plain or len(found) < len(depths) or any(len(sizes) != 1 for sizes in windows):
+    whole = [len(stage) for stage in found] == list(depths)
+    if not plain or not whole or any(len(sizes) > 1 for sizes in windows):
         raise ValueError(
             f'{path}.stage_cfgs is {given!r}; mmbackbones.{family.ours.__name__} takes window_size '
             f'from it, one for each stage; change it, or keep the backbone of mmpretrain'

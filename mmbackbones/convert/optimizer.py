@@ -1,9 +1,19 @@
 """The `custom_keys` of an optimizer, for tensors that have other names now."""
 
 import re
+import warnings
 from itertools import product
 
 from .families import AUTHORS, CLASSIFIER_V2
+from .finding import type_name
+
+# They go by custom keys, or ask the backbone for the depth of its layers.
+CONSTRUCTORS = (
+    'None',
+    'DefaultOptimWrapperConstructor',
+    'DefaultOptimizerConstructor',
+    'LearningRateDecayOptimWrapperConstructor',
+)
 
 LAYER = ('weight', 'bias')
 NORMS = [f'{norm}.{part}' for norm, part in product(('norm1', 'norm2'), LAYER)]
@@ -45,7 +55,15 @@ def rewrite_keys(root, swins):
     swins: (path, our arguments, family) of each that was converted.
     """
     for place in ('optim_wrapper', 'optimizer'):  # of 3.x, of 2.x
-        rules = (root.get(place) or {}).get('paramwise_cfg') or {}
+        wrapper = root.get(place) or {}
+        constructor = type_name(wrapper.get('constructor')).split('.')[-1]
+        if constructor not in CONSTRUCTORS:
+            warnings.warn(
+                f'{place}.constructor is {constructor}: if it goes by names of tensors, change it, '
+                f'since they are others here',
+                stacklevel=3,
+            )
+        rules = wrapper.get('paramwise_cfg') or {}
         keys = rules.get('custom_keys')
         pairs = {}
         for path, ours, family in swins if keys else ():
