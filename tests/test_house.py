@@ -168,7 +168,7 @@ def test_nothing_forbidden():
     words = re.compile(r'\bprint\(|os\.environ|qk_scale|breakpoint\(|pdb|TODO|FIXME')
     for path in PACKAGE.rglob('*.py'):
         found = words.findall(path.read_text())
-        if path.name == 'convert.py':  # which reads the configs of others
+        if floor(path) == 'convert':  # which reads the configs of others
             found = [word for word in found if word != 'qk_scale']
         assert not found or path.name == '__main__.py', (path.name, found)
 

@@ -1,5 +1,6 @@
-"""Put our Swin into a config of mmdet or mmseg; what comes out is a config again."""
+"""Put our Swin into a config of mmdet, mmseg or another package of mm; it stays a config."""
 
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,8 @@ from mmengine.config import Config
 from mmbackbones import convert_config
 from mmbackbones.weights.errors import brief
 from mmbackbones.weights.published_dense import published_dense
+
+DETECTRON2 = 'it is a config of detectron2, which calls classes; give one of mm'
 
 
 def parse():
@@ -49,6 +52,28 @@ def check_out(out, parser):
     check_folder(Path(out).parent, 'out', parser)
 
 
+def convert(path):
+    """The new config and its text; nothing is imported that the config names."""
+    try:
+        cfg = Config.fromfile(path, import_custom_modules=False)
+    except Exception as error:  # a config is code, which fails in its own ways
+        reason = f'it cannot be read, {type(error).__name__}: {brief(error) or "no reason given"}'
+        calls = isinstance(error, RuntimeError) and not str(error)  # what it would import, a class
+        raise ValueError(DETECTRON2 if calls or is_lazy(path) else reason) from None
+    try:
+        cfg = convert_config(cfg)
+    except ValueError:
+        if is_lazy(path):
+            raise ValueError(DETECTRON2) from None
+        raise
+    return cfg, cfg.pretty_text
+
+
+def is_lazy(path):
+    """Whether a file is a LazyConfig of detectron2."""
+    return bool(re.search(r'^from detectron2\b', path.read_text(errors='replace'), re.MULTILINE))
+
+
 def main():
     """Convert, and print or write."""
     args, parser = parse()
@@ -56,15 +81,15 @@ def main():
     if args.out:
         check_out(args.out, parser)
     try:
-        cfg = convert_config(Config.fromfile(path))
-    except (ImportError, KeyError, OSError, SyntaxError, TypeError, ValueError) as error:
-        parser.error(f'{args.config}: {brief(error)}')
+        cfg, text = convert(path)
+    except (SyntaxError, TypeError, ValueError) as error:
+        parser.error(f'{args.config}: {brief(error, 500)}')
     if url := published_dense(args.config):
         print(f'published weights for it: {url}', file=sys.stderr)
     if args.out:
         cfg.dump(args.out)
     else:
-        print(cfg.pretty_text)
+        print(text)
 
 
 if __name__ == '__main__':
