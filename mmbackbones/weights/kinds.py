@@ -3,8 +3,11 @@
 import json
 import re
 import zipfile
+from pathlib import Path
 
-from .errors import CheckpointError, brief
+from .errors import CheckpointError, brief, some
+
+ENDINGS_OF_WEIGHTS = ('.pth', '.pt', '.bin', '.ckpt', '.pkl', '.tar', '.safetensors')
 
 ONNX = 'is a graph of ONNX, whose weights have lost their names; take the file it was exported from'
 NO_PYTORCH = 'take a file of torch.save or safetensors'
@@ -63,6 +66,8 @@ def kind_of_file(path):
     """What a file is, or None if it could be one of weights."""
     with path.open('rb') as file:
         start = file.read(64)
+    if is_web_page(start):
+        return 'is a web page; open its address in a browser and save the file that it offers'
     for known, kind in STARTS.items():
         if start.startswith(known):
             return kind
@@ -75,6 +80,12 @@ def kind_of_file(path):
         return f'is one of several pieces; give {index}.index.json, which names them all'
     kind = None if start.startswith(b'PK\3\4') else ENDINGS.get(path.suffix.lower())
     return kind and kind.format(join=joined(path.parent))
+
+
+def is_web_page(start):
+    """Whether a file that begins so is a page for browsers, which servers send instead of files."""
+    start = start.lstrip(b'\xef\xbb\xbf \t\r\n').lower()
+    return start.startswith((b'<!doctype', b'<html'))
 
 
 def kind_of_zip(path):
@@ -108,18 +119,29 @@ def shards_of(path):
     Raises:
         CheckpointError: It is no index, or a file is missing.
     """
+    files = [path.with_name(name) for name in names_in_index(path)]
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise CheckpointError(
+            f'{path} names {some(missing)}, which is not beside it; fetch all of its files'
+        )
+    return files
+
+
+def names_in_index(path):
+    """The names of the files beside an index of Hugging Face that it names.
+
+    Raises:
+        CheckpointError: It is no index, or leads to other folders.
+    """
     try:
         names = sorted(set(json.loads(path.read_text())['weight_map'].values()))
-        files = [path.parent / name for name in names]
-        inside = all(name == file.name for name, file in zip(names, files, strict=True))
+        outside = [name for name in names if name != Path(name).name or '\\' in name]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f'{path} is no index of weights: {brief(error)}; expected a weight_map'
         ) from error
-    missing = [file.name for file in files if not file.is_file()]
-    if missing or not inside:
+    if outside:
         raise CheckpointError(
-            f'{path} names {", ".join(brief(name, 100) for name in missing or names)[:300]}, which '
-            f'is not beside it; fetch all of its files'
+            f'{path} names {some(outside)}, which is not beside it; take an index of its folder'
         )
-    return files
+    return names
