@@ -31,7 +31,7 @@ USUAL = (
 )
 ENDINGS_OF_FILES = (*ENDINGS_OF_WEIGHTS, '.index.json')
 NO_WEIGHTS = re.compile(r'(optimizer|scheduler|scaler|rng_state|training_args)[^/]*$|-of-\d+\.')
-TIMM_WITHOUT_TAG = re.compile(r'timm/+[^/.@]+(@|$)')
+TIMM_WITHOUT_TAG = re.compile(r'(^timm:/|[:/]timm)/[^/.@]+(@|$)')
 # What errors of huggingface_hub mean, the more special ones first.
 REASONS = {
     'GatedRepoError': 'its owners ask for consent: give it on the page of the repository, then '
@@ -41,10 +41,11 @@ REASONS = {
     'RepositoryNotFoundError': 'there is no such repository, or it is private: check the name, or '
     'run hf auth login or set HF_TOKEN',
     'HFValidationError': 'this is no name of a repository',
-    'LocalEntryNotFoundError': 'it is not in the cache, and the Hub is offline or out of reach: '
-    'bring the file by other means and give its path',
-    'OfflineModeIsEnabled': 'it is not in the cache, and HF_HUB_OFFLINE is set: bring the file by '
-    'other means and give its path',
+    **dict.fromkeys(
+        ('LocalEntryNotFoundError', 'OfflineModeIsEnabled', 'TransportError', 'ConnectionError'),
+        'it is not in the cache, and the Hub is out of reach: bring the file by other means and '
+        'give its path, or unset HF_HUB_OFFLINE if that is set',
+    ),
     'EntryNotFoundError': 'the repository has no such file',
 }
 REFUSALS = {'RepositoryNotFoundError', 'RevisionNotFoundError', 'HFValidationError'}
