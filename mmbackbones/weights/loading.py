@@ -26,6 +26,7 @@ from .reading import (
     named_tensors,
     read_checkpoint,
     renamed,
+    with_nested_stages,
     without_wrappers,
 )
 from .whole import in_mm_names
@@ -350,7 +351,7 @@ def converted(net, tensors, source, prefix=None):
         CheckpointError: They do not fit, or have NaN or infinity among what would be loaded.
     """
     check_not_sharded(net, source)
-    tensors = renamed(tensors, without_wrappers, source)
+    tensors = renamed(tensors, lambda name: with_nested_stages(without_wrappers(name)), source)
     form, place, others = find_weights(net, tensors, source, prefix)
     part, rest = form.part(tensors, place)
     report = Report(str(source), form.name, place=place, others=others)

@@ -171,6 +171,11 @@ def without_wrappers(name):
     return '.'.join(part for part in name.split('.') if part not in WRAPPERS)
 
 
+def with_nested_stages(name):
+    """A name of timm's `features_only`, which has `layers_0.` for `layers.0.`, as others are."""
+    return re.sub(r'(^|\.)(layers|stages)_(\d+)\.', r'\1\2.\3.', name)
+
+
 def named_tensors(content):
     """{name: tensor} of a dict, without what it holds beside; nothing of anything else."""
     found = content.items() if isinstance(content, dict) else ()
