@@ -107,6 +107,8 @@ BACKBONES = {
     'hf_upernet': swin,
     'hf_upernet_memory': swin,
     'hf_maskformer': swin,
+    'hf_oneformer': swin,
+    'hf_grounding_dino': swin,
     'hf_upernet_v2': swin_v2,
 }
 
