@@ -4,8 +4,10 @@
 fills, and for Hugging Face's backbones what these gave.
 """
 
+import gzip
 import json
 import pickle
+import tarfile
 import zipfile
 
 import numpy as np
@@ -505,10 +507,42 @@ def write_program(path):
     torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(1, 2)), path)
 
 
-def write_folder(path):
-    path.mkdir()
-    (path / '.metadata').write_bytes(b'')
-    (path / '__0_0.distcp').write_bytes(b'PK')
+def write_folder(*names):
+    def function(path):
+        path.mkdir()
+        for name in names:
+            (path / name).write_bytes(b'')
+
+    return function
+
+
+def write_zip(*names):
+    def function(path):
+        with zipfile.ZipFile(path, 'w') as archive:
+            for name in names:
+                archive.writestr(name, 'a')
+
+    return function
+
+
+def write_tar(path):
+    with tarfile.open(path, 'w') as archive:
+        archive.add(__file__, 'swin.py')
+
+
+def write_gzip(path):
+    path.write_bytes(gzip.compress(pickle.dumps(dict(a=1))))
+
+
+def write_pickle(path):
+    """As paddle.save does: arrays by name."""
+    path.write_bytes(pickle.dumps({name: tensor.numpy() for name, tensor in ONE.items()}))
+
+
+def write_variables(path):
+    """TensorFlow names a checkpoint by the beginning of its files' names."""
+    for end in ('.index', '.data-00000-of-00001', '.meta'):
+        path.with_name(path.name + end).write_bytes(b'a')
 
 
 def write(start):
@@ -527,10 +561,40 @@ KINDS = {
         'is a pointer of Git LFS, not the file itself; run git lfs pull',
     ),
     'program.pt': (write_program, 'is a program of TorchScript'),
-    'folder': (write_folder, 'folder of torch.distributed.checkpoint; .*dcp_to_torch .*folder'),
+    'folder': (
+        write_folder('.metadata', '__0_0.distcp'),
+        'folder of torch.distributed.checkpoint; .*dcp_to_torch .*folder',
+    ),
     '__0_0.distcp': (write(b'a'), r'is a piece of a folder of torch\.dist.*dcp_to_torch'),
     'weights.tar': (write(b'\x1f\x8b'), 'is compressed by gzip'),
     'flax_model.msgpack': (write(b'\x81'), 'is a file of Flax'),
+    'swin.keras': (
+        write_zip('metadata.json', 'config.json', 'model.weights.h5'),
+        'is a model of Keras; take a file of torch.save',
+    ),
+    'saved_model': (write_folder('saved_model.pb', 'variables'), 'a model that TensorFlow saved'),
+    'model.ckpt': (write_variables, 'is a checkpoint of TensorFlow'),
+    'm.ckpt.data-00000-of-00001': (write(b'a'), 'is a checkpoint of TensorFlow'),
+    'm.ckpt.index': (write(b'a'), 'is a checkpoint of TensorFlow'),
+    'tf': (write_folder('checkpoint', 'm.ckpt-9.index'), 'is a checkpoint of TensorFlow'),
+    'swin.mlpackage': (write_folder('Manifest.json', 'Data'), 'is a model of Core ML; take the'),
+    'swin.mlmodel': (write(b'\x08'), 'is a model of Core ML'),
+    'swin.engine': (write(b'ftrt'), 'is an engine of TensorRT; take the file it was made from'),
+    'swin.pdparams': (write_pickle, 'is a file of PaddlePaddle, whose linear layers are transp'),
+    'orbax': (write_folder('_METADATA', 'manifest.ocdbt', 'd'), 'is a checkpoint of Orbax'),
+    'official.tar': (write_tar, 'is an archive of tar; unpack it with tar -xf'),
+    'swin.pth.tar': (write_tar, 'is an archive of tar'),
+    'swin.pth.gz': (write_gzip, 'is compressed by gzip; unpack it with gunzip'),
+    'swin.pth.bz2': (write(b'BZh9'), 'is compressed by bzip2'),
+    'swin.pth.xz': (write(b'\xfd7zXZ\0'), 'is compressed by xz'),
+    'swin.pth.zst': (write(b'\x28\xb5\x2f\xfd'), 'is compressed by zstd'),
+    'swin.zip': (write_zip('a/b.txt', 'a/swin.pth'), r'archive of zip; unpack it .* a/swin\.pth'),
+    'swin.xml': (write(b'<?xml'), 'is a graph of OpenVINO'),
+    'swin.params': (write(b'a'), 'is a file of MXNet'),
+    'swin.pte': (write(b'aaaaET12'), 'is a program of ExecuTorch'),
+    'config.json': (write(b'{}'), 'is a config, not weights'),
+    'mask_rcnn_swin_t.py': (write(b'_base_ = []'), 'is a config, not weights'),
+    'page.pth': (write(b'\n<!DOCTYPE html>'), 'is a web page; open its address in a browser'),
 }
 
 
@@ -541,6 +605,13 @@ def test_files_of_other_kinds_are_called_what_they_are(name, tmp_path):
     with pytest.raises(CheckpointError, match=words) as caught:
         load_checkpoint(swin(), tmp_path / name)
     assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('name', ['a.weights', 'a.params', 'a.meta', 'a.json', 'a.plan', 'a'])
+def test_weights_have_any_name(name, tmp_path):
+    for old in (True, False):
+        torch.save(ONE, tmp_path / name, _use_new_zipfile_serialization=not old)
+        assert_same(by_load_checkpoint(swin, tmp_path / name), loaded(ONE), but='norm')
 
 
 def test_the_command_that_joins_a_folder_joins_it(tmp_path):

@@ -37,9 +37,9 @@ def read_file(source, map_location='cpu'):
         CheckpointError: It is damaged, would run code, or outgrow itself.
     """
     path = local_file(source)
+    refuse_other_kinds(path)
     if not path.exists():
         raise FileNotFoundError(f'there is no checkpoint at {source}; give a file or a URL')
-    refuse_other_kinds(path)
     if path.name.endswith('.index.json'):
         return read_shards(path, map_location), path
     return read_tensors(path, map_location), path
