@@ -7,22 +7,22 @@ fills, and for Hugging Face's backbones what these gave.
 import gzip
 import json
 import pickle
+import re
 import tarfile
 import zipfile
 
 import numpy as np
 import pytest
 import torch
-from families import NAMES
+from families import FAMILIES, NAMES
 from recording import TOLERANCE, Recording
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from mmbackbones import (
     CheckpointError,
-    DaViT,
     MaxViT,
     SwinTransformer,
     SwinTransformerV2,
@@ -352,40 +352,70 @@ def test_other_architectures_are_called_by_name(name, tmp_path):
             load_checkpoint(NETS[make], save(tmp_path, prefixed(layout(name), prefix)))
 
 
-class Mine(SwinTransformer):
-    """A user's subclass."""
+with torch.device('meta'):
+    # Of each family one, and one of a user's subclass.
+    FAMILY = {name: (MODELS.get(name)(), type('Mine', (MODELS.get(name),), {})()) for name in NAMES}
+FILES = {file: (name, *row) for name in NAMES for file, row in FAMILIES[name].recordings.items()}
 
 
-@pytest.mark.parametrize(
-    ('name', 'family'),
-    [
-        ('davit_tiny_timm', r'DaViT \(format timm\)'),
-        ('davit_tiny_mmpretrain', r'DaViT \(format mmpretrain\)'),
-        ('maxvit_tiny_224_timm', r'MaxViT \(format timm\)'),
-        ('swinv2_tiny_w8_cls', r'SwinTransformerV2 \(format official\)'),
-        ('swinv2_tiny_hf', r'SwinTransformerV2 \(format Hugging Face\)'),
-    ],
-)
-@pytest.mark.parametrize('make', [SwinTransformer, Mine])
-def test_another_family_is_called_by_name(name, family, make, monkeypatch):
-    keys = Recording(name).meta['keys']
-    for prefix in ('', 'backbone.'):
-        names = {prefix + key: torch.empty(shape, device='meta') for key, shape, *_ in keys}
-        monkeypatch.setattr(loading, 'read_checkpoint', lambda *_, names=names: names)
-        with torch.device('meta'):
-            net = make()
-        with pytest.raises(CheckpointError, match=f', as those of {family}; check arch and family'):
+def refusals(family, names, monkeypatch):
+    """What nets of all other families say of a file with these names."""
+    monkeypatch.setattr(loading, 'read_checkpoint', lambda *_: names)
+    for net in [net for name in NAMES if name != family for net in FAMILY[name]]:
+        with pytest.raises(CheckpointError) as caught:
             load_checkpoint(net, 'file.pth')
+        yield str(caught.value)
 
 
-def test_our_own_files_of_another_family_are_called_by_name(monkeypatch):
-    for family in NAMES:
-        with torch.device('meta'):
-            state = MODELS.get(family)().state_dict()
-            other = DaViT() if family != 'DaViT' else SwinTransformer()
+@pytest.mark.parametrize('file', FILES)
+def test_another_family_is_called_by_name(file, monkeypatch):
+    family, form, *_ = FILES[file]
+    for prefix in ('', 'backbone.'):
+        keys = Recording(file).meta['keys']
+        names = {prefix + key: torch.empty(shape, device='meta') for key, shape, *_ in keys}
+        for said in refusals(family, names, monkeypatch):
+            assert f', as those of {family} (format {form}); check arch and family' in said
+
+
+@pytest.mark.parametrize('family', NAMES)
+def test_our_own_files_of_another_family_are_called_by_name(family, monkeypatch):
+    for prefix in ('', 'backbone.'):
+        names = prefixed(FAMILY[family][0].state_dict(), prefix)
+        for said in refusals(family, names, monkeypatch):
+            assert f', as those of {family}; check arch and family' in said
+
+
+# Files of timm's features_only: its FeatureListNet has flat names, its FeatureGetterNet a prefix
+
+FLAT = ('swin_tiny_timm', 'swin_s3_tiny_timm', 'swinv2_tiny_w8_timm', 'maxvit_tiny_224_timm')
+FLAT += ('davit_tiny_timm', 'davit_base_fl_timm', 'volo_d1_cls')
+
+
+@pytest.mark.parametrize('file', FLAT)
+def test_features_of_timm(file, monkeypatch):
+    name, form, arch, arguments = FILES[file]
+    with torch.device('meta'):
+        net = MODELS.get(name)(arch, **arguments)
+    keys = {key: shape for key, shape, *_ in Recording(file).meta['keys']}
+    heads = re.compile(r'(head|norm|aux_head|post_network)\.|cls_token')
+    names = [key for key in keys if not heads.match(key)]
+    for prefix in ('', 'backbone.timm_model.'):
+        flat = {
+            f'{prefix}model.{key}' if name == 'VOLO' else prefix + flat_name(key): keys[key]
+            for key in names
+        }
+        state = {key: torch.empty(shape, device='meta') for key, shape in flat.items()}
         monkeypatch.setattr(loading, 'read_checkpoint', lambda *_, state=state: state)
-        with pytest.raises(CheckpointError, match=f'as those of {family}; check arch and family'):
-            load_checkpoint(other, 'file.pth')
+        report = load_checkpoint(net, 'file.pth')
+        assert report.format == form
+        assert all(re.match(net.ours, new) for new in report.new)
+        if 'Swin' not in name:
+            assert not report.dropped
+
+
+def flat_name(name):
+    """As timm 1.0.31 has it."""
+    return re.sub(r'^(layers|stages)\.', r'\1_', name)
 
 
 # Nets that are wrapped
@@ -413,6 +443,9 @@ def test_targets_in_wrappers(tmp_path):
         whole = Detector().state_dict()
         load_checkpoint(model := fully_shard(Detector(), mesh=mesh), save(tmp_path, whole))
         assert torch.equal(model.head.weight.full_tensor(), whole['head.weight'])
+        sharded = FullyShardedDataParallel(swin(), device_id=torch.device('cpu'))
+        with pytest.raises(CheckpointError, match='cannot be fitted to a net that FSDP or ZeRO 3'):
+            load_checkpoint(sharded, path)
     finally:
         torch.distributed.destroy_process_group()
 

@@ -420,8 +420,8 @@ def check_not_sharded(net, source):
     """Raise if a net's parameters are pieces, which no file has."""
     if is_sharded(net):
         raise CheckpointError(
-            f'{source} is not ours, and this {type(net).__name__} is sharded already; load it '
-            f'before, by init_cfg, or save it from an unsharded model first'
+            f'{source} cannot be fitted to a net that FSDP or ZeRO 3 has sharded; load it before '
+            f'that, as init_cfg does'
         )
 
 
