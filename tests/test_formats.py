@@ -10,6 +10,7 @@ import pickle
 import re
 import tarfile
 import zipfile
+from random import Random
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ from mmbackbones import (
 )
 from mmbackbones.registry import MODELS
 from mmbackbones.weights import loading
+from mmbackbones.weights.reading import without_wrappers
 
 ARCH = dict(dims=(4, 8, 16, 32), depths=(2, 1, 1, 1), heads=(1, 1, 1, 1))
 
@@ -416,6 +418,61 @@ def test_features_of_timm(file, monkeypatch):
 def flat_name(name):
     """As timm 1.0.31 has it."""
     return re.sub(r'^(layers|stages)\.', r'\1_', name)
+
+
+# Any of these files in any nest, and with any tensor lost
+
+LAYOUTS = BACKBONES | MASKED | dict.fromkeys(PRETRAINED, swin)
+
+
+def file_and_net(name):
+    """A file's names without values, and a net of its own."""
+    with torch.device('meta'):
+        if name in LAYOUTS:
+            net, keys = LAYOUTS[name](), Recording(f'layouts/{name}').meta['keys']
+        else:
+            family, _, arch, arguments = FILES[name]
+            net, keys = MODELS.get(family)(arch, **arguments), Recording(name).meta['keys']
+        return {key: torch.empty(shape) for key, shape, *_ in keys}, net
+
+
+def load_names(net, names, monkeypatch):
+    monkeypatch.setattr(loading, 'read_checkpoint', lambda *_: names)
+    return load_checkpoint(net, 'file.pth')
+
+
+@pytest.mark.parametrize('name', [*FILES, *LAYOUTS])
+def test_nests_change_nothing_and_no_loss_is_silent(name, monkeypatch):
+    names, net = file_and_net(name)
+    draw, prefixes = Random(name), PREFIXES.split()
+    whole = load_names(net, names, monkeypatch)
+    for prefix in (draw.choice(prefixes), ''.join(draw.choices(prefixes, k=2))):
+        nested = load_names(net, prefixed(names, prefix), monkeypatch)
+        place = without_wrappers(prefix + whole.place)
+        assert (nested.format, nested.place) == (whole.format, place)
+        assert (nested.loaded, nested.new) == (whole.loaded, whole.new)
+    used = [n for n in names if not n.endswith(('num_batches_tracked', *whole.dropped))]
+    used = [n for n in used if not n.startswith(tuple(o for o in whole.others if o))]
+    for lost in draw.sample(used, 3):
+        for other in (None, lost[:-1], f'x.{lost}'):
+            rest = {(other if n == lost else n): t for n, t in names.items() if other or n != lost}
+            try:
+                report = load_names(net, rest, monkeypatch)
+            except CheckpointError:
+                continue
+            assert set(report.new) > set(whole.new)
+            assert not other or set(report.dropped) > set(whole.dropped)
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_nests_of_two_give_the_same_net_by_every_door(name, tmp_path):
+    draw, state = Random(name), layout(name)
+    nest = ''.join(draw.choices(PREFIXES.split(), k=2))
+    wanted = by_load_checkpoint(LAYOUTS[name], save(tmp_path, state))
+    path = save(tmp_path, prefixed(state, nest))
+    fresh = tuple(f'norm{i}.' for i in range(4) if torch.equal(wanted.norm0.bias, torch.zeros(4)))
+    for door in DOORS:
+        assert_same(door(LAYOUTS[name], path), wanted, but=fresh)
 
 
 # Nets that are wrapped

@@ -152,7 +152,11 @@ def choose(places, names, source):
 
 def outranks(one, other, names):
     """Whether a set of weights is taken rather than another: an average rather than its source."""
-    mine, theirs = words(one) - words(other), words(other) - words(one)
+    mine, theirs = one.split('.'), other.split('.')
+    while mine[0] == theirs[0]:  # a nest around both says nothing of either
+        mine, theirs = mine[1:], theirs[1:]
+    mine, theirs = words('.'.join(mine)), words('.'.join(theirs))
+    mine, theirs = mine - theirs, theirs - mine
     if mine & AVERAGES or theirs & AVERAGES:
         averaged = bool(mine & AVERAGES)
         # mmengine saves the average as the model, and counts the steps of what it takes it from.
