@@ -684,7 +684,7 @@ KINDS = {
     'swin.pte': (write(b'aaaaET12'), 'is a program of ExecuTorch'),
     'config.json': (write(b'{}'), 'is a config, not weights'),
     'mask_rcnn_swin_t.py': (write(b'_base_ = []'), 'is a config, not weights'),
-    'page.pth': (write(b'\n<!DOCTYPE html>'), 'is a web page; open its address in a browser'),
+    'page.pth': (write(b'\n<!DOCTYPE html>'), 'but a web page; open its address in a browser'),
 }
 
 
