@@ -112,7 +112,7 @@ def kind_of_file(path):
     with path.open('rb') as file:
         start = file.read(512)
     if is_web_page(start):
-        return 'is no whole checkpoint but a web page; open its address in a browser and save the file'
+        return 'is no whole checkpoint but a web page; open its address in a browser'
     for known, kind in STARTS.items():
         if start.startswith(known):
             return kind
