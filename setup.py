@@ -84,8 +84,12 @@ setup(
             'tqdm',
         ],
         'export': EXPORT,
+        # For addresses of the Hugging Face Hub, hf://OWNER/REPO.
+        'hub': ['huggingface_hub'],
         'test': [*EXPORT, 'hypothesis', 'mypy', 'pytest', 'pytest-xdist', 'ruff'],
         # Only to measure against; on a CPU build of torch, torchvision must be one as well.
         'bench': ['timm', 'torchvision'],
+        # Whose models tests compare with, see tests/README.md.
+        'peers': ['einops', 'huggingface_hub', 'timm', 'torchvision', 'transformers'],
     },
 )

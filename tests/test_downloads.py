@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 import mmbackbones
 from mmbackbones import CheckpointError, SwinTransformer
-from mmbackbones.weights import downloading
+from mmbackbones.weights import downloading, fetching
 from mmbackbones.weights.downloading import cached_name, download, local_file
 
 SIZE = dict(dims=(8, 16, 32, 64), depths=(1, 1, 1, 1), heads=(1, 1, 1, 1))
@@ -284,12 +284,16 @@ def test_names_that_mmengine_has_urls_for_are_looked_up(scheme, server, cache, m
 
 
 def test_the_lists_of_mmengine_are_there():
-    assert downloading.listed('open-mmlab', 'resnet50_v1c').startswith('https://')
+    assert downloading.listed_url('open-mmlab://resnet50_v1c', 'open-mmlab://').startswith(
+        'https://'
+    )
     if find_spec('torchvision'):
-        assert downloading.listed('torchvision', 'resnet50').startswith('https://')
+        assert downloading.listed_url('torchvision://resnet50', 'torchvision://').startswith(
+            'https://'
+        )
     else:
         with pytest.raises(FileNotFoundError, match='pip install torchvision'):
-            downloading.listed('torchvision', 'resnet50')
+            downloading.listed_url('torchvision://resnet50', 'torchvision://')
 
 
 def test_addresses_of_files_work(tmp_path):
@@ -363,16 +367,16 @@ def test_progress_is_shown(server, capsys):
 
 
 def test_without_a_training_each_process_downloads():
-    assert downloading.fetches()
+    assert downloading.once_per_machine(lambda: 'path') == 'path'
     assert downloading.cache_folder() == Path(torch.hub.get_dir(), 'checkpoints')
 
 
 def test_a_long_download_says_how_much_has_come(tmp_path, monkeypatch):
     lines = []
-    monkeypatch.setattr(downloading, 'EVERY', 0)
-    monkeypatch.setattr(downloading, 'print_log', lambda text, logger: lines.append(text))
+    monkeypatch.setattr(fetching, 'EVERY', 0)
+    monkeypatch.setattr(fetching, 'print_log', lambda text, logger: lines.append(text))
     content = bytes(3 * 2**19)
     with open(tmp_path / 'a.pth', 'wb') as file:
-        downloading.copy(io.BytesIO(content), file, 'a.pth', len(content))
+        fetching.copy_with_progress(io.BytesIO(content), file, 'a.pth', len(content))
     assert (tmp_path / 'a.pth').read_bytes() == content
     assert lines == [f'a.pth: {n:,} of 1,572,864 bytes' for n in (2**20, 3 * 2**19)]

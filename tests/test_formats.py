@@ -4,23 +4,26 @@
 fills, and for Hugging Face's backbones what these gave.
 """
 
+import gzip
 import json
 import pickle
+import re
+import tarfile
 import zipfile
+from random import Random
 
 import numpy as np
 import pytest
 import torch
-from families import NAMES
+from families import FAMILIES, NAMES
 from recording import TOLERANCE, Recording
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from mmbackbones import (
     CheckpointError,
-    DaViT,
     MaxViT,
     SwinTransformer,
     SwinTransformerV2,
@@ -28,6 +31,7 @@ from mmbackbones import (
 )
 from mmbackbones.registry import MODELS
 from mmbackbones.weights import loading
+from mmbackbones.weights.reading import without_wrappers
 
 ARCH = dict(dims=(4, 8, 16, 32), depths=(2, 1, 1, 1), heads=(1, 1, 1, 1))
 
@@ -107,6 +111,8 @@ BACKBONES = {
     'hf_upernet': swin,
     'hf_upernet_memory': swin,
     'hf_maskformer': swin,
+    'hf_oneformer': swin,
+    'hf_grounding_dino': swin,
     'hf_upernet_v2': swin_v2,
 }
 
@@ -348,40 +354,125 @@ def test_other_architectures_are_called_by_name(name, tmp_path):
             load_checkpoint(NETS[make], save(tmp_path, prefixed(layout(name), prefix)))
 
 
-class Mine(SwinTransformer):
-    """A user's subclass."""
+with torch.device('meta'):
+    # Of each family one, and one of a user's subclass.
+    FAMILY = {name: (MODELS.get(name)(), type('Mine', (MODELS.get(name),), {})()) for name in NAMES}
+FILES = {file: (name, *row) for name in NAMES for file, row in FAMILIES[name].recordings.items()}
 
 
-@pytest.mark.parametrize(
-    ('name', 'family'),
-    [
-        ('davit_tiny_timm', r'DaViT \(format timm\)'),
-        ('davit_tiny_mmpretrain', r'DaViT \(format mmpretrain\)'),
-        ('maxvit_tiny_224_timm', r'MaxViT \(format timm\)'),
-        ('swinv2_tiny_w8_cls', r'SwinTransformerV2 \(format official\)'),
-        ('swinv2_tiny_hf', r'SwinTransformerV2 \(format Hugging Face\)'),
-    ],
-)
-@pytest.mark.parametrize('make', [SwinTransformer, Mine])
-def test_another_family_is_called_by_name(name, family, make, monkeypatch):
-    keys = Recording(name).meta['keys']
-    for prefix in ('', 'backbone.'):
-        names = {prefix + key: torch.empty(shape, device='meta') for key, shape, *_ in keys}
-        monkeypatch.setattr(loading, 'read_checkpoint', lambda *_, names=names: names)
-        with torch.device('meta'):
-            net = make()
-        with pytest.raises(CheckpointError, match=f', as those of {family}; check arch and family'):
+def refusals(family, names, monkeypatch):
+    """What nets of all other families say of a file with these names."""
+    monkeypatch.setattr(loading, 'read_checkpoint', lambda *_: names)
+    for net in [net for name in NAMES if name != family for net in FAMILY[name]]:
+        with pytest.raises(CheckpointError) as caught:
             load_checkpoint(net, 'file.pth')
+        yield str(caught.value)
 
 
-def test_our_own_files_of_another_family_are_called_by_name(monkeypatch):
-    for family in NAMES:
-        with torch.device('meta'):
-            state = MODELS.get(family)().state_dict()
-            other = DaViT() if family != 'DaViT' else SwinTransformer()
+@pytest.mark.parametrize('file', FILES)
+def test_another_family_is_called_by_name(file, monkeypatch):
+    family, form, *_ = FILES[file]
+    for prefix in ('', 'backbone.'):
+        keys = Recording(file).meta['keys']
+        names = {prefix + key: torch.empty(shape, device='meta') for key, shape, *_ in keys}
+        for said in refusals(family, names, monkeypatch):
+            assert f', as those of {family} (format {form}); check arch and family' in said
+
+
+@pytest.mark.parametrize('family', NAMES)
+def test_our_own_files_of_another_family_are_called_by_name(family, monkeypatch):
+    for prefix in ('', 'backbone.'):
+        names = prefixed(FAMILY[family][0].state_dict(), prefix)
+        for said in refusals(family, names, monkeypatch):
+            assert f', as those of {family}; check arch and family' in said
+
+
+# Files of timm's features_only: its FeatureListNet has flat names, its FeatureGetterNet a prefix
+
+FLAT = ('swin_tiny_timm', 'swin_s3_tiny_timm', 'swinv2_tiny_w8_timm', 'maxvit_tiny_224_timm')
+FLAT += ('davit_tiny_timm', 'davit_base_fl_timm', 'volo_d1_cls')
+
+
+@pytest.mark.parametrize('file', FLAT)
+def test_features_of_timm(file, monkeypatch):
+    name, form, arch, arguments = FILES[file]
+    with torch.device('meta'):
+        net = MODELS.get(name)(arch, **arguments)
+    keys = {key: shape for key, shape, *_ in Recording(file).meta['keys']}
+    heads = re.compile(r'(head|norm|aux_head|post_network)\.|cls_token')
+    names = [key for key in keys if not heads.match(key)]
+    for prefix in ('', 'backbone.timm_model.'):
+        flat = {
+            f'{prefix}model.{key}' if name == 'VOLO' else prefix + flat_name(key): keys[key]
+            for key in names
+        }
+        state = {key: torch.empty(shape, device='meta') for key, shape in flat.items()}
         monkeypatch.setattr(loading, 'read_checkpoint', lambda *_, state=state: state)
-        with pytest.raises(CheckpointError, match=f'as those of {family}; check arch and family'):
-            load_checkpoint(other, 'file.pth')
+        report = load_checkpoint(net, 'file.pth')
+        assert report.format == form
+        assert all(re.match(net.ours, new) for new in report.new)
+        if 'Swin' not in name:
+            assert not report.dropped
+
+
+def flat_name(name):
+    """As timm 1.0.31 has it."""
+    return re.sub(r'^(layers|stages)\.', r'\1_', name)
+
+
+# Any of these files in any nest, and with any tensor lost
+
+LAYOUTS = BACKBONES | MASKED | dict.fromkeys(PRETRAINED, swin)
+
+
+def file_and_net(name):
+    """A file's names without values, and a net of its own."""
+    with torch.device('meta'):
+        if name in LAYOUTS:
+            net, keys = LAYOUTS[name](), Recording(f'layouts/{name}').meta['keys']
+        else:
+            family, _, arch, arguments = FILES[name]
+            net, keys = MODELS.get(family)(arch, **arguments), Recording(name).meta['keys']
+        return {key: torch.empty(shape) for key, shape, *_ in keys}, net
+
+
+def load_names(net, names, monkeypatch):
+    monkeypatch.setattr(loading, 'read_checkpoint', lambda *_: names)
+    return load_checkpoint(net, 'file.pth')
+
+
+@pytest.mark.parametrize('name', [*FILES, *LAYOUTS])
+def test_nests_change_nothing_and_no_loss_is_silent(name, monkeypatch):
+    names, net = file_and_net(name)
+    draw, prefixes = Random(name), PREFIXES.split()
+    whole = load_names(net, names, monkeypatch)
+    for prefix in (draw.choice(prefixes), ''.join(draw.choices(prefixes, k=2))):
+        nested = load_names(net, prefixed(names, prefix), monkeypatch)
+        place = without_wrappers(prefix + whole.place)
+        assert (nested.format, nested.place) == (whole.format, place)
+        assert (nested.loaded, nested.new) == (whole.loaded, whole.new)
+    used = [n for n in names if not n.endswith(('num_batches_tracked', *whole.dropped))]
+    used = [n for n in used if not n.startswith(tuple(o for o in whole.others if o))]
+    for lost in draw.sample(used, 3):
+        for other in (None, lost[:-1], f'x.{lost}'):
+            rest = {(other if n == lost else n): t for n, t in names.items() if other or n != lost}
+            try:
+                report = load_names(net, rest, monkeypatch)
+            except CheckpointError:
+                continue
+            assert set(report.new) > set(whole.new)
+            assert not other or set(report.dropped) > set(whole.dropped)
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_nests_of_two_give_the_same_net_by_every_door(name, tmp_path):
+    draw, state = Random(name), layout(name)
+    nest = ''.join(draw.choices(PREFIXES.split(), k=2))
+    wanted = by_load_checkpoint(LAYOUTS[name], save(tmp_path, state))
+    path = save(tmp_path, prefixed(state, nest))
+    fresh = tuple(f'norm{i}.' for i in range(4) if torch.equal(wanted.norm0.bias, torch.zeros(4)))
+    for door in DOORS:
+        assert_same(door(LAYOUTS[name], path), wanted, but=fresh)
 
 
 # Nets that are wrapped
@@ -409,6 +500,9 @@ def test_targets_in_wrappers(tmp_path):
         whole = Detector().state_dict()
         load_checkpoint(model := fully_shard(Detector(), mesh=mesh), save(tmp_path, whole))
         assert torch.equal(model.head.weight.full_tensor(), whole['head.weight'])
+        sharded = FullyShardedDataParallel(swin(), device_id=torch.device('cpu'))
+        with pytest.raises(CheckpointError, match='cannot be fitted to a net that FSDP or ZeRO 3'):
+            load_checkpoint(sharded, path)
     finally:
         torch.distributed.destroy_process_group()
 
@@ -503,10 +597,42 @@ def write_program(path):
     torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(1, 2)), path)
 
 
-def write_folder(path):
-    path.mkdir()
-    (path / '.metadata').write_bytes(b'')
-    (path / '__0_0.distcp').write_bytes(b'PK')
+def write_folder(*names):
+    def function(path):
+        path.mkdir()
+        for name in names:
+            (path / name).write_bytes(b'')
+
+    return function
+
+
+def write_zip(*names):
+    def function(path):
+        with zipfile.ZipFile(path, 'w') as archive:
+            for name in names:
+                archive.writestr(name, 'a')
+
+    return function
+
+
+def write_tar(path):
+    with tarfile.open(path, 'w') as archive:
+        archive.add(__file__, 'swin.py')
+
+
+def write_gzip(path):
+    path.write_bytes(gzip.compress(pickle.dumps(dict(a=1))))
+
+
+def write_pickle(path):
+    """As paddle.save does: arrays by name."""
+    path.write_bytes(pickle.dumps({name: tensor.numpy() for name, tensor in ONE.items()}))
+
+
+def write_variables(path):
+    """TensorFlow names a checkpoint by the beginning of its files' names."""
+    for end in ('.index', '.data-00000-of-00001', '.meta'):
+        path.with_name(path.name + end).write_bytes(b'a')
 
 
 def write(start):
@@ -525,10 +651,40 @@ KINDS = {
         'is a pointer of Git LFS, not the file itself; run git lfs pull',
     ),
     'program.pt': (write_program, 'is a program of TorchScript'),
-    'folder': (write_folder, 'folder of torch.distributed.checkpoint; .*dcp_to_torch .*folder'),
+    'folder': (
+        write_folder('.metadata', '__0_0.distcp'),
+        'folder of torch.distributed.checkpoint; .*dcp_to_torch .*folder',
+    ),
     '__0_0.distcp': (write(b'a'), r'is a piece of a folder of torch\.dist.*dcp_to_torch'),
     'weights.tar': (write(b'\x1f\x8b'), 'is compressed by gzip'),
     'flax_model.msgpack': (write(b'\x81'), 'is a file of Flax'),
+    'swin.keras': (
+        write_zip('metadata.json', 'config.json', 'model.weights.h5'),
+        'is a model of Keras; take a file of torch.save',
+    ),
+    'saved_model': (write_folder('saved_model.pb', 'variables'), 'a model that TensorFlow saved'),
+    'model.ckpt': (write_variables, 'is a checkpoint of TensorFlow'),
+    'm.ckpt.data-00000-of-00001': (write(b'a'), 'is a checkpoint of TensorFlow'),
+    'm.ckpt.index': (write(b'a'), 'is a checkpoint of TensorFlow'),
+    'tf': (write_folder('checkpoint', 'm.ckpt-9.index'), 'is a checkpoint of TensorFlow'),
+    'swin.mlpackage': (write_folder('Manifest.json', 'Data'), 'is a model of Core ML; take the'),
+    'swin.mlmodel': (write(b'\x08'), 'is a model of Core ML'),
+    'swin.engine': (write(b'ftrt'), 'is an engine of TensorRT; take the file it was made from'),
+    'swin.pdparams': (write_pickle, 'is a file of PaddlePaddle, whose linear layers are transp'),
+    'orbax': (write_folder('_METADATA', 'manifest.ocdbt', 'd'), 'is a checkpoint of Orbax'),
+    'official.tar': (write_tar, 'is an archive of tar; unpack it with tar -xf'),
+    'swin.pth.tar': (write_tar, 'is an archive of tar'),
+    'swin.pth.gz': (write_gzip, 'is compressed by gzip; unpack it with gunzip'),
+    'swin.pth.bz2': (write(b'BZh9'), 'is compressed by bzip2'),
+    'swin.pth.xz': (write(b'\xfd7zXZ\0'), 'is compressed by xz'),
+    'swin.pth.zst': (write(b'\x28\xb5\x2f\xfd'), 'is compressed by zstd'),
+    'swin.zip': (write_zip('a/b.txt', 'a/swin.pth'), r'archive of zip; unpack it .* a/swin\.pth'),
+    'swin.xml': (write(b'<?xml'), 'is a graph of OpenVINO'),
+    'swin.params': (write(b'a'), 'is a file of MXNet'),
+    'swin.pte': (write(b'aaaaET12'), 'is a program of ExecuTorch'),
+    'config.json': (write(b'{}'), 'is a config, not weights'),
+    'mask_rcnn_swin_t.py': (write(b'_base_ = []'), 'is a config, not weights'),
+    'page.pth': (write(b'\n<!DOCTYPE html>'), 'but a web page; open its address in a browser'),
 }
 
 
@@ -539,6 +695,13 @@ def test_files_of_other_kinds_are_called_what_they_are(name, tmp_path):
     with pytest.raises(CheckpointError, match=words) as caught:
         load_checkpoint(swin(), tmp_path / name)
     assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('name', ['a.weights', 'a.params', 'a.meta', 'a.json', 'a.plan', 'a'])
+def test_weights_have_any_name(name, tmp_path):
+    for old in (True, False):
+        torch.save(ONE, tmp_path / name, _use_new_zipfile_serialization=not old)
+        assert_same(by_load_checkpoint(swin, tmp_path / name), loaded(ONE), but='norm')
 
 
 def test_the_command_that_joins_a_folder_joins_it(tmp_path):

@@ -155,12 +155,13 @@ def test_davit_inside_a_whole_florence_2(tmp_path, name, form, prefix):
     }
     whole = {n: t.half() for n, t in (prefixed(state, prefix) | words).items()}
     path = str(save(tmp_path, whole))
-    cfg = dict(type='Pretrained', checkpoint=path, prefix=prefix)
+    cfg = dict(type='Pretrained', checkpoint=path)  # as the configs have it
     by_config, by_names = DaViT(FLORENCE, init_cfg=cfg), DaViT(FLORENCE)
     by_config.init_weights()
     report = load_checkpoint(DaViT(FLORENCE), path, prefix=prefix)
     assert (report.format, report.resized, report.new) == (form, [], NORMS)
     assert set(report.dropped) >= words.keys()
+    assert load_checkpoint(DaViT(FLORENCE), path).place == prefix
     by_names.load_state_dict(state, strict=False)
     for n, tensor in by_config.state_dict().items():
         assert tensor.dtype == torch.float32

@@ -71,8 +71,8 @@ def is_own(net, names, prefix):
         return False
     theirs = first_names(name.removeprefix(prefix) for name in names if name.startswith(prefix))
     ours = first_names(map(without_wrappers, net.state_dict()))
-    likeness = lambda names: len(names & theirs) / len(names | theirs)  # noqa: E731
-    return theirs <= ours or likeness(ours) > max(0.5, *map(likeness, own_names(net).values()))
+    others = [likeness(names, theirs) for names in own_names(net).values()]
+    return theirs <= ours or likeness(ours, theirs) > max(0.5, *others)
 
 
 def refuse_others(net, tensors, source, prefix, places):
@@ -95,8 +95,9 @@ def relatives_with(net, names):
     found = [f'{other} (format {forms[0]})' for other, forms in known.items() if forms]
     for place in [] if found else OWN.prefixes(names):
         theirs = first_names(name.removeprefix(place) for name in names if name.startswith(place))
-        own = own_names(net)
-        found = [other.__name__ for other in own if len(own[other] & theirs) > 0.9 * len(theirs)]
+        alike = {other: likeness(names, theirs) for other, names in own_names(net).items()}
+        best = max(0.7, *alike.values())
+        found = [other.__name__ for other in alike if alike[other] == best]
     return f', as those of {" or ".join(found)}' if found else ''
 
 
@@ -117,6 +118,11 @@ def names_of(family):
     """The names of ours at the beginning of a family's nets."""
     with torch.device('meta'):
         return first_names(family().state_dict())
+
+
+def likeness(names, others):
+    """The share of names that two sets have in common, from 0 to 1."""
+    return len(names & others) / len(names | others)
 
 
 def first_names(names):
@@ -146,7 +152,11 @@ def choose(places, names, source):
 
 def outranks(one, other, names):
     """Whether a set of weights is taken rather than another: an average rather than its source."""
-    mine, theirs = words(one) - words(other), words(other) - words(one)
+    mine, theirs = one.split('.'), other.split('.')
+    while mine[0] == theirs[0]:  # a nest around both says nothing of either
+        mine, theirs = mine[1:], theirs[1:]
+    mine, theirs = words('.'.join(mine)), words('.'.join(theirs))
+    mine, theirs = mine - theirs, theirs - mine
     if mine & AVERAGES or theirs & AVERAGES:
         averaged = bool(mine & AVERAGES)
         # mmengine saves the average as the model, and counts the steps of what it takes it from.

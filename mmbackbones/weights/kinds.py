@@ -3,33 +3,82 @@
 import json
 import re
 import zipfile
+from pathlib import Path
 
-from .errors import CheckpointError, brief
+from .errors import CheckpointError, brief, some
 
-ONNX = 'is a graph of ONNX, whose weights have lost their names; take the file it was exported from'
+ENDINGS_OF_WEIGHTS = ('.pth', '.pt', '.bin', '.ckpt', '.pkl', '.tar', '.safetensors')
+
 NO_PYTORCH = 'take a file of torch.save or safetensors'
+SOURCE = 'take the file it was made from'
+ONNX = 'is a graph of ONNX, whose weights have lost their names; take the file it was exported from'
+HDF5 = f'is a file of HDF5, as Keras saves weights; {NO_PYTORCH}'
+TENSORFLOW = f'is a checkpoint of TensorFlow; {NO_PYTORCH}'
+KERAS = f'is a model of Keras; {NO_PYTORCH}'
+COREML = f'is a model of Core ML; {SOURCE}'
+PADDLE = f'is a file of PaddlePaddle, whose linear layers are transposed; {NO_PYTORCH}'
+TENSORRT = f'is an engine of TensorRT; {SOURCE}'
+OPENVINO = f'is a graph of OpenVINO; {SOURCE}'
+CONFIG = 'is a config, not weights; give the file of the weights'
 STARTS = {
     b'version https://git-lfs': 'is a pointer of Git LFS, not the file itself; run git lfs pull',
     b'GGUF': f'is a file of GGUF, for llama.cpp; {NO_PYTORCH}',
-    b'\x89HDF\r\n\x1a\n': f'is a file of HDF5, as Keras saves weights; {NO_PYTORCH}',
+    b'\x89HDF\r\n\x1a\n': HDF5,
     b'\x93NUMPY': f'is a single array of NumPy (npy); {NO_PYTORCH}',
     b'\x1f\x8b': 'is compressed by gzip; unpack it with gunzip or tar -xzf',
+    b'BZh': 'is compressed by bzip2; unpack it with bunzip2 or tar -xjf',
+    b'\xfd7zXZ': 'is compressed by xz; unpack it with unxz or tar -xJf',
+    b'\x28\xb5\x2f\xfd': 'is compressed by zstd; unpack it with unzstd',
     b'7z\xbc\xaf': 'is an archive of 7z; unpack it',
     b'Rar!': 'is an archive of RAR; unpack it',
 }
 ENDINGS = {
     '.onnx': ONNX,
     '.npz': f'holds arrays of NumPy (npz), as JAX and TensorFlow save weights; {NO_PYTORCH}',
-    '.h5': f'is a file of HDF5, as Keras saves weights; {NO_PYTORCH}',
+    '.h5': HDF5,
+    '.hdf5': HDF5,
+    '.keras': KERAS,
     '.msgpack': f'is a file of Flax; {NO_PYTORCH}',
     '.gguf': f'is a file of GGUF, for llama.cpp; {NO_PYTORCH}',
     '.tflite': f'is a graph of TensorFlow Lite; {NO_PYTORCH}',
     '.pb': f'is a graph of TensorFlow; {NO_PYTORCH}',
-    '.index': f'is a checkpoint of TensorFlow; {NO_PYTORCH}',
-    '.engine': 'is an engine of TensorRT; take the file it was built from',
-    '.plan': 'is an engine of TensorRT; take the file it was built from',
+    '.index': TENSORFLOW,
+    '.meta': TENSORFLOW,
+    '.mlmodel': COREML,
+    '.pdparams': PADDLE,
+    '.pdopt': PADDLE,
+    '.pdmodel': PADDLE,
+    '.pdiparams': PADDLE,
+    '.params': f'is a file of MXNet; {NO_PYTORCH}',
+    '.caffemodel': f'is a file of Caffe; {NO_PYTORCH}',
+    '.weights': f'is a file of Darknet; {NO_PYTORCH}',
+    '.param': f'is a graph of ncnn; {SOURCE}',
+    '.mnn': f'is a graph of MNN; {SOURCE}',
+    '.xml': OPENVINO,
+    '.engine': TENSORRT,
+    '.plan': TENSORRT,
+    '.trt': TENSORRT,
+    '.pte': f'is a program of ExecuTorch; {SOURCE}',
     '.pt2': 'is a program of torch.export; take the weights it was exported from',
     '.distcp': 'is a piece of a folder of torch.distributed.checkpoint; join that by {join}',
+    '.py': CONFIG,
+    '.json': CONFIG,
+    '.yaml': CONFIG,
+    '.yml': CONFIG,
+}
+# What folders are, by a file or folder that they have.
+FOLDERS = {
+    '.metadata': 'is a folder of torch.distributed.checkpoint; join it by {join}',
+    'zero_to_fp32.py': (
+        'is a folder of DeepSpeed; join it by python -m deepspeed.utils.zero_to_fp32 {folder} '
+        'weights.pth'
+    ),
+    'saved_model.pb': f'is a model that TensorFlow saved; {NO_PYTORCH}',
+    'keras_metadata.pb': KERAS,
+    'Manifest.json': COREML,
+    '_CHECKPOINT_METADATA': f'is a checkpoint of Orbax, for JAX; {NO_PYTORCH}',
+    '_METADATA': f'is a checkpoint of Orbax, for JAX; {NO_PYTORCH}',
+    'manifest.ocdbt': f'is a checkpoint of Orbax, for JAX; {NO_PYTORCH}',
 }
 JOIN = 'python -m torch.distributed.checkpoint.format_utils dcp_to_torch {folder} weights.pth'
 
@@ -40,21 +89,20 @@ def refuse_other_kinds(path):
     Raises:
         CheckpointError: It says what the file or folder is, and what to do.
     """
-    kind = kind_of_folder(path) if path.is_dir() else kind_of_file(path)
-    if kind:
+    if path.with_name(f'{path.name}.index').is_file() and not path.exists():
+        raise CheckpointError(f'{path} {TENSORFLOW}')  # which names it so
+    if path.exists() and (kind := kind_of_folder(path) if path.is_dir() else kind_of_file(path)):
         raise CheckpointError(f'{path} {kind}')
 
 
 def kind_of_folder(path):
     """What a folder holds and which file to give instead."""
-    if (path / '.metadata').is_file():
-        return f'is a folder of torch.distributed.checkpoint; join it by {joined(path)}'
-    if (path / 'zero_to_fp32.py').is_file():
-        return (
-            f'is a folder of DeepSpeed; join it by python -m deepspeed.utils.zero_to_fp32 {path} '
-            f'weights.pth'
-        )
     files = sorted(each.name for each in path.iterdir())
+    for known, kind in FOLDERS.items():
+        if known in files:
+            return kind.format(join=joined(path), folder=path)
+    if any(name.endswith('.index') for name in files):
+        return TENSORFLOW
     likely = [n for n in files if n.endswith(('.index.json', '.safetensors', '.bin', '.pth'))]
     return f'is a folder; give a file of it, such as {likely[0] if likely else "weights.pth"}'
 
@@ -62,7 +110,9 @@ def kind_of_folder(path):
 def kind_of_file(path):
     """What a file is, or None if it could be one of weights."""
     with path.open('rb') as file:
-        start = file.read(64)
+        start = file.read(512)
+    if is_web_page(start):
+        return 'is no whole checkpoint but a web page; open its address in a browser'
     for known, kind in STARTS.items():
         if start.startswith(known):
             return kind
@@ -70,11 +120,24 @@ def kind_of_file(path):
         return kind_of_zip(path)
     if start[:1] + start[2:3] == b'\x08\x12':  # its version, then what wrote it
         return ONNX
+    if start[257:262] == b'ustar':
+        return 'is an archive of tar; unpack it with tar -xf'
+    if re.search(r'\.data-\d+-of-\d+$', path.name):
+        return TENSORFLOW
     index = re.sub(r'-\d+-of-\d+(?=\.\w+$)', '', path.name)
     if index != path.name and not path.name.startswith(f'{path.stem[:-15]}-00001-of-00001'):
         return f'is one of several pieces; give {index}.index.json, which names them all'
-    kind = None if start.startswith(b'PK\3\4') else ENDINGS.get(path.suffix.lower())
+    is_readable = start.startswith((b'PK\3\4', b'\x80')) or start[8:10] == b'{"'
+    kind = ENDINGS.get(path.suffix.lower())
+    if (is_readable and kind != PADDLE) or path.name.endswith('.index.json'):
+        return None
     return kind and kind.format(join=joined(path.parent))
+
+
+def is_web_page(start):
+    """Whether a file that begins so is a page for browsers, which servers send instead of files."""
+    start = start.lstrip(b'\xef\xbb\xbf \t\r\n').lower()
+    return start.startswith((b'<!doctype', b'<html'))
 
 
 def kind_of_zip(path):
@@ -90,6 +153,11 @@ def kind_of_zip(path):
             'is a program of TorchScript; take the weights it was made from, or save them by '
             "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')"
         )
+    if {'config.json', 'metadata.json'} <= set(names) and any('.weights' in n for n in names):
+        return KERAS
+    inside = [name for name in names if name.lower().endswith(ENDINGS_OF_WEIGHTS)]
+    if inside and 'data.pkl' not in ends:
+        return f'is an archive of zip; unpack it and give {brief(inside[0])}'
     if names and all(name.endswith('.npy') for name in names):
         return ENDINGS['.npz']
     if any('exported_program' in name or 'models/model.json' in name for name in names):
@@ -108,18 +176,29 @@ def shards_of(path):
     Raises:
         CheckpointError: It is no index, or a file is missing.
     """
+    files = [path.with_name(name) for name in names_in_index(path)]
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise CheckpointError(
+            f'{path} names {some(missing)}, which is not beside it; fetch all of its files'
+        )
+    return files
+
+
+def names_in_index(path):
+    """The names of the files beside an index of Hugging Face that it names.
+
+    Raises:
+        CheckpointError: It is no index, or leads to other folders.
+    """
     try:
         names = sorted(set(json.loads(path.read_text())['weight_map'].values()))
-        files = [path.parent / name for name in names]
-        inside = all(name == file.name for name, file in zip(names, files, strict=True))
+        outside = [name for name in names if name != Path(name).name or '\\' in name]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f'{path} is no index of weights: {brief(error)}; expected a weight_map'
         ) from error
-    missing = [file.name for file in files if not file.is_file()]
-    if missing or not inside:
+    if outside:
         raise CheckpointError(
-            f'{path} names {", ".join(brief(name, 100) for name in missing or names)[:300]}, which '
-            f'is not beside it; fetch all of its files'
+            f'{path} names {some(outside)}, which is not beside it; take an index of its folder'
         )
-    return files
+    return names

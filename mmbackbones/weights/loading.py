@@ -26,6 +26,7 @@ from .reading import (
     named_tensors,
     read_checkpoint,
     renamed,
+    with_nested_stages,
     without_wrappers,
 )
 from .whole import find_layout, in_mm_names
@@ -357,7 +358,7 @@ def converted(net, tensors, source, prefix=None):
         CheckpointError: They do not fit, or have NaN or infinity among what would be loaded.
     """
     check_not_sharded(net, source)
-    tensors = renamed(tensors, without_wrappers, source)
+    tensors = renamed(tensors, lambda name: with_nested_stages(without_wrappers(name)), source)
     form, place, others = find_weights(net, tensors, source, prefix)
     part, rest = form.part(tensors, place)
     report = Report(str(source), form.name, place=place, others=others)
@@ -426,8 +427,8 @@ def check_not_sharded(net, source):
     """Raise if a net's parameters are pieces, which no file has."""
     if is_sharded(net):
         raise CheckpointError(
-            f'{source} is not ours, and this {type(net).__name__} is sharded already; load it '
-            f'before, by init_cfg, or save it from an unsharded model first'
+            f'{source} cannot be fitted to a net that FSDP or ZeRO 3 has sharded; load it before '
+            f'that, as init_cfg does'
         )
 
 

@@ -37,9 +37,9 @@ def read_file(source, map_location='cpu'):
         CheckpointError: It is damaged, would run code, or outgrow itself.
     """
     path = local_file(source)
+    refuse_other_kinds(path)
     if not path.exists():
         raise FileNotFoundError(f'there is no checkpoint at {source}; give a file or a URL')
-    refuse_other_kinds(path)
     if path.name.endswith('.index.json'):
         return read_shards(path, map_location), path
     return read_tensors(path, map_location), path
@@ -175,6 +175,11 @@ def without_wrappers(name):
     if '_mod' not in name:
         return name
     return '.'.join(part for part in name.split('.') if part not in WRAPPERS)
+
+
+def with_nested_stages(name):
+    """A name of timm's `features_only`, which has `layers_0.` for `layers.0.`, as others are."""
+    return re.sub(r'(^|\.)(layers|stages)_(\d+)\.', r'\1\2.\3.', name)
 
 
 def named_tensors(content):

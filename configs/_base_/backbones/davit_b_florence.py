@@ -7,6 +7,5 @@ backbone = dict(
     init_cfg=dict(
         type='Pretrained',
         checkpoint='https://huggingface.co/microsoft/Florence-2-base/resolve/main/pytorch_model.bin',
-        prefix='vision_tower.',
     ),
 )
