@@ -55,7 +55,7 @@ setup(
     package_data={'mmbackbones': ['py.typed']},
     cmdclass={'build_py': BuildPy},
     python_requires='>=3.10',
-    classifiers=[f'Programming Language :: Python :: 3.{minor}' for minor in (10, 11, 12)],
+    classifiers=[f'Programming Language :: Python :: 3.{minor}' for minor in range(10, 15)],
     # mmengine comes with an extra: the two families are packages of different names that
     # overwrite each other's files.
     install_requires=['torch>=2.6'],
@@ -72,7 +72,7 @@ setup(
         ],
         'openmmlab': [
             'mmengine>=0.10.7',
-            'mmcv>=2.0.0,<2.2.0',
+            'mmcv-lite>=2.0.0,<2.2.0',  # mmcv itself needs a compiler
             'mmdet>=3.1',
             'mmsegmentation>=1.1',
             'ftfy',

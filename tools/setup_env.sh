@@ -1,12 +1,14 @@
 # Sourced by demo.sh and test.sh: makes an environment with a pinned stack, once, and activates it.
-# mmcv is compiled with its operators (about 3 minutes on 2 cores); the wheel is kept for next time.
+# mmcv comes without operators, for which this package has its own in plain PyTorch. With
+# compiled=yes mmcv's are compiled (about 3 minutes on 2 cores); the wheel is kept for next time.
+# PYTHON names another Python, TORCH another version of PyTorch than the pinned one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 choose_stack() { # $1: the family, onedl or openmmlab
   case $1 in
     onedl) venv=.venv mmcv=onedl-mmcv==2.3.6 setuptools=setuptools ;;
-    # Its mmcv asks for pkg_resources, which newer setuptools lack.
+    # To be compiled, its mmcv asks for pkg_resources, which newer setuptools lack.
     openmmlab) venv=.venv-openmmlab mmcv=mmcv==2.1.0 setuptools='setuptools<81' ;;
     *)
       echo "There is no stack $1; take onedl or openmmlab." >&2
@@ -16,13 +18,13 @@ choose_stack() { # $1: the family, onedl or openmmlab
 }
 
 find_python() { # the first Python that the stack supports
-  for name in ${PYTHON:-python3.11 python3.12 python3.10 python3}; do
-    if "$name" -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null; then
+  for name in ${PYTHON:-python3.11 python3.12 python3.13 python3.14 python3.10 python3}; do
+    if "$name" -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' 2>/dev/null; then
       echo "$name"
       return
     fi
   done
-  echo 'No Python 3.10, 3.11 or 3.12 with venv was found; install one, or name it: PYTHON=...' >&2
+  echo 'No Python 3.10 to 3.14 with venv was found; install one, or name it: PYTHON=...' >&2
   return 1
 }
 
@@ -70,30 +72,42 @@ print(*[f"-I{path}" for path in include_paths() + [sysconfig.get_path("include")
   trap - INT TERM
 }
 
-install_stack() { # $1: the family
-  pip install --quiet --upgrade pip
-  pip install --quiet torch==2.13.0 numpy==2.2.6 "$setuptools" wheel ninja psutil packaging
+compile_mmcv() { # the wheel of this Python and PyTorch, in place of the mmcv that is here
   local tag wheels wheel
+  pip install --quiet "$setuptools" wheel ninja psutil packaging
   tag=$(python -c 'import sys, torch; print(f"cp3{sys.version_info[1]}-torch{torch.__version__}")')
   wheels=${XDG_CACHE_HOME:-$HOME/.cache}/mmbackbones/$tag
   wheel=$(echo "$mmcv" | sed 's/==/-/;s/onedl-/onedl_/')
   ls "$wheels/$wheel"-*.whl >/dev/null 2>&1 || build_mmcv "$mmcv" "$wheels"
-  pip install --quiet --constraint tools/constraints.txt "$wheels/$wheel"-*.whl -e ".[$1,test]"
+  pip install --quiet --force-reinstall --no-deps "$wheels/$wheel"-*.whl
+}
+
+install_stack() { # $1: the family
+  pip install --quiet --upgrade pip
+  pip install --quiet "torch==$torch"
+  pip install --quiet --constraint tools/constraints.txt -e ".[$1,test]"
   # imaug and mmcv bring the OpenCV that needs a display's libraries; the one without goes last and wins.
   pip install --quiet --constraint tools/constraints.txt --force-reinstall --no-deps opencv-python-headless
-  python -m mmbackbones doctor
 }
 
 family=${family-onedl}
 choose_stack "$family"
+torch=${TORCH:-2.13.0}
 stamp=$(cat setup.py tools/setup_env.sh tools/constraints.txt | cksum)
+stamp="$stamp ${PYTHON:-} $torch"
 if [ "$(cat "$venv/installed" 2>/dev/null)" != "$stamp" ]; then
   python=$(find_python)
   echo "Making $venv with $("$python" --version) ..."
   "$python" -m venv --clear "$venv"
   source "$venv/bin/activate"
   install_stack "$family"
+  if [ "${compiled-}" != yes ]; then python -m mmbackbones doctor; fi
   echo "$stamp" >"$venv/installed"
 else
   source "$venv/bin/activate"
+fi
+if [ "${compiled-}" = yes ] && [ ! -e "$venv/compiled" ]; then
+  compile_mmcv
+  python -m mmbackbones doctor
+  touch "$venv/compiled"
 fi

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # The environment, then ruff, mypy and the tests.
-# bash tools/test.sh [--stack onedl|openmmlab] [--all] [pytest arguments]; --all runs slow tests too.
+# bash tools/test.sh [--stack onedl|openmmlab] [--compiled] [--all] [pytest arguments]
+# --compiled takes mmcv's own operators, which need a C++ compiler; --all runs slow tests too.
 family=onedl slow=()
 while :; do
   case ${1:-} in
     --stack) shift && family=${1-} && shift || break ;;
+    --compiled) compiled=yes && shift ;;
     --all) slow=(-m "") && shift ;;
     *) break ;;
   esac
