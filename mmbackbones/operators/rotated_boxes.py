@@ -1,0 +1,144 @@
+"""Overlaps of rotated boxes and quadrilaterals, and the choice among them.
+
+The corners of the shape that two convex quadrilaterals share are among 24 points: where two sides
+cross, and corners of one that lie inside the other. Sorted by their angle around their mean, they
+give its area.
+"""
+
+import torch
+
+from .boxes import choose
+
+CHUNK = 2**14  # pairs at a time
+
+
+def corners_of(boxes):
+    """Corners (N, 4, 2) of boxes (N, 5): centre, width, height, angle in radians."""
+    x, y, width, height, angle = boxes.unbind(1)
+    cos, sin = angle.double().cos().to(x.dtype) * 0.5, angle.double().sin().to(x.dtype) * 0.5
+    x0, y0 = x - sin * height - cos * width, y + cos * height - sin * width
+    x1, y1 = x + sin * height - cos * width, y - cos * height - sin * width
+    columns = [x0, y0, x1, y1, 2 * x - x0, 2 * y - y0, 2 * x - x1, 2 * y - y1]
+    return torch.stack(columns, 1).unflatten(1, (4, 2))
+
+
+def cross(a, b):
+    """Cross products of vectors (..., 2)."""
+    return a[..., 0] * b[..., 1] - b[..., 0] * a[..., 1]
+
+
+def crossings(p, q):
+    """Points (N, 16, 2) where sides of p (N, 4, 2) and q cross, and which of them exist."""
+    side_p, side_q = (p.roll(-1, 1) - p)[:, :, None], (q.roll(-1, 1) - q)[:, None]
+    between = q[:, None] - p[:, :, None]
+    det = cross(side_q, side_p)
+    s, t = cross(side_q, between) / det, cross(side_p, between) / det
+    exist = (det.abs() > 1e-14) & (s >= 0) & (s <= 1) & (t >= 0) & (t <= 1)
+    points = p[:, :, None] + side_p * torch.where(exist, s, 0)[..., None]
+    return points.flatten(1, 2), exist.flatten(1)
+
+
+def inside(points, q):
+    """Which points (N, 4, 2) are inside of q, a parallelogram."""
+    side, other = q[:, 1:2] - q[:, :1], q[:, 3:] - q[:, :1]
+    along = points - q[:, :1]
+    a, b = (along * side).sum(2), (along * other).sum(2)
+    return (a >= 0) & (b >= 0) & (a <= (side * side).sum(2)) & (b <= (other * other).sum(2))
+
+
+def shared_area(p, q):
+    """Areas (N,) that quadrilaterals (N, 4, 2) share."""
+    points, exist = crossings(p, q)
+    points = torch.cat([points, p, q], 1)
+    exist = torch.cat([exist, inside(p, q), inside(q, p)], 1)
+    count = exist.sum(1)
+    mean = (points * exist[..., None]).sum(1) / count.clamp(min=1)[:, None]
+    around = points - mean[:, None]
+    angle = torch.where(exist, torch.atan2(around[..., 1], around[..., 0]), 4)  # none: after all
+    order = angle.argsort(1)
+    around = around.gather(1, order[..., None].expand_as(around))
+    around = torch.where(exist.gather(1, order)[..., None], around, around[:, :1])
+    around = around - around[:, :1]
+    area = cross(around[:, :-1], around[:, 1:]).sum(1).abs() / 2
+    return torch.where(count > 2, area, 0)
+
+
+def quadrilateral_areas(q):
+    """Areas (N,) of quadrilaterals (N, 4, 2)."""
+    return (cross(q[:, 1] - q[:, 0], q[:, 2] - q[:, 0]).abs()
+            + cross(q[:, 2] - q[:, 0], q[:, 3] - q[:, 0]).abs()) / 2  # fmt: skip
+
+
+def rotated_overlaps(a, b, of_first=False):
+    """Overlaps (N,) of rotated boxes (N, 5), row by row."""
+    middle = (a[:, :2] + b[:, :2]) / 2  # near zero, the numbers are most precise
+    p, q = (corners_of(torch.cat([c[:, :2] - middle, c[:, 2:5]], 1)) for c in (a, b))
+    return divide(shared_area(p, q), a[:, 2] * a[:, 3], b[:, 2] * b[:, 3], of_first)
+
+
+def quadrilateral_overlaps(a, b, of_first=False):
+    """Overlaps (N,) of quadrilaterals (N, 8), row by row."""
+    p, q = a[:, :8].unflatten(1, (4, 2)), b[:, :8].unflatten(1, (4, 2))
+    middle = (p + q).mean(1, keepdim=True) / 2
+    p, q = p - middle, q - middle
+    return divide(shared_area(p, q), quadrilateral_areas(p), quadrilateral_areas(q), of_first)
+
+
+def divide(shared, area1, area2, of_first):
+    """Intersection over union or over the first area, and 0 for what has none."""
+    flat = (area1 < 1e-14) | (area2 < 1e-14)
+    return torch.where(flat, 0, shared / (area1 if of_first else area1 + area2 - shared))
+
+
+def all_overlaps(function, a, b, of_first=False):
+    """Overlaps (N, M) of every box of a with every one of b."""
+    rows, columns = torch.meshgrid(
+        torch.arange(len(a), device=a.device), torch.arange(len(b), device=a.device), indexing='ij'
+    )
+    parts = zip(rows.flatten().split(CHUNK), columns.flatten().split(CHUNK), strict=True)
+    found = [function(a[i], b[j], of_first) for i, j in parts]
+    return torch.cat(found).view(len(a), len(b))
+
+
+def write_overlaps(function, boxes1, boxes2, ious, mode_flag, aligned):
+    """Write overlaps, computed in float32 as mmcv does, into `ious`."""
+    a, b = boxes1.float(), boxes2.float()
+    of_first = mode_flag == 1
+    found = function(a, b, of_first) if aligned else all_overlaps(function, a, b, of_first)
+    ious.copy_(found.view_as(ious))
+
+
+def box_iou_rotated(boxes1, boxes2, ious, mode_flag, aligned):
+    """Write overlaps of rotated boxes (N, 5) into `ious`."""
+    write_overlaps(rotated_overlaps, boxes1, boxes2, ious, mode_flag, aligned)
+
+
+def box_iou_quadri(boxes1, boxes2, ious, mode_flag, aligned):
+    """Write overlaps of quadrilaterals (N, 8) into `ious`."""
+    write_overlaps(quadrilateral_overlaps, boxes1, boxes2, ious, mode_flag, aligned)
+
+
+def choose_shapes(function, dets, scores, threshold, labels):
+    """Indices of the shapes that are kept; those of other labels do not exclude each other."""
+    order = scores.sort(descending=True).indices
+    shapes = dets[order].float()
+
+    def conflict(i, j):
+        over = all_overlaps(function, shapes[i], shapes[j]) >= threshold
+        if labels is not None:
+            over &= labels[order[i], None] == labels[order[j]]
+        return over
+
+    return order[choose(len(order), conflict, dets.device)]
+
+
+def nms_rotated(dets, scores, order, dets_sorted, labels, iou_threshold, multi_label):
+    """Indices of the rotated boxes that are kept; a sixth column has labels if there are some."""
+    labels = dets[:, 5] if multi_label else None
+    return choose_shapes(rotated_overlaps, dets, scores, iou_threshold, labels)
+
+
+def nms_quadri(dets, scores, order, dets_sorted, iou_threshold, multi_label):
+    """Indices of the quadrilaterals that are kept; a ninth column has labels if there are some."""
+    labels = dets[:, 8] if multi_label else None
+    return choose_shapes(quadrilateral_overlaps, dets, scores, iou_threshold, labels)
