@@ -173,23 +173,9 @@ def box_iou_rotated(draw, mode, aligned):
     return [ops.box_iou_rotated(a, b, mode, aligned)]
 
 
-@case(('iou', False), ('iof', True))
-def box_iou_quadri(draw, mode, aligned):
-    corner, x, y = draw.rand(20, 2, 2) * 30, draw.rand(20, 2, 2) * 20, draw.rand(20, 2, 2) * 20
-    x[..., 1], y[..., 0] = x[..., 1] / 9, y[..., 0] / 9
-    boxes = torch.cat([corner, corner + x, corner + x + y, corner + y], 2)
-    return [ops.box_iou_quadri(boxes[:, 0], boxes[:, 1], mode, aligned)]
-
-
 @case()
 def nms_rotated(draw):
     return list(ops.nms_rotated(draw.rotated(150), draw.rand(150), 0.3))
-
-
-@case()
-def nms_quadri(draw):
-    boxes = draw.boxes(150, 60)[:, [0, 1, 2, 1, 2, 3, 0, 3]]
-    return list(ops.nms_quadri(boxes, draw.rand(150), 0.3))
 
 
 @case((1, 1, 1, 1, 1), (2, 0, 2, 2, 3), (1, 1, 1, 2, 1))

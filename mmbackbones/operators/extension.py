@@ -10,7 +10,7 @@ from . import boxes, deformable, elementwise, losses, roi, rotated_boxes, sample
 
 OPERATORS = {
     boxes: 'bbox_overlaps nms nms_match softnms',
-    rotated_boxes: 'box_iou_quadri box_iou_rotated nms_quadri nms_rotated',
+    rotated_boxes: 'box_iou_rotated nms_rotated',
     roi: 'roi_align_forward roi_align_backward prroi_pool_forward prroi_pool_backward',
     sampled_roi: (
         'roi_pool_forward roi_pool_backward roi_align_rotated_forward roi_align_rotated_backward '

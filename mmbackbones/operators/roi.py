@@ -114,22 +114,24 @@ def pool(maps, boxes, axes, size):
     return output.permute(0, 3, 1, 2)
 
 
-def pool_backward(grad, boxes, axes, shape):
-    """Gradients of maps of a shape from those of `pool` (N, C, *size)."""
-    batch, channels, height, width = shape
+def pool_backward(grad, boxes, axes, grad_input):
+    """Write the gradients of the maps into `grad_input` from those of `pool` (N, C, *size)."""
+    batch, channels, height, width = grad_input.shape
     (grad,) = precise(grad.permute(0, 2, 3, 1))
-    table = grad.new_zeros(batch, height, width * channels)
+    table = grad.new_zeros(batch, height * width, channels)
     for index, image, rows, columns in chunks(boxes, axes, channels):
         if grad.device.type == 'cpu':
+            lines = table.view(batch, height, -1)
             for i, part, wy, wx in windows(image, rows, columns, channels):
                 bins = wx.T @ grad[index[i]]
-                table[part].addmm_(wy.T, bins.flatten(1))
+                lines[part].addmm_(wy.T, bins.flatten(1))
         else:
             bins = columns.weights.mT[:, None] @ grad[index]
             crops = (rows.weights.mT @ bins.flatten(2)).view(-1, channels)
             cells = cell_indices(image, rows, columns, height, width).flatten()
             table.view(-1, channels).index_add_(0, cells, crops)
-    return table.view(batch, height, width, channels).permute(0, 3, 1, 2)
+    for target, source in zip(grad_input, table, strict=True):
+        target.view(channels, -1).copy_(source.T)  # a matrix is turned quickly, a map is not
 
 
 def align_axes(size, ratio, shape):
@@ -167,11 +169,11 @@ def roi_align_backward(
     grad_output, rois, argmax_y, argmax_x, grad_input, aligned_height, aligned_width,
     spatial_scale, sampling_ratio, pool_mode, aligned,
 ):  # fmt: skip
-    """Add the gradients of RoIAlign's input."""
+    """Write the gradients of RoIAlign's input."""
     if pool_mode == 1:
         boxes, shape = boxes_on_map(rois, spatial_scale, aligned), grad_input.shape
         axes = align_axes((aligned_height, aligned_width), sampling_ratio, shape)
-        grad_input.add_(pool_backward(grad_output, boxes, axes, shape))
+        pool_backward(grad_output, boxes, axes, grad_input)
     else:
         spread_largest(grad_output, rois, argmax_y, argmax_x, grad_input)
 
@@ -190,7 +192,7 @@ def prroi_pool_forward(input, rois, output, pooled_height, pooled_width, spatial
 
 
 def prroi_pool_backward(grad_output, rois, grad_input, pooled_height, pooled_width, spatial_scale):
-    """Add the gradients of the maps."""
+    """Write the gradients of the maps."""
     boxes, shape = precise_boxes(rois, spatial_scale), grad_input.shape
     axes = integral_axes((pooled_height, pooled_width), shape)
-    grad_input.add_(pool_backward(grad_output, boxes, axes, shape))
+    pool_backward(grad_output, boxes, axes, grad_input)

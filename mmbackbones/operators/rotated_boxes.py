@@ -1,6 +1,6 @@
-"""Overlaps of rotated boxes and quadrilaterals, and the choice among them.
+"""Overlaps of rotated boxes, and the choice among them.
 
-The corners of the shape that two convex quadrilaterals share are among 24 points: where two sides
+The corners of the shape that two rectangles share are among 24 points: where two sides
 cross, and corners of one that lie inside the other. Sorted by their angle around their mean, they
 give its area.
 """
@@ -39,7 +39,7 @@ def crossings(p, q):
 
 
 def inside(points, q):
-    """Which points (N, 4, 2) are inside of q, a parallelogram."""
+    """Which points (N, 4, 2) are inside of rectangles q (N, 4, 2)."""
     side, other = q[:, 1:2] - q[:, :1], q[:, 3:] - q[:, :1]
     along = points - q[:, :1]
     a, b = (along * side).sum(2), (along * other).sum(2)
@@ -47,7 +47,7 @@ def inside(points, q):
 
 
 def shared_area(p, q):
-    """Areas (N,) that quadrilaterals (N, 4, 2) share."""
+    """Areas (N,) that rectangles (N, 4, 2) share."""
     points, exist = crossings(p, q)
     points = torch.cat([points, p, q], 1)
     exist = torch.cat([exist, inside(p, q), inside(q, p)], 1)
@@ -63,82 +63,44 @@ def shared_area(p, q):
     return torch.where(count > 2, area, 0)
 
 
-def quadrilateral_areas(q):
-    """Areas (N,) of quadrilaterals (N, 4, 2)."""
-    return (cross(q[:, 1] - q[:, 0], q[:, 2] - q[:, 0]).abs()
-            + cross(q[:, 2] - q[:, 0], q[:, 3] - q[:, 0]).abs()) / 2  # fmt: skip
-
-
 def rotated_overlaps(a, b, of_first=False):
-    """Overlaps (N,) of rotated boxes (N, 5), row by row."""
+    """Overlaps (N,) of rotated boxes (N, 5), row by row, in float32 as in mmcv."""
+    a, b = a[:, :5].float(), b[:, :5].float()
     middle = (a[:, :2] + b[:, :2]) / 2  # near zero, the numbers are most precise
-    p, q = (corners_of(torch.cat([c[:, :2] - middle, c[:, 2:5]], 1)) for c in (a, b))
-    return divide(shared_area(p, q), a[:, 2] * a[:, 3], b[:, 2] * b[:, 3], of_first)
-
-
-def quadrilateral_overlaps(a, b, of_first=False):
-    """Overlaps (N,) of quadrilaterals (N, 8), row by row."""
-    p, q = a[:, :8].unflatten(1, (4, 2)), b[:, :8].unflatten(1, (4, 2))
-    middle = (p + q).mean(1, keepdim=True) / 2
-    p, q = p - middle, q - middle
-    return divide(shared_area(p, q), quadrilateral_areas(p), quadrilateral_areas(q), of_first)
-
-
-def divide(shared, area1, area2, of_first):
-    """Intersection over union or over the first area, and 0 for what has none."""
+    p, q = (corners_of(torch.cat([c[:, :2] - middle, c[:, 2:]], 1)) for c in (a, b))
+    shared, area1, area2 = shared_area(p, q), a[:, 2] * a[:, 3], b[:, 2] * b[:, 3]
     flat = (area1 < 1e-14) | (area2 < 1e-14)
     return torch.where(flat, 0, shared / (area1 if of_first else area1 + area2 - shared))
 
 
-def all_overlaps(function, a, b, of_first=False):
+def all_overlaps(a, b, of_first=False):
     """Overlaps (N, M) of every box of a with every one of b."""
-    rows, columns = torch.meshgrid(
-        torch.arange(len(a), device=a.device), torch.arange(len(b), device=a.device), indexing='ij'
-    )
-    parts = zip(rows.flatten().split(CHUNK), columns.flatten().split(CHUNK), strict=True)
-    found = [function(a[i], b[j], of_first) for i, j in parts]
-    return torch.cat(found).view(len(a), len(b))
+    rows, columns = (~apart(a, b)).nonzero().unbind(1)
+    found = torch.zeros(len(a), len(b), device=a.device)
+    for i, j in zip(rows.split(CHUNK), columns.split(CHUNK), strict=True):
+        found[i, j] = rotated_overlaps(a[i], b[j], of_first)
+    return found
 
 
-def write_overlaps(function, boxes1, boxes2, ious, mode_flag, aligned):
-    """Write overlaps, computed in float32 as mmcv does, into `ious`."""
-    a, b = boxes1.float(), boxes2.float()
-    of_first = mode_flag == 1
-    found = function(a, b, of_first) if aligned else all_overlaps(function, a, b, of_first)
-    ious.copy_(found.view_as(ious))
+def apart(a, b):
+    """Which boxes (N, M) are so far from each other that not even the circles around them meet."""
+    reach = [box[:, 2:4].float().norm(dim=1) / 2 * 1.001 for box in (a, b)]
+    return torch.cdist(a[:, :2].float(), b[:, :2].float()) > reach[0][:, None] + reach[1]
 
 
 def box_iou_rotated(boxes1, boxes2, ious, mode_flag, aligned):
-    """Write overlaps of rotated boxes (N, 5) into `ious`."""
-    write_overlaps(rotated_overlaps, boxes1, boxes2, ious, mode_flag, aligned)
-
-
-def box_iou_quadri(boxes1, boxes2, ious, mode_flag, aligned):
-    """Write overlaps of quadrilaterals (N, 8) into `ious`."""
-    write_overlaps(quadrilateral_overlaps, boxes1, boxes2, ious, mode_flag, aligned)
-
-
-def choose_shapes(function, dets, scores, threshold, labels):
-    """Indices of the shapes that are kept; those of other labels do not exclude each other."""
-    order = scores.sort(descending=True).indices
-    shapes = dets[order].float()
-
-    def conflict(i, j):
-        over = all_overlaps(function, shapes[i], shapes[j]) >= threshold
-        if labels is not None:
-            over &= labels[order[i], None] == labels[order[j]]
-        return over
-
-    return order[choose(len(order), conflict, dets.device)]
+    """Write overlaps into `ious`: over the union (mode 0) or over the first box (mode 1)."""
+    function = rotated_overlaps if aligned else all_overlaps
+    ious.copy_(function(boxes1, boxes2, mode_flag == 1).view_as(ious))
 
 
 def nms_rotated(dets, scores, order, dets_sorted, labels, iou_threshold, multi_label):
-    """Indices of the rotated boxes that are kept; a sixth column has labels if there are some."""
-    labels = dets[:, 5] if multi_label else None
-    return choose_shapes(rotated_overlaps, dets, scores, iou_threshold, labels)
+    """Indices of the boxes that are kept; those of other labels, column 6, exclude no others."""
+    order = scores.sort(descending=True).indices
+    boxes = dets[order]
 
+    def conflict(i, j):
+        over = all_overlaps(boxes[i], boxes[j]) >= iou_threshold
+        return over & (boxes[i, None, 5] == boxes[j, 5]) if multi_label else over
 
-def nms_quadri(dets, scores, order, dets_sorted, iou_threshold, multi_label):
-    """Indices of the quadrilaterals that are kept; a ninth column has labels if there are some."""
-    labels = dets[:, 8] if multi_label else None
-    return choose_shapes(quadrilateral_overlaps, dets, scores, iou_threshold, labels)
+    return order[choose(len(order), conflict, dets.device)]

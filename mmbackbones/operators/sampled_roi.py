@@ -67,7 +67,7 @@ def spread_largest(grad, rois, argmax_y, argmax_x, grad_input):
     index = index + (plane * (height * width))[..., None]
     weight = weight * torch.where(y == -1, 0, grad)[..., None]
     spread = weight.new_zeros(grad_input.numel())
-    grad_input.add_(spread.index_add_(0, index.flatten(), weight.flatten()).view_as(grad_input))
+    grad_input.add_(spread.scatter_add_(0, index.flatten(), weight.flatten()).view_as(grad_input))
 
 
 def pooling_cells(start, size, bins, length):
