@@ -82,13 +82,14 @@ def remove():
 
 
 def state():
-    """Which operators mmcv uses, in one line."""
+    """Which operators mmcv uses, in words."""
     if mmcv_folder() is None:
-        return 'there is no mmcv'
+        return 'no operators: it is not installed'
     if compiled():
-        text = f'compiled ones, {compiled()}'
-        left = f'; {installed()} is not needed any more: --remove' if installed() else ''
-        return text + left
+        return f'operators of its own, {compiled()}'
     if installed():
-        return f'plain PyTorch, by {installed()}'
-    return 'plain PyTorch, in programs that import mmbackbones before mmdet and mmseg'
+        return f"mmbackbones' operators in plain PyTorch, by {installed()}"
+    return (
+        "mmbackbones' operators in plain PyTorch, in programs that import mmbackbones before mmdet "
+        'or mmseg; for others: python -m mmbackbones operators --install'
+    )
