@@ -13,6 +13,11 @@ import torch
 from mmcv import ops
 
 CASES = {}
+# What depends on the order in which a machine sorts equal numbers.
+UNSTABLE = (
+    'nms_of_equal_scores', 'nms_of_odd_boxes_0', 'nms_of_odd_boxes_1', 'nms_match_0.3',
+    'nms_match_0.6',
+)  # fmt: skip
 
 
 class Draw:
@@ -216,7 +221,7 @@ def active_rotated_filter(draw):
 
 
 if __name__ == '__main__':
-    found = {name: results(name) for name in CASES}
+    found = {name: results(name) for name in CASES if name not in UNSTABLE}
     np.savez_compressed(
         sys.argv[1], **{f'{name}/{i}': a for name, all in found.items() for i, a in enumerate(all)}
     )

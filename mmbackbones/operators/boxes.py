@@ -10,7 +10,7 @@ Soft-NMS is of Bodla et al., https://arxiv.org/abs/1704.04503.
 import numpy as np
 import torch
 
-from .sampling import precise
+from .sampling import on_cpu, precise
 
 GROUP = 128  # boxes that are worth a search of their own
 
@@ -47,14 +47,14 @@ def bbox_overlaps(boxes1, boxes2, ious, mode, aligned, offset):
     ious.copy_(overlaps(*columns, offset, of_first=mode == 1))
 
 
-def choose(count, conflict, device):
-    """Indices that a greedy choice keeps of `count` items in order of preference.
+def choose(count, conflict, like):
+    """Indices, on the device of a tensor, that a greedy choice keeps of items in their order.
 
     `conflict` says of two tensors of indices which pairs exclude each other, as booleans (N, M).
     """
-    block = 256 if device.type == 'cpu' else 1024  # elsewhere rounds cost more than numbers
-    kept = torch.empty(0, dtype=torch.long, device=device)
-    for part in torch.arange(count, device=device).split(block):
+    block = 256 if on_cpu(like) else 1024  # elsewhere rounds cost more than numbers
+    kept = torch.empty(0, dtype=torch.long, device=like.device)
+    for part in torch.arange(count, device=like.device).split(block):
         for before in kept.split(4 * block):
             part = part[~conflict(part, before).any(1)]
         before = conflict(part, part).triu_(1).float()
@@ -70,7 +70,7 @@ def groups(boxes, threshold, offset):
 
     mmcv moves the boxes of each class to a place of their own, so that few pairs are left.
     """
-    if boxes.device.type != 'cpu' or threshold < 0 or len(boxes) <= GROUP:
+    if not on_cpu(boxes) or threshold < 0 or len(boxes) <= GROUP:
         return [torch.arange(len(boxes), device=boxes.device)]
     left, order = boxes[:, 0].sort()
     reach = boxes[order, 2].cummax(0).values + 2 * offset  # more than enough: sums are rounded
@@ -92,7 +92,7 @@ def nms(boxes, scores, iou_threshold, offset):
         def conflict(i, j, some=some):
             return overlaps(*pairs(some[i], some[j]), offset) > iou_threshold
 
-        keep[group[choose(len(some), conflict, some.device)]] = True
+        keep[group[choose(len(some), conflict, some)]] = True
     return order[keep]
 
 
@@ -104,7 +104,7 @@ def nms_match(dets, iou_threshold):
     def conflict(i, j):
         return overlaps(*pairs(boxes[i], boxes[j])) >= iou_threshold
 
-    kept = choose(len(order), conflict, dets.device)
+    kept = choose(len(order), conflict, dets)
     groups = {index: [index] for index in order[kept].tolist()}
     rest = torch.ones(len(order), dtype=torch.bool, device=dets.device)
     rest[kept] = False

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from .sampling import precise
+from .sampling import on_cpu, precise
 
 
 class Boxes(NamedTuple):
@@ -23,8 +23,7 @@ class Boxes(NamedTuple):
 
 def refuse_negative(boxes):
     """Raise if a side is negative or NaN: on a CPU, as mmcv does; elsewhere a look would wait."""
-    on_cpu = boxes.height.device.type == 'cpu'
-    if on_cpu and not ((boxes.height >= 0) & (boxes.width >= 0)).all():
+    if on_cpu(boxes.height) and not ((boxes.height >= 0) & (boxes.width >= 0)).all():
         raise RuntimeError('RoIAlign got a region with a side that is negative or not a number')
 
 

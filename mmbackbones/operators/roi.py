@@ -15,7 +15,7 @@ import torch
 
 from .regions import boxes_on_map, samples_along
 from .sampled_roi import largest_samples, spread_largest
-from .sampling import BUDGET, clamped_axis, precise
+from .sampling import BUDGET, clamped_axis, on_cpu, precise
 
 
 class Axis(NamedTuple):
@@ -101,7 +101,7 @@ def pool(maps, boxes, axes, size):
     (table,) = precise(maps.permute(0, 2, 3, 1).contiguous())
     output = table.new_zeros(len(boxes.image), *size, channels)
     for index, image, rows, columns in chunks(boxes, axes, channels):
-        if maps.device.type == 'cpu':
+        if on_cpu(maps):
             lines = table.flatten(2)
             for i, part, wy, wx in windows(image, rows, columns, channels):
                 bins = (wy @ lines[part]).unflatten(1, (-1, channels))
@@ -120,7 +120,7 @@ def pool_backward(grad, boxes, axes, grad_input):
     (grad,) = precise(grad.permute(0, 2, 3, 1))
     table = grad.new_zeros(batch, height * width, channels)
     for index, image, rows, columns in chunks(boxes, axes, channels):
-        if grad.device.type == 'cpu':
+        if on_cpu(grad):
             lines = table.view(batch, height, -1)
             for i, part, wy, wx in windows(image, rows, columns, channels):
                 bins = wx.T @ grad[index[i]]

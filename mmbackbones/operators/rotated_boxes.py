@@ -103,4 +103,4 @@ def nms_rotated(dets, scores, order, dets_sorted, labels, iou_threshold, multi_l
         over = all_overlaps(boxes[i], boxes[j]) >= iou_threshold
         return over & (boxes[i, None, 5] == boxes[j, 5]) if multi_label else over
 
-    return order[choose(len(order), conflict, dets.device)]
+    return order[choose(len(order), conflict, dets)]

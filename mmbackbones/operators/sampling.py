@@ -11,6 +11,11 @@ import torch.nn.functional as F
 BUDGET = 2**24  # numbers that one chunk of regions may gather: 64 MB in float32
 
 
+def on_cpu(tensor):
+    """Whether small pieces one by one are quicker than many at a time: calls cost little there."""
+    return tensor.device.type == 'cpu'
+
+
 def precise(*tensors):
     """Tensors of 16 bits as float32, in which all sums are formed; others as they are."""
     return [t.float() if t.dtype in (torch.float16, torch.bfloat16) else t for t in tensors]
