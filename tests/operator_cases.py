@@ -60,7 +60,10 @@ def case(*options):
 def with_gradients(output, *tensors):
     """An output, and the gradients of its weighed sum."""
     weights = torch.linspace(-1, 1, output.numel()).view(output.shape)
-    return [output, *torch.autograd.grad((output * weights.to(output)).sum(), tensors)]
+    return [
+        output,
+        *torch.autograd.grad((output * weights.to(output)).sum(), tensors, retain_graph=True),
+    ]
 
 
 def results(name):

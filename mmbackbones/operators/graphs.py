@@ -1,7 +1,9 @@
-"""Operators as single nodes of `torch.compile`'s graphs, which cannot follow their loops.
+"""Operators in the graphs of `torch.compile`, which none of them breaks.
 
-Outside of a graph the functions are called as they are, and while a model is exported too: there
-they must become standard operators.
+Whose loops depend on numbers is one node of a graph, a custom operator. Of the others only the
+gradients, which autograd computes, need a word: they are not looked into before all is traced.
+Outside of a graph all are called as they are, and while a model is exported too: there they must
+become standard operators.
 """
 
 import re
@@ -9,16 +11,11 @@ from functools import wraps
 
 import torch
 
-CONV = 'int kW, int kH, int dW, int dH, int padW, int padH, int dilationW, int dilationH'
-MASKED_CONV = (
-    'int kernel_h, int kernel_w, int stride_h, int stride_w, int pad_h, int pad_w, '
-    'int dilation_h, int dilation_w, int group, int deformable_group, bool with_bias'
-)
 ALIGN = (
     'int aligned_height, int aligned_width, float spatial_scale, int sampling_ratio, '
     'int pool_mode, bool aligned'
 )
-SCHEMAS = {
+NODES = {
     'nms': '(Tensor boxes, Tensor scores, float iou_threshold, int offset) -> Tensor',
     'roi_align_forward': (
         '(Tensor input, Tensor rois, Tensor(a!) output, Tensor(b!) argmax_y, Tensor(c!) argmax_x, '
@@ -28,46 +25,25 @@ SCHEMAS = {
         '(Tensor grad_output, Tensor rois, Tensor argmax_y, Tensor argmax_x, '
         f'Tensor(a!) grad_input, {ALIGN}) -> ()'
     ),
-    'ms_deform_attn_forward': (
-        '(Tensor value, Tensor value_spatial_shapes, Tensor value_level_start_index, '
-        'Tensor sampling_locations, Tensor attention_weights, int im2col_step) -> Tensor'
-    ),
-    'ms_deform_attn_backward': (
-        '(Tensor value, Tensor value_spatial_shapes, Tensor value_level_start_index, '
-        'Tensor sampling_locations, Tensor attention_weights, Tensor grad_output, '
-        'Tensor(a!) grad_value, Tensor(b!) grad_sampling_loc, Tensor(c!) grad_attn_weight, '
-        'int im2col_step) -> ()'
-    ),
-    'deform_conv_forward': (
-        '(Tensor input, Tensor weight, Tensor offset, Tensor(a!) output, Tensor columns, '
-        f'Tensor ones, {CONV}, int group, int deformable_group, int im2col_step) -> ()'
-    ),
-    'deform_conv_backward_input': (
-        '(Tensor input, Tensor offset, Tensor grad_output, Tensor(a!) grad_input, '
-        f'Tensor(b!) grad_offset, Tensor weight, Tensor columns, {CONV}, int group, '
-        'int deformable_group, int im2col_step) -> ()'
-    ),
-    'deform_conv_backward_parameters': (
-        '(Tensor input, Tensor offset, Tensor grad_output, Tensor(a!) grad_weight, '
-        f'Tensor columns, Tensor ones, {CONV}, int group, int deformable_group, float scale, '
-        'int im2col_step) -> ()'
-    ),
-    'modulated_deform_conv_forward': (
-        '(Tensor input, Tensor weight, Tensor bias, Tensor ones, Tensor offset, Tensor mask, '
-        f'Tensor(a!) output, Tensor columns, {MASKED_CONV}) -> ()'
-    ),
-    'modulated_deform_conv_backward': (
-        '(Tensor input, Tensor weight, Tensor bias, Tensor ones, Tensor offset, Tensor mask, '
-        'Tensor columns, Tensor(a!) grad_input, Tensor(b!) grad_weight, Tensor(c!) grad_bias, '
-        f'Tensor(d!) grad_offset, Tensor(e!) grad_mask, Tensor grad_output, {MASKED_CONV}) -> ()'
-    ),
 }
+TRACED = (
+    'ms_deform_attn_forward', 'ms_deform_attn_backward', 'deform_conv_forward',
+    'deform_conv_backward_input', 'deform_conv_backward_parameters',
+    'modulated_deform_conv_forward', 'modulated_deform_conv_backward', 'carafe_forward',
+    'carafe_backward', 'carafe_naive_forward', 'carafe_naive_backward',
+)  # fmt: skip
 
 
-def as_node(function):
+def in_graphs(operators):
+    """Operators by name, of which those that would break a graph do not."""
+    nodes = {name: as_node(operators[name], schema) for name, schema in NODES.items()}
+    traced = {name: torch.compiler.allow_in_graph(operators[name]) for name in TRACED}
+    return operators | nodes | traced
+
+
+def as_node(function, schema):
     """A function that is one node in a graph that is compiled, and itself everywhere else."""
     name = function.__name__
-    schema = SCHEMAS[name]
     arguments = re.findall(r'(\w+)(?=, |\) ->)', schema)
 
     def by_name(*values):
@@ -77,8 +53,8 @@ def as_node(function):
     node = torch.library.custom_op(
         f'mmbackbones::{name}', by_name, mutates_args=written, schema=schema
     )
-    if name in SHAPES:
-        node.register_fake(SHAPES[name])
+    if name == 'nms':
+        node.register_fake(some_boxes)
 
     @wraps(function)
     def call(*args, **kwargs):
@@ -96,11 +72,3 @@ def is_exporting():
 def some_boxes(boxes, scores, iou_threshold, offset):
     """The shape of what `nms` returns: nobody knows how many are kept."""
     return boxes.new_empty(torch.library.get_ctx().new_dynamic_size(), dtype=torch.long)
-
-
-def attended(value, value_spatial_shapes, value_level_start_index, sampling_locations, *others):
-    """The shape of what `ms_deform_attn_forward` returns."""
-    return value.new_empty(value.shape[0], sampling_locations.shape[1], value[0, 0].numel())
-
-
-SHAPES = {'nms': some_boxes, 'ms_deform_attn_forward': attended}

@@ -35,12 +35,11 @@ def boxes_on_map(rois, spatial_scale, aligned):
     (rois,) = precise(rois)
     x1, y1, x2, y2 = (rois[:, 1:].T * spatial_scale) - (0.5 if aligned else 0)
     height, width = y2 - y1, x2 - x1
-    if aligned is None:
-        return Boxes(rois[:, 0].long(), y1, x1, height, width)
-    if not aligned:
+    if aligned is False:
         height, width = height.clamp(min=1), width.clamp(min=1)
     boxes = Boxes(rois[:, 0].long(), y1, x1, height, width)
-    refuse_negative(boxes)
+    if aligned:
+        refuse_negative(boxes)
     return boxes
 
 

@@ -31,13 +31,14 @@ def average(maps, image, y, x, share):
     table, index, weight = bags(maps, image, y, x)
     weight = weight * share[..., None]
     found = sum_bags(table, index.flatten(0, 2).flatten(1), weight.flatten(0, 2).flatten(1))
-    return found.view(*y.shape[:3], -1).permute(0, 3, 1, 2)
+    return found.view(*y.shape[:3], maps.shape[1]).permute(0, 3, 1, 2)
 
 
 def samples(maps, image, y, x):
     """Single samples (N, ..., C) at positions (N, ...)."""
     table, index, weight = bags(maps, image, y, x)
-    return sum_bags(table, index.flatten(0, -2), weight.flatten(0, -2)).view(*y.shape, -1)
+    found = sum_bags(table, index.flatten(0, -2), weight.flatten(0, -2))
+    return found.view(*y.shape, maps.shape[1])
 
 
 def largest_samples(maps, boxes, size, ratio):

@@ -78,7 +78,7 @@ def corners(rows, columns, dy, dx, live, width):
 def sum_bags(table, index, weight):
     """(N, C): the sums of rows of a table (R, C) with indices and weights (N, bag)."""
     if not index.numel():
-        return table.new_zeros(len(index), table.shape[1])
+        return table[:0].sum(0, keepdim=True).expand(len(index), -1)
     weight = weight.to(table.dtype)
     return F.embedding_bag(index, table, per_sample_weights=weight.contiguous(), mode='sum')
 
@@ -88,8 +88,6 @@ def gradients(function, tensors, grad_output):
     with torch.enable_grad():
         leaves = [tensor.detach().requires_grad_() for tensor in tensors]
         output = function(*leaves)
-    if not output.requires_grad:
-        return [torch.zeros_like(leaf) for leaf in leaves]
     found = torch.autograd.grad(
         output, leaves, grad_output.to(output.dtype), allow_unused=True, materialize_grads=True
     )
