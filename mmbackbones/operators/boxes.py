@@ -10,6 +10,7 @@ Soft-NMS is of Bodla et al., https://arxiv.org/abs/1704.04503.
 import numpy as np
 import torch
 
+from .graphs import node
 from .sampling import on_cpu, precise
 
 GROUP = 128  # boxes that are worth a search of their own
@@ -81,6 +82,12 @@ def groups(boxes, threshold, offset):
     return [part.sort().values for part in order.tensor_split(cuts[1:])]
 
 
+def some_indices(boxes, *others):
+    """The shape of what `nms` returns: nobody knows how many are kept."""
+    return boxes.new_empty(torch.library.get_ctx().new_dynamic_size(), dtype=torch.long)
+
+
+@node('(Tensor boxes, Tensor scores, float iou_threshold, int offset) -> Tensor', some_indices)
 def nms(boxes, scores, iou_threshold, offset):
     """Indices of the boxes (N, 4) that are kept, by falling scores, equal ones in mmcv's order."""
     order = scores.sort(descending=True).indices

@@ -9,6 +9,7 @@ Dai et al., https://arxiv.org/abs/1703.06211, with masks https://arxiv.org/abs/1
 
 import torch
 
+from .graphs import traced
 from .sampling import BUDGET, add_gradients, cells, padded_bags, precise, sum_bags
 
 
@@ -43,6 +44,7 @@ def query_chunks(locations):
     return [slice(i, i + step) for i in range(0, count, step)]
 
 
+@traced
 def ms_deform_attn_forward(
     value, value_spatial_shapes, value_level_start_index, sampling_locations, attention_weights,
     im2col_step,
@@ -56,6 +58,7 @@ def ms_deform_attn_forward(
     return torch.cat(found, 1).to(value.dtype) if found else value.flatten(2)[:, :0]
 
 
+@traced
 def ms_deform_attn_backward(
     value, value_spatial_shapes, value_level_start_index, sampling_locations, attention_weights,
     grad_output, grad_value, grad_sampling_loc, grad_attn_weight, im2col_step,
@@ -120,6 +123,7 @@ def masked_geometry(options):
     return *pairs, options['group']
 
 
+@traced
 def deform_conv_forward(input, weight, offset, output, columns, ones, **options):
     """Write a deformable convolution."""
     images, kernels, moved = precise(input, weight, offset)
@@ -128,6 +132,7 @@ def deform_conv_forward(input, weight, offset, output, columns, ones, **options)
         output[part] = found
 
 
+@traced
 def deform_conv_backward_input(
     input, offset, grad_output, grad_input, grad_offset, weight, columns, **options
 ):
@@ -140,6 +145,7 @@ def deform_conv_backward_input(
         )  # fmt: skip
 
 
+@traced
 def deform_conv_backward_parameters(
     input, offset, grad_output, grad_weight, columns, ones, scale=1, **options
 ):
@@ -154,6 +160,7 @@ def deform_conv_backward_parameters(
     grad_weight.add_(total * scale)
 
 
+@traced
 def modulated_deform_conv_forward(
     input, weight, bias, ones, offset, mask, output, columns, with_bias, **options
 ):
@@ -164,6 +171,7 @@ def modulated_deform_conv_forward(
         output[part] = found + bias[:, None, None] if with_bias else found
 
 
+@traced
 def modulated_deform_conv_backward(
     input, weight, bias, ones, offset, mask, columns, grad_input, grad_weight, grad_bias,
     grad_offset, grad_mask, grad_output, with_bias, **options,

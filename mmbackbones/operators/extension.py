@@ -7,7 +7,6 @@ is a function that raises.
 from mmengine.logging import print_log
 
 from . import boxes, deformable, elementwise, losses, roi, rotated_boxes, sampled_roi, windows
-from .graphs import in_graphs
 
 OPERATORS = {
     boxes: 'bbox_overlaps nms nms_match softnms',
@@ -39,7 +38,6 @@ OPERATORS = {
     ),
 }
 PLAIN = {name: getattr(theme, name) for theme, names in OPERATORS.items() for name in names.split()}
-PLAIN = in_graphs(PLAIN)
 globals().update(PLAIN)
 __all__ = [*PLAIN, '__getattr__', 'get_compiler_version', 'get_compiling_cuda_version']
 

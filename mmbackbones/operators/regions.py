@@ -52,7 +52,7 @@ class Samples(NamedTuple):
 
     steps: torch.Tensor  # (regions, bins, 1)
     places: torch.Tensor  # (regions, 1, samples)
-    count: torch.Tensor  # (regions,)
+    number: torch.Tensor  # (regions,)
     exist: torch.Tensor  # (regions, 1, samples)
 
 
@@ -79,7 +79,7 @@ def grid(boxes, size, ratio, y=None, x=None):
     y = y[..., None, None] + rows.steps[..., None, None] + rows.places[:, None, :, :, None]
     x = x[..., None, None] + columns.steps[:, None, :, :, None] + columns.places[:, None, :, None]
     exist = rows.exist[:, None, :, :, None] & columns.exist[:, None, :, None]
-    share = exist / (rows.count * columns.count).clamp(min=1)[:, None, None, None, None]
+    share = exist / (rows.number * columns.number).clamp(min=1)[:, None, None, None, None]
     return [t.flatten(3) for t in torch.broadcast_tensors(y, x, share)]
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import torch
 
+from .graphs import node
 from .regions import boxes_on_map, samples_along
 from .sampled_roi import largest_samples, spread_largest
 from .sampling import BUDGET, clamped_axis, on_cpu, precise
@@ -31,7 +32,7 @@ def align_axis(start, size, bins, ratio, length):
     samples = samples_along(size, bins, ratio)
     position = start[:, None, None] + samples.steps + samples.places
     low, high, share, live = clamped_axis(position, length)
-    weight = (live & samples.exist) / samples.count.clamp(min=1)[:, None, None]
+    weight = (live & samples.exist) / samples.number.clamp(min=1)[:, None, None]
     index, weight = torch.cat([low, high], 2), torch.cat([weight * (1 - share), weight * share], 2)
     return gather_axis(index, weight, length)
 
@@ -150,16 +151,39 @@ def integral_axes(size, shape):
     )
 
 
+def bins_of_maps(maps, rois, size, *others):
+    """The shape and memory of what `roi_align` returns."""
+    return maps.new_empty(rois.shape[0], *size, maps.shape[1]).permute(0, 3, 1, 2)
+
+
+OPTIONS = 'int[] size, float spatial_scale, int sampling_ratio, bool aligned'
+
+
+@node(f'(Tensor maps, Tensor rois, {OPTIONS}) -> Tensor', bins_of_maps)
+def roi_align(maps, rois, size, spatial_scale, sampling_ratio, aligned):
+    """RoIAlign's averages (N, C, *size)."""
+    boxes = boxes_on_map(rois, spatial_scale, aligned)
+    axes = align_axes(size, sampling_ratio, maps.shape)
+    return pool(maps, boxes, axes, size).to(maps.dtype)
+
+
+@node(f'(Tensor grad, Tensor rois, Tensor(a!) grad_input, {OPTIONS}) -> ()')
+def roi_align_gradient(grad, rois, grad_input, size, spatial_scale, sampling_ratio, aligned):
+    """Write the gradients of `roi_align`'s maps."""
+    boxes = boxes_on_map(rois, spatial_scale, aligned)
+    pool_backward(grad, boxes, align_axes(size, sampling_ratio, grad_input.shape), grad_input)
+
+
 def roi_align_forward(
     input, rois, output, argmax_y, argmax_x, aligned_height, aligned_width, spatial_scale,
     sampling_ratio, pool_mode, aligned,
 ):  # fmt: skip
     """Write RoIAlign's averages (pool_mode 1) or maxima (0) and their places."""
     size = aligned_height, aligned_width
-    boxes = boxes_on_map(rois, spatial_scale, aligned)
     if pool_mode == 1:
-        output.copy_(pool(input, boxes, align_axes(size, sampling_ratio, input.shape), size))
+        output.copy_(roi_align(input, rois, size, spatial_scale, sampling_ratio, aligned))
     else:
+        boxes = boxes_on_map(rois, spatial_scale, aligned)
         found = largest_samples(input, boxes, size, sampling_ratio)
         for target, values in zip((output, argmax_y, argmax_x), found, strict=True):
             target.copy_(values)
@@ -171,9 +195,8 @@ def roi_align_backward(
 ):  # fmt: skip
     """Write the gradients of RoIAlign's input."""
     if pool_mode == 1:
-        boxes, shape = boxes_on_map(rois, spatial_scale, aligned), grad_input.shape
-        axes = align_axes((aligned_height, aligned_width), sampling_ratio, shape)
-        pool_backward(grad_output, boxes, axes, grad_input)
+        options = (aligned_height, aligned_width), spatial_scale, sampling_ratio, aligned
+        roi_align_gradient(grad_output, rois, grad_input, *options)
     else:
         spread_largest(grad_output, rois, argmax_y, argmax_x, grad_input)
 

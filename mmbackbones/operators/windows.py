@@ -9,6 +9,7 @@ are turned copies of filters (https://arxiv.org/abs/1701.01833).
 import torch
 import torch.nn.functional as F
 
+from .graphs import traced
 from .sampling import add_gradients, precise
 
 
@@ -24,12 +25,14 @@ def carafe(features, masks, kernel_size, group_size, scale_factor):
     return found.flatten(5, 6).flatten(3, 4).flatten(1, 2)
 
 
+@traced
 def carafe_naive_forward(features, masks, output, **options):
     """Write what `carafe` gives, image by image."""
     for i in range(len(features)):
         output[i : i + 1] = carafe(features[i : i + 1], masks[i : i + 1], **options)
 
 
+@traced
 def carafe_naive_backward(grad_output, features, masks, grad_input, grad_masks, **options):
     """Add the gradients of the features and the masks, image by image."""
     for i in range(len(features)):
@@ -40,12 +43,14 @@ def carafe_naive_backward(grad_output, features, masks, grad_input, grad_masks, 
         )  # fmt: skip
 
 
+@traced
 def carafe_forward(features, masks, rfeatures, routput, rmasks, output, **options):
     """Write what `carafe` gives, and keep the features for the backward pass."""
     rfeatures.copy_(features.reshape(rfeatures.shape))
     carafe_naive_forward(features, masks, output, **options)
 
 
+@traced
 def carafe_backward(
     grad_output, rfeatures, masks, rgrad_output, rgrad_input_hs, rgrad_input, rgrad_masks,
     grad_input, grad_masks, **options,
