@@ -576,3 +576,29 @@ def test_tools_import_mmbackbones_before_operators_are_asked_for():
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             for name in names:
                 assert not name.startswith(('mmdet', 'mmseg', 'mmcv.ops', 'mmcv.cnn')), (path, name)
+
+
+@pytest.mark.slow
+def test_regions_and_boxes_export_to_standard_operators_of_any_size(plain, tmp_path):
+    ort = pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnxscript')
+    from mmbackbones.operators.onnx import translations
+
+    class Model(torch.nn.Module):
+        def forward(self, maps, rois, scores):
+            kept = ops.nms(rois[:, 1:], scores, 0.5)[1]
+            return ops.roi_align(maps, rois, (3, 5), 1 / 8), kept
+
+    draw, dim = Draw(14), torch.export.Dim
+    sizes = {2: dim('h'), 3: dim('w')}, {0: dim('n')}, {0: dim('n')}
+    example = draw.randn(2, 4, 20, 30), draw.rois(5, 2), draw.rand(5)
+    file = tmp_path / 'model.onnx'
+    torch.onnx.export(
+        Model().eval(), example, file, dynamo=True, verbose=False, dynamic_shapes=sizes,
+        custom_translation_table=translations(),
+    )  # fmt: skip
+    session = ort.InferenceSession(file, providers=['CPUExecutionProvider'])
+    tensors = draw.randn(2, 4, 33, 17), draw.rois(60, 2), draw.rand(60)
+    names = [item.name for item in session.get_inputs()]
+    found = session.run(None, dict(zip(names, (t.numpy() for t in tensors), strict=True)))
+    assert_equal(found, [t.numpy() for t in Model()(*tensors)])
