@@ -8,6 +8,7 @@ except ImportError as error:
 from .convert import convert_config
 from .layers import fuse_conv_bn, plain
 from .models import VOLO, Container, DaViT, MaxViT, SwinTransformer, SwinTransformerV2
+from .operators import offer
 from .paths import path_of
 from .sharding import BLOCK_CLASSES, fsdp_policy, is_block
 from .weights import CheckpointError, load_checkpoint, trust_trainings
@@ -32,3 +33,5 @@ __all__ = [
     'plain',
     'trust_trainings',
 ]
+
+offer()  # mmcv's operators in plain PyTorch, where it has none of its own

@@ -1,4 +1,4 @@
-"""Looks things up from a shell: python -m mmbackbones list | info NAME | path NAME | doctor."""
+"""Looks things up from a shell: python -m mmbackbones list | info | path | operators | doctor."""
 
 import argparse
 import inspect
@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from . import __version__
+from . import __version__, operators
 from .backbone import Backbone
 from .doctor import examine
 from .paths import configs_of, path_of
@@ -186,6 +186,19 @@ def show_path(name):
         sys.exit(str(error))
 
 
+def show_operators(install=False, remove=False):
+    """Which operators mmcv uses; or put a file that offers ours into its folder, or remove it."""
+    try:
+        if install:
+            say(f'wrote {operators.install()}')
+        elif remove:
+            file = operators.remove()
+            say(f'removed {file}' if file else 'there is no file of ours in the folder of mmcv')
+        say(f'mmcv uses {operators.state()}')
+    except OSError as error:
+        sys.exit(str(error))
+
+
 def show_doctor():
     """Each finding, and for each problem what to do; the exit status is 1 if there is one."""
     states = []
@@ -222,6 +235,13 @@ def main(arguments=None):
     path = commands.add_parser('path', help='where a config, a backbone of configs or a tool lies')
     path.add_argument('name', help='for example mask_rcnn_swin_t, or train for tools/train.py')
     path.set_defaults(run=show_path)
+    text = "which operators mmcv uses: compiled ones, or mmbackbones' in plain PyTorch"
+    choice = commands.add_parser('operators', help=text)
+    choice.set_defaults(run=show_operators)
+    action = choice.add_mutually_exclusive_group()
+    text = 'write a file into the folder of mmcv, so that it finds ours whatever is imported first'
+    action.add_argument('--install', action='store_true', help=text)
+    action.add_argument('--remove', action='store_true', help='remove that file')
     values = vars(parser.parse_args(arguments))
     values.pop('command')
     values.pop('run')(**values)

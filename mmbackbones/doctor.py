@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch.torch_version import TorchVersion
 
+from . import operators as plain
 from .weights.downloading import cache_folder
 
 # The versions that the tests run with.
@@ -31,6 +32,14 @@ FAMILIES = {
 BUILD = (
     'pip install "{}" wheel ninja psutil packaging, then '
     '{}pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps {}'
+)
+UNBUILT = (
+    'use the operators in plain PyTorch of mmbackbones by an mmcv without its own: '
+    'pip install --force-reinstall --no-deps --no-cache-dir onedl-mmcv; or build it: '
+)
+UNBUILT_ORIGINAL = (
+    'use the operators in plain PyTorch of mmbackbones by an mmcv without its own: '
+    'pip uninstall -y mmcv, then pip install --no-deps mmcv-lite==2.1.0; or build it: '
 )
 ROOM = 2  # GB, for the largest of the published files
 
@@ -167,7 +176,10 @@ def packages():
 
 
 def operators():
-    """Whether mmcv was built with its operators, and they are right on every kind of device."""
+    """Which operators mmcv has, and whether they are right on every kind of device."""
+    left = plain.compiled() and plain.installed()
+    text = f'mmcv uses {plain.state()}' + (f'; {left} is not needed any more' if left else '')
+    yield Finding('note' if left else 'ok', text, 'python -m mmbackbones operators --remove')
     for device in ('cpu', 'cuda') if torch.cuda.is_available() else ('cpu',):
         try:
             found = operate(device)
@@ -193,15 +205,19 @@ def operate(device):
 
 
 def build(device='cpu'):
-    """How to compile the mmcv of the family that is installed."""
+    """How to have the mmcv of the family that is installed without operators, or with them."""
     compiler = '' if shutil.which('c++') else 'install a C++ compiler (Debian: g++), then '
     if device == 'cuda' and not shutil.which('nvcc'):
         compiler += f'install nvcc of CUDA {torch.version.cuda}, then '
     original = installed(FAMILIES['OpenMMLab'])
-    return compiler + BUILD.format(
-        'setuptools<81' if original else 'setuptools',
-        'FORCE_CUDA=1 ' if device == 'cuda' else '',
-        'mmcv==2.1.0' if original else 'onedl-mmcv',
+    return (
+        (UNBUILT_ORIGINAL if original else UNBUILT)
+        + compiler
+        + BUILD.format(
+            'setuptools<81' if original else 'setuptools',
+            'FORCE_CUDA=1 ' if device == 'cuda' else '',
+            'mmcv==2.1.0' if original else 'onedl-mmcv',
+        )
     )
 
 

@@ -1,0 +1,32 @@
+"""The operators that are nodes of an exported graph, as standard operators of ONNX."""
+
+import torch
+
+from . import boxes, roi  # noqa: F401  they define the nodes
+
+
+def translations():
+    """What `torch.onnx.export(..., dynamo=True, custom_translation_table=...)` is to be given."""
+    from onnxscript import opset18 as op
+
+    def roi_align(maps, rois, size, spatial_scale: float, sampling_ratio: int, aligned: bool):
+        image = op.Cast(op.Squeeze(op.Slice(rois, [0], [1], [1]), [1]), to=7)
+        return op.RoiAlign(
+            maps, op.Slice(rois, [1], [5], [1]), image, mode='avg', output_height=size[0],
+            output_width=size[1], sampling_ratio=max(0, sampling_ratio),
+            coordinate_transformation_mode='half_pixel' if aligned else 'output_half_pixel',
+            spatial_scale=spatial_scale,
+        )  # fmt: skip
+
+    def nms(boxes, scores, iou_threshold: float, offset: int):
+        if offset:
+            raise ValueError('ONNX has no non-maximum suppression with an offset of 1')
+        every = op.Constant(value_ints=[2**31])
+        threshold = op.Constant(value_floats=[iou_threshold])
+        found = op.NonMaxSuppression(
+            op.Unsqueeze(boxes, [0]), op.Unsqueeze(scores, [0, 1]), every, threshold
+        )
+        return op.Squeeze(op.Slice(found, [2], [3], [1]), [1])
+
+    nodes = torch.ops.mmbackbones
+    return {nodes.roi_align.default: roi_align, nodes.nms.default: nms}
