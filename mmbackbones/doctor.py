@@ -60,9 +60,10 @@ def examine():
 
 def python():
     """Whether the tests were run with this Python."""
-    ok = (3, 10) <= sys.version_info < (3, 15)
+    state = 'BAD' if sys.version_info < (3, 10) else 'ok' if sys.version_info < (3, 15) else 'note'
     cure = 'the tests were run with Python 3.10 to 3.14; take one of these'
-    yield Finding('ok' if ok else 'note', 'Python ' + '.'.join(map(str, sys.version_info[:3])), cure)
+    number = '.'.join(map(str, sys.version_info[:3]))
+    yield Finding(state, f'Python {number}', cure)
 
 
 def pytorch():

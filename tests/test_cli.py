@@ -204,7 +204,9 @@ def test_doctor_knows_which_torch_is_too_old(monkeypatch, number, state):
     assert (found.state, found.text) == (state, f'torch {number}, built for CUDA 12.8')
 
 
-@pytest.mark.parametrize(('number', 'state'), [((3, 9, 1), 'BAD'), ((3, 12, 0), 'ok')])
+@pytest.mark.parametrize(
+    ('number', 'state'), [((3, 9, 1), 'BAD'), ((3, 14, 0), 'ok'), ((3, 15, 0), 'note')]
+)
 def test_doctor_knows_which_python_will_do(monkeypatch, number, state):
     monkeypatch.setattr(doctor.sys, 'version_info', number)
     (found,) = doctor.python()
@@ -337,7 +339,7 @@ def test_a_failed_build_shows_why_and_where_the_whole_output_is(tmp_path):
     ('function', 'setting', 'words'),
     [
         ('build_mmcv', 'CXX=no-such-compiler', 'needs a C++ compiler and no-such-compiler was not'),
-        ('find_python', 'PYTHON=no-such-python', 'No Python 3.10, 3.11 or 3.12'),
+        ('find_python', 'PYTHON=no-such-python', 'No Python 3.10 to 3.14'),
         ('choose_stack', ':', 'There is no stack x; take onedl or openmmlab'),
     ],
 )
