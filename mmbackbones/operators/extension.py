@@ -4,7 +4,7 @@
 is a function that raises.
 """
 
-from mmengine.logging import print_log
+import logging
 
 from . import boxes, deformable, elementwise, losses, roi, rotated_boxes, sampled_roi, windows
 
@@ -67,4 +67,7 @@ def __getattr__(name):
     return missing
 
 
-print_log("mmcv has no compiled operators: mmbackbones' in plain PyTorch are used", 'current')
+# Not to mmengine's log: it may begin here, where tools let mm print nothing, and stay silent.
+logging.getLogger('mmbackbones').warning(
+    "mmcv has no compiled operators: mmbackbones' in plain PyTorch are used"
+)
