@@ -4,7 +4,10 @@
 is a function that raises.
 """
 
-from mmengine.logging import print_log
+import logging
+from functools import wraps
+
+import torch
 
 from . import boxes, deformable, elementwise, losses, roi, rotated_boxes, sampled_roi, windows
 
@@ -37,7 +40,25 @@ OPERATORS = {
         'sync_bn_backward_data fused_bias_leakyrelu upfirdn2d'
     ),
 }
-PLAIN = {name: getattr(theme, name) for theme, names in OPERATORS.items() for name in names.split()}
+
+
+def kernel(function):
+    """A function as a compiled kernel is: autocast and autograd do not look into it."""
+
+    @wraps(function)
+    def call(*args, **kwargs):
+        tensors = (value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor))
+        with torch.no_grad(), torch.autocast(next(tensors).device.type, enabled=False):
+            return function(*args, **kwargs)
+
+    return call
+
+
+PLAIN = {
+    name: kernel(getattr(theme, name))
+    for theme, names in OPERATORS.items()
+    for name in names.split()
+}
 globals().update(PLAIN)
 __all__ = [*PLAIN, '__getattr__', 'get_compiler_version', 'get_compiling_cuda_version']
 
@@ -67,4 +88,7 @@ def __getattr__(name):
     return missing
 
 
-print_log("mmcv has no compiled operators: mmbackbones' in plain PyTorch are used", 'current')
+# Not to mmengine's log: it may begin here, where tools let mm print nothing, and stay silent.
+logging.getLogger('mmbackbones').warning(
+    "mmcv has no compiled operators: mmbackbones' in plain PyTorch are used"
+)

@@ -28,26 +28,31 @@ def is_target(scores, target):
     return torch.arange(scores.shape[1], device=scores.device) == target[:, None]
 
 
+def right_and_wrong(logits, target, alpha):
+    """Which class is the target, how probable its truth (N, C) is and is not, and its share."""
+    p, mine = logits.sigmoid(), is_target(logits, target)
+    q = 1 - p
+    return (
+        mine,
+        torch.where(mine, p, q),
+        torch.where(mine, q, p),
+        torch.where(mine, alpha, 1 - alpha),
+    )
+
+
 def sigmoid_focal_loss_forward(input, target, weight, output, gamma, alpha):
     """Write the loss (N, C) of logits; a target that is no class is background."""
     logits, weight = precise(input, weight)
-    p = logits.sigmoid()
-    q = 1 - p
-    positive = -alpha * q.pow(gamma) * tiny_log(p)
-    negative = -(1 - alpha) * p.pow(gamma) * tiny_log(q)
-    loss = torch.where(is_target(p, target), positive, negative)
-    output.copy_(loss * class_column(weight, target))
+    _, right, wrong, share = right_and_wrong(logits, target, alpha)
+    output.copy_(-share * wrong.pow(gamma) * tiny_log(right) * class_column(weight, target))
 
 
 def sigmoid_focal_loss_backward(input, target, weight, grad_input, gamma, alpha):
     """Write the derivatives (N, C) by the logits."""
     logits, weight = precise(input, weight)
-    p = logits.sigmoid()
-    q = 1 - p
-    positive = -alpha * q.pow(gamma) * (q - gamma * p * tiny_log(p))
-    negative = -(1 - alpha) * p.pow(gamma) * (gamma * q * tiny_log(q) - p)
-    slope = torch.where(is_target(p, target), positive, negative)
-    grad_input.copy_(slope * class_column(weight, target))
+    mine, right, wrong, share = right_and_wrong(logits, target, alpha)
+    slope = share * wrong.pow(gamma) * (wrong - gamma * right * tiny_log(right))
+    grad_input.copy_(torch.where(mine, -slope, slope) * class_column(weight, target))
 
 
 def target_probability(softmax, target):

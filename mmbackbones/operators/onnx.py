@@ -1,15 +1,20 @@
 """The operators that are nodes of an exported graph, as standard operators of ONNX."""
 
+from typing import Any
+
 import torch
 
-from . import boxes, roi  # noqa: F401  they define the nodes
+from .boxes import nms
+from .roi import roi_align
 
 
 def translations():
     """What `torch.onnx.export(..., dynamo=True, custom_translation_table=...)` is to be given."""
-    from onnxscript import opset18 as op
+    import onnxscript
 
-    def roi_align(maps, rois, size, spatial_scale: float, sampling_ratio: int, aligned: bool):
+    op: Any = onnxscript.opset18
+
+    def align(maps, rois, size, spatial_scale: float, sampling_ratio: int, aligned: bool):
         image = op.Cast(op.Squeeze(op.Slice(rois, [0], [1], [1]), [1]), to=7)
         return op.RoiAlign(
             maps, op.Slice(rois, [1], [5], [1]), image, mode='avg', output_height=size[0],
@@ -18,7 +23,7 @@ def translations():
             spatial_scale=spatial_scale,
         )  # fmt: skip
 
-    def nms(boxes, scores, iou_threshold: float, offset: int):
+    def suppress(boxes, scores, iou_threshold: float, offset: int):
         if offset:
             raise ValueError('ONNX has no non-maximum suppression with an offset of 1')
         every = op.Constant(value_ints=[2**31])
@@ -28,5 +33,9 @@ def translations():
         )
         return op.Squeeze(op.Slice(found, [2], [3], [1]), [1])
 
-    nodes = torch.ops.mmbackbones
-    return {nodes.roi_align.default: roi_align, nodes.nms.default: nms}
+    return {node_of(roi_align): align, node_of(nms): suppress}
+
+
+def node_of(function):
+    """The node that a function is in a graph."""
+    return getattr(torch.ops.mmbackbones, function.__name__).default
