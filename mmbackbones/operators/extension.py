@@ -5,11 +5,9 @@ is a function that raises.
 """
 
 import logging
-from functools import wraps
-
-import torch
 
 from . import boxes, deformable, elementwise, losses, roi, rotated_boxes, sampled_roi, windows
+from .graphs import kernel
 
 OPERATORS = {
     boxes: 'bbox_overlaps nms nms_match softnms',
@@ -40,25 +38,9 @@ OPERATORS = {
         'sync_bn_backward_data fused_bias_leakyrelu upfirdn2d'
     ),
 }
-
-
-def kernel(function):
-    """A function as a compiled kernel is: autocast and autograd do not look into it."""
-
-    @wraps(function)
-    def call(*args, **kwargs):
-        tensors = (value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor))
-        with torch.no_grad(), torch.autocast(next(tensors).device.type, enabled=False):
-            return function(*args, **kwargs)
-
-    return call
-
-
-PLAIN = {
-    name: kernel(getattr(theme, name))
-    for theme, names in OPERATORS.items()
-    for name in names.split()
-}
+FUNCTIONS = {n: getattr(theme, n) for theme, names in OPERATORS.items() for n in names.split()}
+PLAIN = {name: kernel(function) for name, function in FUNCTIONS.items()} | {'nms': boxes.nms}
+# (nms is a node of graphs as it is.)
 globals().update(PLAIN)
 __all__ = [*PLAIN, '__getattr__', 'get_compiler_version', 'get_compiling_cuda_version']
 

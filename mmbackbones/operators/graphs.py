@@ -13,12 +13,25 @@ import torch
 traced = torch.compiler.allow_in_graph
 
 
+def kernel(function):
+    """A function as a compiled kernel is: autocast and autograd do not look into it."""
+
+    @wraps(function)
+    def call(*args, **kwargs):
+        tensors = (value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor))
+        with torch.no_grad(), torch.autocast(next(tensors).device.type, enabled=False):
+            return function(*args, **kwargs)
+
+    return call
+
+
 def node(schema, fake=None):
     """Make a function one node of graphs; `fake` tells the shape of what it returns."""
     arguments = re.findall(r'(\w+)(?=, |\) ->)', schema)
     written = re.findall(r'Tensor\(\w!\) (\w+)', schema)
 
     def decorate(function):
+        @kernel
         def by_name(*values):
             return function(**dict(zip(arguments, values, strict=True)))
 
