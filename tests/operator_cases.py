@@ -1,6 +1,6 @@
 """mmcv's operators on small inputs, in float32 on a CPU, and the recorded results of compiled ones.
 
-    python tests/operator_cases.py tests/data/operators.npz
+    python tests/operator_cases.py tests/data/operators/mmcv.npz
 
 records them with a compiled mmcv. A case is a function of a source of random numbers that returns
 results, and gradients of the sum of the first one, weighed, by some tensors.

@@ -24,7 +24,7 @@ from operator_cases import CASES, UNSTABLE, Draw, results, with_gradients  # noq
 from mmbackbones.operators import boxes, deformable, extension, regions, roi  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
-RECORDED = np.load(ROOT / 'tests/data/operators.npz')
+RECORDED = np.load(ROOT / 'tests/data/operators/mmcv.npz')
 MODULES = [
     module
     for name, module in list(sys.modules.items())
