@@ -105,7 +105,7 @@ florence = partial(
     size=768,
     licence='MIT',
     source='https://huggingface.co/microsoft/Florence-2-base',
-    note="the whole model; give prefix='vision_tower.'",
+    note='the whole model',
 )
 volo = partial(
     Published,
