@@ -3,7 +3,7 @@
 from contextlib import nullcontext
 
 import torch
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules import module as modules
 
 
 def in_graph():
@@ -48,4 +48,5 @@ def at_least_float(x):
 
 def hooked(module):
     """Whether forward hooks see what a module gets or gives, and may change it."""
-    return bool(module._forward_hooks or module._forward_pre_hooks or _has_any_global_hook())
+    everywhere = modules._global_forward_hooks or modules._global_forward_pre_hooks
+    return bool(module._forward_hooks or module._forward_pre_hooks or everywhere)
