@@ -134,11 +134,15 @@ def described(path, text):
             f'{path} does not say what its inputs and outputs mean; write the whole model anew '
             f'with tools/export.py'
         )
-    about = json.loads(text)
-    if about['format'] > FORMAT:
+    try:
+        about = json.loads(text)
+        number = about['format']
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f'the description in {path} cannot be read; write it anew') from error
+    if number > FORMAT:
         raise ValueError(
-            f'{path} has format {about["format"]}, and this version of mmbackbones reads up to '
-            f'{FORMAT}; update it'
+            f'{path} has format {number}, and this version of mmbackbones reads up to {FORMAT}; '
+            f'update it'
         )
     return about
 
