@@ -174,7 +174,7 @@ def test_masks_of_boxes_are_masks_of_the_picture(tmp_path):
     wanted = np.zeros((160, 240), bool)
     wanted[40:100, 20:70] = True  # the left half of the dog's box
     assert found['masks'].shape == (2, 160, 240)
-    assert (found['masks'][0] != wanted).sum() == 2  # its corners, which mmdet leaves out as well
+    assert (found['masks'][0] != wanted).sum() == 4  # its corners, as in mmdet
     assert not found['masks'][1].any()
     assert Detector(file)(noise(160, 240, 3), 0.5)['masks'].shape == (1, 160, 240)
 
