@@ -464,9 +464,15 @@ class Model:
             return tuple(self.palette[label])
         return tuple(int(255 * part) for part in colorsys.hsv_to_rgb(label * 0.618 % 1, 0.8, 1))
 
-    def draw(self, picture: Any, found: dict[str, Any], alpha: float = 0.5) -> np.ndarray:
+    def draw(
+        self, picture: Any, found: dict[str, Any], alpha: float = 0.5, score_threshold: float = 0
+    ) -> np.ndarray:
         """A picture (H, W, 3), RGB, with what was found in it; needs Pillow."""
         image = as_picture(picture).copy()
+        if score_threshold and 'boxes' in found:
+            keep = found['scores'] >= score_threshold
+            found = found | {name: found[name][keep] for name in OBJECTS if name in found}
+            found['names'] = self.names(found['labels'])
         for pixels, label in regions_of(found):
             mixed = (1 - alpha) * image[pixels] + alpha * np.array(self.colour(label))
             image[pixels] = np.rint(mixed)
