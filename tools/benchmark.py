@@ -27,7 +27,7 @@ import torch
 from lib.arguments import make_parser, shape
 from lib.engines import EXAMPLE, OPSET, read_onnx, read_openvino, write_onnx, write_onnx_as_it_is
 from lib.exported import is_exported
-from lib.exported_speed import engines_of, pictures, runs_of
+from lib.exported_speed import pictures, runs_of
 from lib.flops import count
 from lib.memory import keep_pages, kept
 from lib.peers import PEERS, ours, plain
@@ -37,7 +37,7 @@ from tqdm import tqdm
 
 from mmbackbones.backbone import Backbone
 from mmbackbones.registry import MODELS
-from mmbackbones.weights.errors import brief
+from mmbackbones.weights.errors import CheckpointError, brief
 
 MALLOCS = 'keep-pages', 'glibc'
 ENGINES = dict(onnxruntime=read_onnx, openvino=read_openvino)
@@ -89,8 +89,7 @@ def parse():
     if (engines or args.is_exported) and not usual:
         names = ', '.join(engines or ENGINES)
         parser.error(f'{names}: inference in float32 on the cpu only')
-    args.engines = engines or [each for each in engines_of(args.name) if find_spec(each)]
-    args.runs = runs_of(args, parser) if args.is_exported else {}
+    args.engines = engines
     return args
 
 
@@ -290,7 +289,8 @@ def show(figures, title):
     for column in ('', 'median ms', f'times {first}', *others):
         table.add_column(column, justify='left' if not column else 'right')
     for name, row in figures.items():
-        texts = [f'{1e3 * row["median"]:,.0f}', f'{row["ratio"]:.2f}']
+        ms = 1e3 * row['median']
+        texts = [f'{ms:,.0f}' if ms >= 10 else f'{ms:.1f}', f'{row["ratio"]:.2f}']
         for key in others.values():
             text = f'{row[key]:.0%}' if key == 'share' else f'{(row[key] or 0) / 1e6:,.0f}'
             texts.append(text if row[key] else '-')
@@ -326,12 +326,16 @@ def machine(args):
 
 def show_exported(args):
     """Measure, show and keep what a file of a whole model takes per picture."""
+    try:
+        runs = runs_of(args)
+    except (CheckpointError, ImportError, OSError, SyntaxError, ValueError) as error:
+        sys.exit(brief(error, 500))
     images = list(pictures(shapes(args)))
-    figures = ratios_of(measure(args.runs, images, args.rounds))
+    figures = ratios_of(measure(runs, images, args.rounds))
     for row in figures.values():
-        row['median'] /= len(images)
+        row['median'] /= len(images) * args.batch
     size = '{} x {}'.format(*args.shape)
-    title = f'{Path(args.name).name}, a picture of {size}, {args.threads} threads'
+    title = f'{Path(args.name).name}, {size}, batch {args.batch}, {args.threads} threads'
     show(figures, title)
     if args.out:
         keep(figures, machine(args), title, args.out)

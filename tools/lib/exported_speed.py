@@ -1,14 +1,16 @@
-"""Seconds per picture of an exported file in both engines, and of the model that it was made from."""
+"""What runs exported files in both engines, and the models that they were made from, for timing."""
 
 import copy
+from importlib.util import find_spec
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from lib.arguments import import_quietly, read_model
-from lib.exported import open_exported
+from lib.arguments import import_quietly
 from mmbackbones import load_checkpoint
+from mmbackbones.deploy import Model
 
 ENGINES = ('onnxruntime', 'openvino')
 
@@ -18,19 +20,19 @@ def engines_of(path):
     return ENGINES if path.lower().endswith('.onnx') else ENGINES[1:]
 
 
-def exported_run(path, engine, threads, parser):
-    """A function of pictures (H, W, 3) that does all that a program with the file does.
+def exported_run(path, engine, threads, batch):
+    """A function of a picture (H, W, 3), which so many times does what a program with the file does.
 
-    Pictures keep their size where the file takes any.
+    The picture keeps its size where the file takes any.
     """
-    model = open_exported(path, parser, engine=engine, threads=threads)
+    model = Model(path, engine=engine, threads=threads)
     model.about['resize'] = dict(model.about['resize'], scale=None)
-    return lambda picture: model(picture.numpy())
+    return lambda picture: model([picture.numpy()] * batch)
 
 
-def eager_run(path, weights, parser):
-    """A function of pictures (H, W, 3) that mm's model of a config runs, in PyTorch."""
-    cfg = read_model(path, parser)
+def eager_run(path, weights, batch):
+    """A function of a picture (H, W, 3), which so many times mm's model of a config sees at once."""
+    cfg = Config.fromfile(path)
     import_quietly(cfg.get('default_scope'))
     init_default_scope(cfg.get('default_scope') or 'mmengine')
     settings = copy.deepcopy(cfg.model)
@@ -38,34 +40,34 @@ def eager_run(path, weights, parser):
     model = MODELS.build(settings).eval().requires_grad_(False)
     if weights:
         load_checkpoint(model, weights)
-    of_mmdet = cfg.get('default_scope') == 'mmdet'
+    kind = sample_class(cfg.get('default_scope'))
 
     def run(picture):
         image = picture.permute(2, 0, 1).flip(0)  # BGR, as mm loads it
         size = tuple(picture.shape[:2])
         about = dict(ori_shape=size, img_shape=size, scale_factor=(1.0, 1.0))
+        samples = [kind(metainfo=about) for _ in range(batch)]
         with torch.no_grad():
-            model.test_step(
-                dict(inputs=[image], data_samples=[sample_class(of_mmdet)(metainfo=about)])
-            )
+            model.test_step(dict(inputs=[image] * batch, data_samples=samples))
 
     return run
 
 
-def sample_class(of_mmdet):
+def sample_class(scope):
     """The data samples of mmdet or of mmseg."""
-    if of_mmdet:
+    if scope == 'mmdet':
         from mmdet.structures import DetDataSample as Sample
     else:
         from mmseg.structures import SegDataSample as Sample
     return Sample
 
 
-def runs_of(args, parser):
-    """{name: function of pictures}: the engines, and mm's model if there is a config."""
-    runs = {each: exported_run(args.name, each, args.threads, parser) for each in args.engines}
+def runs_of(args):
+    """{name: function of a picture}: the engines, and mm's model if there is a config."""
+    engines = args.engines or [each for each in engines_of(args.name) if find_spec(each)]
+    runs = {each: exported_run(args.name, each, args.threads, args.batch) for each in engines}
     if args.config:
-        runs['eager'] = eager_run(args.config, args.weights, parser)
+        runs['eager'] = eager_run(args.config, args.weights, args.batch)
     return runs
 
 
