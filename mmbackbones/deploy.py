@@ -484,7 +484,7 @@ class Model:
 
         picture = Image.fromarray(image)
         pen, side = ImageDraw.Draw(picture), min(picture.size)
-        thick, letters = max(1, side // 250), max(10, side // 40)
+        thick, letters = max(1, side // 160), max(10, side // 40)
         for (x0, y0, x1, y1), score, label, name in reversed(list(boxes_of(found))):
             colour = self.colour(label)
             pen.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=colour, width=thick)

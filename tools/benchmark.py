@@ -79,7 +79,9 @@ def parse():
     args = parser.parse_args()
     args.is_exported = is_exported(args.name)
     if not args.is_exported and args.name not in PEERS:
-        parser.error(f'{args.name} is neither a file .onnx or .xml nor one of {", ".join(PEERS)}')
+        parser.error(
+            f'{args.name} is neither a file .onnx or .xml nor one of {", ".join(sorted(PEERS))}'
+        )
     if args.config and not args.is_exported:
         parser.error(f'--config is for a file .onnx or .xml, and {args.name} is a class')
     args.shape = shape(args.shape, parser)

@@ -21,7 +21,7 @@ def engines_of(path):
 
 
 def exported_run(path, engine, threads, batch):
-    """A function of a picture (H, W, 3), which so many times does what a program with the file does.
+    """A function of a picture (H, W, 3) that does what a program with the file does `batch` times.
 
     The picture keeps its size where the file takes any.
     """
@@ -31,7 +31,7 @@ def exported_run(path, engine, threads, batch):
 
 
 def eager_run(path, weights, batch):
-    """A function of a picture (H, W, 3), which so many times mm's model of a config sees at once."""
+    """A function of a picture (H, W, 3) that a batch of mm's model of a config is made of."""
     cfg = Config.fromfile(path)
     import_quietly(cfg.get('default_scope'))
     init_default_scope(cfg.get('default_scope') or 'mmengine')
