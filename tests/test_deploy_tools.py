@@ -77,7 +77,7 @@ def test_a_perfect_detector_has_an_ap_of_1(work, here, call_tool):
     scores = json.loads(next(Path('tested').glob('*/*.json')).read_text())
     assert scores['coco/bbox_mAP'] == scores['coco/segm_mAP'] == 1
     assert Path('kept.pkl').is_file()
-    assert len(list(Path('shown').rglob('*.*'))) == 1
+    assert len(list(Path('shown').rglob('*.*'))) == 1, errors
 
 
 def truth_of_pixels(work):

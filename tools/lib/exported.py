@@ -34,10 +34,14 @@ def fill(sample, found):
     if 'panoptic' in found:
         sample.pred_panoptic_seg = PixelData(sem_seg=torch.from_numpy(found['panoptic'])[None])
     if 'classes' in found:
-        of_mmdet = type(sample).__module__.startswith('mmdet')
         classes = torch.from_numpy(found['classes']).long()[None]
-        sample.pred_sem_seg = PixelData(**{'sem_seg' if of_mmdet else 'data': classes})
+        sample.pred_sem_seg = PixelData(**{'sem_seg' if is_of_mmdet(sample) else 'data': classes})
     return sample
+
+
+def is_of_mmdet(sample):
+    """Whether a data sample is one of mmdet, which names its parts in another way than mmseg."""
+    return type(sample).__module__.startswith('mmdet')
 
 
 @MODELS.register_module(force=True)
@@ -53,6 +57,10 @@ class ExportedModel(BaseModel):
         for sample in data['data_samples']:
             image = mmcv.imread(sample.img_path, backend='cv2')
             fill(sample, self.file(image[..., ::-1]))
+        if any(map(is_of_mmdet, data['data_samples'])):
+            from mmdet.models.utils import samplelist_boxtype2tensor
+
+            samplelist_boxtype2tensor(data['data_samples'])  # as its own models do
         return data['data_samples']
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
