@@ -119,7 +119,8 @@ def test_a_perfect_segmenter_beside_a_checkpoint(work, here, call_tool):
     ('words', 'sentence'),
     [
         ('none.onnx', 'there is no file none.onnx'),
-        ('x.onnx --amp', '--amp and --tta are for checkpoints; x.onnx is as it is'),
+        ('x.onnx --amp', '--amp, --tta and --launcher are for checkpoints; x.onnx is as it is'),
+        ('x.onnx --launcher pytorch', 'are for checkpoints'),
         ('w.pth v.pth', 'v.pth comes after a file .onnx or .xml'),
         ('x.onnx none.pth', 'there is no checkpoint none.pth'),
         ('x.onnx', 'has 3 classes and the dataset of the config 80; take the config'),

@@ -51,8 +51,11 @@ def parse():
     args = parser.parse_args()
     if is_exported(args.checkpoint):
         open_exported(args.checkpoint, parser)
-        if args.amp or args.tta:
-            parser.error(f'--amp and --tta are for checkpoints; {args.checkpoint} is as it is')
+        if args.amp or args.tta or args.launcher != 'none':
+            parser.error(
+                f'--amp, --tta and --launcher are for checkpoints; {args.checkpoint} is as it is, '
+                f'and its engine takes all cores'
+            )
     elif args.beside:
         parser.error(f'{args.beside} comes after a file .onnx or .xml; test checkpoints one by one')
     return args, parser
