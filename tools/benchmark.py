@@ -5,6 +5,9 @@ the first contestant, so that a noisy machine slows all alike. The share says ho
 machine's own measured rate of matrix products a contestant reaches. With several --backend each
 network runs on each of them. Engines run files for one size, --shape; with --any-size our file is
 for any, while those of peers stay for one: PyTorch's exporter fails on timm's or takes minutes.
+
+Instead of a class it takes a file of tools/export.py with a whole model, which both engines run,
+beside mm's own model if there is a --config: seconds per picture, from its pixels to masks in them.
 """
 
 import argparse
@@ -23,6 +26,8 @@ import matplotlib
 import torch
 from lib.arguments import make_parser, shape
 from lib.engines import EXAMPLE, OPSET, read_onnx, read_openvino, write_onnx, write_onnx_as_it_is
+from lib.exported import is_exported
+from lib.exported_speed import pictures, runs_of
 from lib.flops import count
 from lib.memory import keep_pages, kept
 from lib.peers import PEERS, ours, plain
@@ -32,7 +37,7 @@ from tqdm import tqdm
 
 from mmbackbones.backbone import Backbone
 from mmbackbones.registry import MODELS
-from mmbackbones.weights.errors import brief
+from mmbackbones.weights.errors import CheckpointError, brief
 
 MALLOCS = 'keep-pages', 'glibc'
 ENGINES = dict(onnxruntime=read_onnx, openvino=read_openvino)
@@ -48,7 +53,10 @@ def parse():
         __doc__,
         epilog='example: python tools/benchmark.py DaViT --shape 896x1344 --out davit.json',
     )
-    parser.add_argument('name', choices=sorted(PEERS), help='a class, at its tiny size')
+    text = f'a class, at its tiny size: {", ".join(sorted(PEERS))}; or a file .onnx or .xml'
+    parser.add_argument('name', help=text)
+    parser.add_argument('--config', help='of a file .onnx or .xml: time its model in PyTorch too')
+    parser.add_argument('--weights', help='of that model; what it finds decides on its time')
     parser.add_argument('--peers', nargs='+', help='of timm torchvision mmdet ... plain [all]')
     parser.add_argument('--options', default='{}', help='our arguments as JSON')
     parser.add_argument('--shape', default='896x1344', metavar='HxW')
@@ -69,12 +77,21 @@ def parse():
     parser.add_argument('--out', type=Path, help='a .json file; a .png with the same name lies by')
     parser.add_argument('--peak-of', help=argparse.SUPPRESS)
     args = parser.parse_args()
+    args.is_exported = is_exported(args.name)
+    if not args.is_exported and args.name not in PEERS:
+        parser.error(
+            f'{args.name} is neither a file .onnx or .xml nor one of {", ".join(sorted(PEERS))}'
+        )
+    if args.config and not args.is_exported:
+        parser.error(f'--config is for a file .onnx or .xml, and {args.name} is a class')
     args.shape = shape(args.shape, parser)
     args.any_size |= args.stream > 0
     engines = [backend for backend in args.backend if backend in ENGINES]
     usual = args.mode == 'inference' and args.dtype == 'float32' and args.device == 'cpu'
-    if engines and not usual:
-        parser.error(f'{", ".join(engines)}: inference in float32 on the cpu only')
+    if (engines or args.is_exported) and not usual:
+        names = ', '.join(engines or ENGINES)
+        parser.error(f'{names}: inference in float32 on the cpu only')
+    args.engines = engines
     return args
 
 
@@ -223,24 +240,28 @@ def results(args, build):
     """{contestant: figures}."""
     images = [torch.rand(args.batch, 3, *s, device=args.device) for s in shapes(args)]
     runs = dict(prepared(args, build))
-    times = measure(runs, images, args.rounds)
+    figures = ratios_of(measure(runs, images, args.rounds))
     flops, pixels = 2 * work(args, images), sum(image[:, 0].numel() for image in images)
     rate = matmul_rate(args.device, DTYPES[args.dtype] or torch.float32)
-    figures, training = {}, args.mode == 'training'
-    for name, own in times.items():
-        ratios = [theirs / mine for theirs, mine in zip(own, times[next(iter(times))], strict=True)]
-        median = statistics.median(own)
-        figures[name] = dict(
-            seconds=own,
-            median=median,
-            ratios=ratios,
-            ratio=statistics.median(ratios),
-            nanoseconds_per_pixel=1e9 * median / pixels,
-            share=flops / median / rate,
+    training = args.mode == 'training'
+    for name, row in figures.items():
+        row.update(
+            nanoseconds_per_pixel=1e9 * row['median'] / pixels,
+            share=flops / row['median'] / rate,
             activations=activations(runs[name], images[0]) if training else None,
             # Engines take their memory when a graph is loaded: a run adds nothing to be measured.
             peak=None if build[name][1] in ENGINES else peak_of(name),
         )
+    return figures
+
+
+def ratios_of(times):
+    """{contestant: seconds per round, their ratios to the first contestant's, and the medians}."""
+    figures, first = {}, next(iter(times.values()))
+    for name, own in times.items():
+        ratios = [theirs / mine for theirs, mine in zip(own, first, strict=True)]
+        medians = dict(median=statistics.median(own), ratio=statistics.median(ratios))
+        figures[name] = dict(seconds=own, ratios=ratios, **medians)
     return figures
 
 
@@ -265,12 +286,17 @@ def show(figures, title):
     """A table on the terminal."""
     table = Table(title=title)
     first = next(iter(figures))
-    for column in ('', 'median ms', f'times {first}', 'share of matmul rate', 'kept MB', 'peak MB'):
+    others = {'share of matmul rate': 'share', 'kept MB': 'activations', 'peak MB': 'peak'}
+    others = {column: key for column, key in others.items() if key in figures[first]}
+    for column in ('', 'median ms', f'times {first}', *others):
         table.add_column(column, justify='left' if not column else 'right')
     for name, row in figures.items():
-        sizes = [f'{row[key] / 1e6:,.0f}' if row[key] else '-' for key in ('activations', 'peak')]
-        times = (f'{1e3 * row["median"]:,.0f}', f'{row["ratio"]:.2f}', f'{row["share"]:.0%}')
-        table.add_row(name, *times, *sizes)
+        ms = 1e3 * row['median']
+        texts = [f'{ms:,.0f}' if ms >= 10 else f'{ms:.1f}', f'{row["ratio"]:.2f}']
+        for key in others.values():
+            text = f'{row[key]:.0%}' if key == 'share' else f'{(row[key] or 0) / 1e6:,.0f}'
+            texts.append(text if row[key] else '-')
+        table.add_row(name, *texts)
     Console(width=100).print(table)
 
 
@@ -300,12 +326,32 @@ def machine(args):
     return dict(machine, malloc=args.malloc, **{name: version(name) for name in others})
 
 
+def show_exported(args):
+    """Measure, show and keep what a file of a whole model takes per picture."""
+    try:
+        runs = runs_of(args)
+    except (CheckpointError, ImportError, OSError, SyntaxError, ValueError) as error:
+        sys.exit(brief(error, 500))
+    images = list(pictures(shapes(args)))
+    figures = ratios_of(measure(runs, images, args.rounds))
+    for row in figures.values():
+        row['median'] /= len(images) * args.batch
+    size = '{} x {}'.format(*args.shape)
+    title = f'{Path(args.name).name}, {size}, batch {args.batch}, {args.threads} threads'
+    show(figures, title)
+    if args.out:
+        keep(figures, machine(args), title, args.out)
+
+
 def main():
     """Measure, show and keep."""
     args = parse()
     if args.malloc == 'keep-pages':
         keep_pages()
     torch.set_num_threads(args.threads)
+    if args.is_exported:
+        show_exported(args)
+        return
     build = builders(args)
     if args.peak_of:
         print(peak(*build[args.peak_of], args))

@@ -1,4 +1,7 @@
-"""Draw what a detector or segmenter finds in images, folders, videos, URLs and cameras."""
+"""Draw what a detector or segmenter finds in images, folders, videos, URLs and cameras.
+
+Instead of a config it takes a file of tools/export.py, which needs no weights.
+"""
 
 import mimetypes
 import sys
@@ -14,14 +17,17 @@ import torch
 from demo.mode import adapt
 from lib import drawing
 from lib.arguments import add_config, check_device, check_folder, make_parser, progress
+from lib.exported import fill, is_exported, open_exported
 from lib.memory import keep_pages
 from lib.predictions import Predictions
 from lib.run_config import check_checkpoint, innermost
+from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import pseudo_collate
 from mmengine.fileio import dump, get, list_dir_or_file
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS
+from mmengine.structures import BaseDataElement
 
 from mmbackbones import CheckpointError, load_checkpoint
 from mmbackbones.weights.errors import brief
@@ -51,7 +57,8 @@ def parse():
         help='of the whole model, or `random` [what is published for the config, if anything]',
     )
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    parser.add_argument('--device', default=device, help=f'such as cuda:1 [{device}]')
+    text = f'such as cuda:1 [{device}; of a file .onnx or .xml cpu]'
+    parser.add_argument('--device', help=text)
     parser.add_argument(
         '--score-thr', type=float, default=0.3, help='draw detections above this score [0.3]'
     )
@@ -60,6 +67,12 @@ def parse():
     args = parser.parse_args()
     if args.pred_out and not args.pred_out.endswith('.json'):
         parser.error(f'--pred-out {args.pred_out} must end in .json')
+    args.is_exported = is_exported(args.config)
+    args.device = args.device or ('cpu' if args.is_exported else device)
+    if args.is_exported and (args.weights or args.demo or args.cfg_options):
+        parser.error(f'{args.config} has its weights and scale: leave out --weights and the like')
+    if args.is_exported:
+        return args, parser
     if args.weights is None and not args.demo:  # no published model expects the demo's scale
         args.weights = published_dense(args.config)
         if args.weights:
@@ -139,10 +152,13 @@ class Demo:
         dataset = drawing.build_or_exit(DATASETS, settings, 'test_dataloader', parser)
         self.steps = drawing.steps_of(dataset)
         self.painter = drawing.Painter(cfg, dataset, args.score_thr)
-        self.model, self.is_random, self.predictions = None, not args.weights, None
-        if args.pred_out:
-            check_folder(Path(args.pred_out).parent, '--pred-out', parser)
-            self.predictions = Predictions(args.pred_out, self.painter.classes)
+        self.model, self.is_random = None, not args.weights
+        self.predictions = predictions_of(args, self.painter.classes, parser)
+        self.build = lambda: build(cfg, args, parser)
+
+    def load(self):
+        """Build the model, which takes longer than to see that there are images."""
+        self.model = self.build()
 
     def paint(self, path, source, name):
         """The picture of an image that is called `source`, or None if something fails."""
@@ -163,6 +179,35 @@ class Demo:
             self.predictions.add(source, name, image.shape[:2], sample.cpu())
         picture = mmcv.rgb2bgr(self.painter.draw(image, sample, draw_gt=False))
         return with_strip(picture, LABEL) if self.is_random else picture
+
+
+class ExportedDemo(Demo):
+    """The same for a file of tools/export.py, which draws by itself."""
+
+    def __init__(self, args, parser):
+        self.steps, self.score_thr = [LoadImageFromFile()], args.score_thr
+        self.model = open_exported(args.config, parser, device=args.device)
+        self.predictions = predictions_of(args, self.model.classes, parser)
+
+    def load(self):
+        """It is there, as it says how predictions are called."""
+
+    def predict(self, data, rest, source, name):
+        """The picture of a loaded image with what the file finds in it."""
+        image = data['img'][..., ::-1]
+        found = self.model(image, 0 if self.predictions else self.score_thr)
+        if self.predictions:
+            sample = fill(BaseDataElement(), found)
+            self.predictions.add(source, name, image.shape[:2], sample)
+        return mmcv.rgb2bgr(self.model.draw(image, found, score_threshold=self.score_thr))
+
+
+def predictions_of(args, classes, parser):
+    """What keeps all predictions, or None without --pred-out."""
+    if not args.pred_out:
+        return None
+    check_folder(Path(args.pred_out).parent, '--pred-out', parser)
+    return Predictions(args.pred_out, classes)
 
 
 def with_strip(picture, text):
@@ -229,16 +274,20 @@ def main():
     """Check what is needed, then draw."""
     args, parser = parse()
     keep_pages()
-    cfg = drawing.config_of(args, parser, adapt)
-    check_device(args.device, parser)
-    demo, done = Demo(cfg, args, parser), []
+    if args.is_exported:
+        demo = ExportedDemo(args, parser)
+    else:
+        cfg = drawing.config_of(args, parser, adapt)
+        check_device(args.device, parser)
+        demo = Demo(cfg, args, parser)
+    done = []
     with TemporaryDirectory() as folder:
         paths, capture = find(args, folder, demo.steps, parser)
         if capture and not capture.isOpened():
             parser.error(f'OpenCV cannot open {args.image}')
         names = drawing.Names(args.out_dir, paths)
         names.check(parser)
-        demo.model = build(cfg, args, parser)
+        demo.load()
         if capture:
             camera = args.image.replace(':', '_') + '.avi'
             target = Path(args.out_dir, paths[0].name if paths else camera)

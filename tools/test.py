@@ -1,4 +1,7 @@
-"""Evaluate a checkpoint with the metric of its config: COCO AP, or mIoU on ADE20K."""
+"""Evaluate a checkpoint with the metric of its config: COCO AP, or mIoU on ADE20K.
+
+A file of tools/export.py is evaluated in the same way, beside a checkpoint if there is one.
+"""
 
 import sys
 from pathlib import Path
@@ -6,6 +9,7 @@ from pathlib import Path
 from lib import drawing
 from lib.arguments import check_folder
 from lib.datasets import as_list, inner_datasets
+from lib.exported import is_exported, open_exported
 from lib.memory import keep_pages
 from lib.predictions import class_map, write_map
 from lib.run_config import (
@@ -20,6 +24,8 @@ from lib.run_config import (
 from mmengine.config import ConfigDict
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from rich.console import Console
+from rich.table import Table
 
 PUBLISHED = 'published'  # instead of a checkpoint
 
@@ -28,7 +34,10 @@ def parse():
     """The arguments, and the parser for errors about them."""
     example = 'python tools/test.py CONFIG work_dirs/NAME/epoch_12.pth --show-dir pictures'
     parser = common_parser(__doc__, example)
-    parser.add_argument('checkpoint', help='a path or URL, or `published` for those of its makers')
+    text = 'a path or URL, `published` for those of its makers, or a file .onnx or .xml'
+    parser.add_argument('checkpoint', help=text)
+    text = 'with a file .onnx or .xml: a checkpoint to test as well'
+    parser.add_argument('beside', nargs='?', metavar='CHECKPOINT', help=text)
     parser.add_argument('--out', help='keep predictions: a .pkl, or maps in a folder')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument('--show-dir', help='draw ground truth and predictions into this folder')
@@ -39,15 +48,27 @@ def parse():
     text = 'in mixed precision: float16 on a GPU, bfloat16 on a CPU'
     parser.add_argument('--amp', action='store_true', help=text)
     parser.add_argument('--tta', action='store_true', help='average over flips and scales')
-    return parser.parse_args(), parser
+    args = parser.parse_args()
+    if is_exported(args.checkpoint):
+        open_exported(args.checkpoint, parser)
+        if args.amp or args.tta or args.launcher != 'none':
+            parser.error(
+                f'--amp, --tta and --launcher are for checkpoints; {args.checkpoint} is as it is, '
+                f'and its engine takes all cores'
+            )
+    elif args.beside:
+        parser.error(f'{args.beside} comes after a file .onnx or .xml; test checkpoints one by one')
+    return args, parser
 
 
 def configure(args, parser):
     """The config to test with."""
     cfg = load_config(args, parser)
-    by_makers = args.checkpoint == PUBLISHED
-    source = published(args.config, parser) if by_makers else args.checkpoint
-    cfg.update(resume=False, load_from=check_checkpoint(source, parser))
+    cfg.update(resume=False, load_from=None)
+    if not is_exported(args.checkpoint):
+        by_makers = args.checkpoint == PUBLISHED
+        source = published(args.config, parser) if by_makers else args.checkpoint
+        cfg.load_from = check_checkpoint(source, parser)
     if args.tta:
         use_tta(cfg, parser)
     if args.amp:
@@ -55,6 +76,8 @@ def configure(args, parser):
     keep_predictions(cfg, args, parser)
     check_data(cfg, ['test_dataloader'], parser)
     check_work_dir(cfg, parser)
+    if is_exported(args.checkpoint):
+        cfg.model = dict(type='ExportedModel', file=args.checkpoint)
     return cfg
 
 
@@ -134,10 +157,43 @@ def keep_predictions(cfg, args, parser):
         cfg.custom_hooks.append(hook)
 
 
+def check_classes(runner):
+    """Exit with one sentence if an exported file has other classes than the dataset."""
+    about = getattr(runner.model, 'file', None)
+    known = runner.test_dataloader.dataset.metainfo.get('classes')
+    if about and known and about.classes and len(known) != len(about.classes):
+        sys.exit(
+            f'the exported file has {len(about.classes)} classes and the dataset of the config '
+            f'{len(known)}; take the config that it was written from'
+        )
+
+
+def show_beside(scores):
+    """A table of the metrics of two models, and what the first has more."""
+    table = Table(box=None, pad_edge=False)
+    for column in ('', *scores, 'difference'):
+        table.add_column(column, justify='right' if column else 'left', overflow='fold')
+    first, second = scores.values()
+    for name, value in first.items():
+        other = second.get(name, float('nan'))
+        table.add_row(name, *(f'{each:.4f}' for each in (value, other, value - other)))
+    Console(width=100).print(table)
+
+
 def main():
     """Test."""
     keep_pages()
-    run(configure(*parse()), 'test')
+    args, parser = parse()
+    first = configure(args, parser)
+    names = [args.checkpoint, args.beside]
+    configs = [first]
+    if args.beside:  # whose pictures and predictions would take the place of the file's
+        vars(args).update(checkpoint=args.beside, out=None, show=False, show_dir=None)
+        configs.append(configure(args, parser))
+        configs[1].experiment_name = f'{Path(args.config).stem}_checkpoint'
+    scores = [run(cfg, 'test', check_classes) for cfg in configs]
+    if args.beside:
+        show_beside(dict(zip(names, scores, strict=True)))
 
 
 if __name__ == '__main__':

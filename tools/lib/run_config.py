@@ -233,14 +233,14 @@ def locked(work_dir, parser):
 
 
 def run(cfg, action, prepare=lambda runner: None):
-    """Let a runner `train` or `test`; unfit weights, NaN and a full disk are one sentence.
+    """What a runner's `train` or `test` returns; unfit weights, NaN, a full disk are one sentence.
 
     `prepare` is called with the runner before.
     """
     try:
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else ShortLogRunner.from_cfg(cfg)
         prepare(runner)
-        getattr(runner, action)()
+        return getattr(runner, action)()
     except KeyboardInterrupt:
         sys.exit(interrupted(cfg, action))
     except CheckpointError as error:
