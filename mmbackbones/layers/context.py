@@ -11,6 +11,11 @@ def in_graph():
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
+def in_exported_graph():
+    """Whether a graph is being captured that leaves Python: by a tracer or by torch.export."""
+    return in_graph() and not torch.compiler.is_dynamo_compiling()
+
+
 def any_size(*sides):
     """Whether a graph is being captured that must hold for maps of other sides than these.
 

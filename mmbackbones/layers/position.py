@@ -36,7 +36,7 @@ class RelativeBias(nn.Module):
     def offsets(self, table, size):
         """A table (rows, heads) of any window -> (heads, 2 size - 1, 2 size - 1)."""
         side, want = math.isqrt(len(table)), 2 * size - 1
-        image = table.T.unflatten(1, (side, side))
+        image = table.transpose(0, 1).unflatten(1, (side, side))
         if side == want:
             return image
         return F.interpolate(image[None].float(), (want, want), mode=self.mode)[0].to(table.dtype)
@@ -44,7 +44,7 @@ class RelativeBias(nn.Module):
     def fit(self, table):
         """Resize the table of a checkpoint that was trained with another window."""
         size = math.isqrt(len(self.relative_position_bias_table)) // 2 + 1
-        return self.offsets(table, size).flatten(1).T
+        return self.offsets(table, size).flatten(1).transpose(0, 1)
 
 
 class ConvPosition(nn.Module):

@@ -20,7 +20,7 @@ from .lean import cheap
 class WindowOrder(NamedTuple):
     """The tokens of an (H, W) map, window by window.
 
-    tokens: (windows, N), the token at each place; at padding, one of the map's border.
+    tokens: (windows, N), the token at each place; at padding, another one of the window.
     places: (H * W,), the place of each token.
     padding: (windows * N, 1), whether a place is padding; None if none is.
     seen: whether other tokens see the padding, so that it must be zero.
@@ -47,10 +47,11 @@ def window_order(height, width, size, shift, grid, hide_padding, device):
     windows = (window_y * x.shape[0])[:, None] + window_x
     places = windows * size**2 + (inner_y * size)[:, None] + inner_x
 
+    tokens = repeat_first(y, height)[:, None, :, None] * width
+    tokens = tokens + repeat_first(x, width)[None, :, None, :]
     y, x = y[:, None, :, None], x[None, :, None, :]  # (windows down, windows right, size, size)
-    tokens = y.clamp(max=height - 1) * width + x.clamp(max=width - 1)
     outside_y, outside_x = y >= height, x >= width
-    padding, regions = outside_y | outside_x, None
+    padding, regions = torch.logical_or(outside_y, outside_x), None
     padded = any_size(height, width) or padding.numel() > height * width
     hidden = hide_padding and padded
     # `shift` stands last: Swin V2's is known only with the map's size, as in no graph for any size.
@@ -68,22 +69,32 @@ def window_order(height, width, size, shift, grid, hide_padding, device):
     )
 
 
+def repeat_first(tokens, length):
+    """Tokens (windows, size) of an axis, with a window's own instead of padding.
+
+    It is the window's first token, or token 0, with which a window ends that begins in padding.
+    """
+    first = tokens[:, :1]
+    first = torch.where(first < length, first, torch.zeros_like(first))
+    return torch.where(tokens < length, tokens, first)
+
+
 def axis_order(length, size, shift, grid, device):
     """One axis: its tokens (windows, size), and for each token its window and its place in there.
 
     Tokens from `length` on are padding.
     """
-    count = -(-length // size)
+    count = (length + size - 1) // size
     places, tokens = (torch.arange(n, device=device) for n in (count * size, length))
     if grid:
         windows = torch.arange(count, device=device).expand(size, count)
         inner = torch.arange(size, device=device)[:, None].expand(size, count)
-        return places.view(size, count).T, windows.flatten()[:length], inner.flatten()[:length]
+        return places.reshape(size, count).transpose(0, 1), windows.flatten()[:length], inner.flatten()[:length]
     places, tokens, end = places + shift, tokens - shift, count * size
     # Once around the axis; exporters know no remainder of a division by a size.
     places = torch.where(places < end, places, places - end)
     tokens = torch.where(tokens < 0, tokens + end, tokens)
-    return places.view(count, size), tokens // size, tokens % size
+    return places.reshape(count, size), tokens // size, tokens % size
 
 
 ORDERS: OrderedDict = OrderedDict()  # those used last
@@ -176,7 +187,7 @@ def window_reverse(windows, order, shape):
     """(B * windows, N, C) -> (B, H, W, C), a map of the shape."""
     windows = windows.reshape(shape[0], -1, shape[-1])
     x = result_of(FromWindows, windows, order.tokens.flatten(), order.places, order.padding)
-    return x.view(shape)
+    return x.reshape(shape)
 
 
 def attention_mask(bias, regions, batch, hidden):
@@ -205,7 +216,10 @@ class WindowAttention(Attention):
 
     grid = False  # windows of neighbours, or of tokens spread evenly over the map
     hide_padding = False
-    hidden = -100.0  # added to the logits of tokens that must not see each other
+    # Added to the logits of tokens that must not see each other, as in the official code. Padding
+    # repeats a token of its window, so whatever the logits, its share is exp(-100) of that token's:
+    # 0 in any precision. -inf or -1e4 would leave quantised logits no steps for anything else.
+    hidden = -100.0
 
     def __init__(self, dim, num_heads, size, shift=0, bias=None, qkv_bias=True):
         super().__init__(dim, num_heads, qkv_bias)
@@ -232,7 +246,6 @@ class MaskedWindowAttention(WindowAttention):
     """Attention inside windows in which padding is invisible: no output depends on it."""
 
     hide_padding = True
-    hidden = -torch.inf  # padding sees padding, so that no softmax is left without a token
 
 
 class GridAttention(MaskedWindowAttention):

@@ -187,6 +187,6 @@ class VOLO(Backbone):
 
     def levels(self, x):
         """The maps; the fine one, up-sampled, may be wider than the image."""
-        H, W = (-(-side // 4) for side in x.shape[2:])
+        H, W = ((side + 3) // 4 for side in x.shape[2:])
         for i, level in zip(self.out_indices, super().levels(x), strict=True):
             yield in_order(level.narrow(2, 0, H).narrow(3, 0, W)) if i == 0 else level
