@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .context import in_exported_graph
+
 
 def between_tokens(offsets, size):
     """(heads, 2 size - 1, 2 size - 1), a value per offset -> (1, heads, N, N), one per token pair.
@@ -13,6 +15,11 @@ def between_tokens(offsets, size):
     Entry (size - 1 + dy, size - 1 + dx) is for a query dy below and dx right of the key. For each
     query the keys' values are a window of the table, so this is a view of it, and one copy.
     """
+    if in_exported_graph():  # few converters know `unfold`
+        place = torch.arange(size, device=offsets.device)
+        apart = place[:, None] - place + size - 1
+        index = apart[:, None, :, None] * (2 * size - 1) + apart[None, :, None, :]
+        return offsets.flatten(1).index_select(1, index.flatten()).reshape(1, -1, size**2, size**2)
     windows = offsets.flip(1, 2).unfold(1, size, 1).unfold(2, size, 1)
     return windows.flip(1, 2).reshape(1, len(offsets), size**2, size**2)
 

@@ -61,8 +61,8 @@ def window_order(height, width, size, shift, grid, hide_padding, device):
         regions = regions + 2 * outside_y + outside_x
     shape = tokens.shape[0] * tokens.shape[1], size**2
     return WindowOrder(
-        tokens.reshape(shape),
-        places.flatten(),
+        tokens.reshape(shape).long(),  # they are; but of quotients, coremltools makes floats
+        places.flatten().long(),
         padding.reshape(-1, 1) if padded else None,
         not hide_padding,
         None if regions is None else regions.reshape(shape),
@@ -89,7 +89,8 @@ def axis_order(length, size, shift, grid, device):
     if grid:
         windows = torch.arange(count, device=device).expand(size, count)
         inner = torch.arange(size, device=device)[:, None].expand(size, count)
-        return places.reshape(size, count).transpose(0, 1), windows.flatten()[:length], inner.flatten()[:length]
+        places = places.reshape(size, count).transpose(0, 1)
+        return places, windows.flatten()[:length], inner.flatten()[:length]
     places, tokens, end = places + shift, tokens - shift, count * size
     # Once around the axis; exporters know no remainder of a division by a size.
     places = torch.where(places < end, places, places - end)
