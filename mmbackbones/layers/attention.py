@@ -36,7 +36,7 @@ def attention(q, k, v, mask=None, scale=None):
     The mask is broadcast to (B, heads, N, N); a scale of None is 1 / sqrt(C).
     """
     if mask is not None:
-        mask = mask.to(q.dtype)
+        mask = mask.type_as(q)
         if in_parts(q, mask):
             return probabilities(q, k, mask, scale) @ v
         mask = mask if in_exported_graph() or torch.is_grad_enabled() else mask.detach()

@@ -48,7 +48,11 @@ def autocast_dtype(x):
 
 def at_least_float(x):
     """Convert x to float32; double stays double."""
-    return x.to(torch.promote_types(x.dtype, torch.float))
+    dtype = torch.promote_types(x.dtype, torch.float)
+    if x.dtype == dtype:
+        return x
+    # With `to`, a graph of torch.export refuses to run outside the autocast it was captured under.
+    return x.type_as(torch.empty((), dtype=dtype, device=x.device))
 
 
 def hooked(module):

@@ -1,6 +1,5 @@
 """From images to tokens, and from tokens to fewer of them."""
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 

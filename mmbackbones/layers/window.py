@@ -25,7 +25,7 @@ class WindowOrder(NamedTuple):
     padding: (windows * N, 1), whether a place is padding; None if none is.
     seen: whether other tokens see the padding, so that it must be zero.
     regions: (windows, N), numbers; tokens of a window that have different ones must not see each
-        other. None if all may.
+        other. None if every token may see all others of its window.
     """
 
     tokens: torch.Tensor
@@ -39,8 +39,7 @@ def window_order(height, width, size, shift, grid, hide_padding, device):
     """The `WindowOrder` of windows of size x size tokens.
 
     They are neighbours, `shift` tokens further down and right, or with `grid` spread evenly over
-    the map. A shift makes regions: its last windows join opposite ends of the map. So does padding,
-    if it is to be hidden.
+    the map. A shift makes regions: its last windows join opposite ends of the map.
     """
     y, window_y, inner_y = axis_order(height, size, shift, grid, device)
     x, window_x, inner_x = axis_order(width, size, shift, grid, device)
@@ -53,12 +52,9 @@ def window_order(height, width, size, shift, grid, hide_padding, device):
     outside_y, outside_x = y >= height, x >= width
     padding, regions = torch.logical_or(outside_y, outside_x), None
     padded = any_size(height, width) or padding.numel() > height * width
-    hidden = hide_padding and padded
     # `shift` stands last: Swin V2's is known only with the map's size, as in no graph for any size.
-    if hidden or shift:
-        regions = 8 * (y < shift) + 4 * (x < shift)
-    if hidden:
-        regions = regions + 2 * outside_y + outside_x
+    if (hide_padding and padded) or shift:
+        regions = 2 * (y < shift) + (x < shift)
     shape = tokens.shape[0] * tokens.shape[1], size**2
     return WindowOrder(
         tokens.reshape(shape).long(),  # they are; but of quotients, coremltools makes floats
@@ -191,19 +187,22 @@ def window_reverse(windows, order, shape):
     return x.reshape(shape)
 
 
-def attention_mask(bias, regions, batch, hidden):
-    """(1 or B * windows, heads, N, N) to add to the logits: the bias, and `hidden` between regions.
+def attention_mask(bias, order, batch, hidden):
+    """(B * windows, heads, N, N) to add to the logits: the bias, and `hidden` for what is not seen.
 
     Args:
         bias: (1, heads, N, N) or None.
-        regions: (windows, N), see `WindowOrder`.
+        order: A `WindowOrder` with regions.
         batch: How many images there are.
-        hidden: Added where tokens must not see each other.
+        hidden: Added for tokens of another region, and for padding if nobody must see it.
     """
-    apart = regions[:, None, :, None] != regions[:, None, None, :]
+    apart = order.regions[:, None, :, None] != order.regions[:, None, None, :]
     dtype = torch.get_default_dtype() if bias is None else bias.dtype
     zero, hidden = (torch.full((), n, dtype=dtype, device=apart.device) for n in (0.0, hidden))
     mask = torch.where(apart, hidden, zero)
+    if order.padding is not None and not order.seen:
+        padding = order.padding.reshape(order.tokens.shape)[:, None, None, :]
+        mask = mask + torch.where(padding, hidden, zero)
     mask = mask.expand(batch, -1, -1, -1, -1)
     return (mask if bias is None else mask + bias).flatten(0, 1)
 
@@ -217,9 +216,9 @@ class WindowAttention(Attention):
 
     grid = False  # windows of neighbours, or of tokens spread evenly over the map
     hide_padding = False
-    # Added to the logits of tokens that must not see each other, as in the official code. Padding
-    # repeats a token of its window, so whatever the logits, its share is exp(-100) of that token's:
-    # 0 in any precision. -inf or -1e4 would leave quantised logits no steps for anything else.
+    # Added to the logits of tokens that must not be seen, as in the official code. Padding that is
+    # hidden repeats a token of its window: whatever the logits, its share is exp(-100) of that
+    # token's, 0 in every precision. -inf or -1e4 would leave quantised logits no steps for others.
     hidden = -100.0
 
     def __init__(self, dim, num_heads, size, shift=0, bias=None, qkv_bias=True):
@@ -232,10 +231,10 @@ class WindowAttention(Attention):
         order = self.order(x)
         windows = window_partition(x, order)
         qkv = self.qkv(windows)
-        bias = None if self.bias is None else self.bias().to(qkv.dtype)
+        bias = None if self.bias is None else self.bias().type_as(qkv)
         mask = bias
         if order.regions is not None:
-            mask = cheap(attention_mask, bias, order.regions, x.shape[0], self.hidden)
+            mask = cheap(attention_mask, bias, order, x.shape[0], self.hidden)
         return window_reverse(self.proj(self.attend(qkv, mask)), order, x.shape)
 
     def order(self, x):

@@ -72,7 +72,7 @@ def between_channels(q, k, v, scale):
     # The logits are sums over all N tokens, which half precision cannot hold.
     with full_precision(q):
         logits = at_least_float(q).transpose(-2, -1) @ at_least_float(k)
-        affinity = (logits * scale).softmax(-1).to(v.dtype)
+        affinity = (logits * scale).softmax(-1).type_as(v)
     return (v @ affinity.transpose(-2, -1)).transpose(1, 2).flatten(2)
 
 

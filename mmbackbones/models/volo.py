@@ -23,6 +23,7 @@ from ..layers import (
     any_size,
     cheap,
     drop_path_rates,
+    full_precision,
     in_exported_graph,
     in_graph,
     pad_image,
@@ -62,7 +63,7 @@ class OutlookAttention(nn.Module):
     def weights(self, logits):
         """(B, h, w, 81 heads) -> (B h, w, heads, 9, 9): of each neighbour in each mixture."""
         logits = logits.flatten(0, 1).unflatten(-1, (self.num_heads, 9, 9)) * self.scale
-        return logits.softmax(-1).to(logits.dtype)
+        return logits.softmax(-1).type_as(logits)
 
     def neighbourhoods(self, v):
         """(B, H, W, C) -> (B h, w, heads, 9, C / heads): the 3 x 3 values around even tokens."""
@@ -116,7 +117,7 @@ class Downsample(nn.Module):
 
     def forward(self, x):
         x = self.proj(pad_to(x, 2).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return x + resize(self.pos_embed, x.shape[1:3]).to(x.dtype)
+        return x + resize(self.pos_embed, x.shape[1:3]).type_as(x)
 
     def fit(self, pos_embed):
         """Resize the positions of a checkpoint that was trained at another image size."""
@@ -141,13 +142,15 @@ def resize(pos_embed, hw):
             bicubic_weights(old, new, image.device)
             for old, new in zip(image.shape[2:], hw, strict=True)
         )
-        image = rows @ image @ columns.transpose(0, 1)
-        return image.permute(0, 2, 3, 1).to(pos_embed.dtype)
-    return F.interpolate(image, hw, mode='bicubic').permute(0, 2, 3, 1).to(pos_embed.dtype)
+        with full_precision(image):
+            image = rows @ image @ columns.transpose(0, 1)
+    else:
+        image = F.interpolate(image, hw, mode='bicubic')
+    return image.permute(0, 2, 3, 1).to(pos_embed.dtype)
 
 
 def bicubic_weights(old, new, device):
-    """(new, old): the weights by which bicubic resizing makes a side of `new` numbers from `old`."""
+    """(new, old): the weights by which bicubic resizing makes `new` numbers from `old`."""
     place = (torch.arange(new, device=device) + 0.5) * old / new - 0.5
     first, tokens, weights = place.floor() - 1, torch.arange(old, device=device), 0.0
     for neighbour in range(4):
