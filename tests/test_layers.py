@@ -217,13 +217,11 @@ def test_padding_has_no_share_however_large_logits_are(kind, hw, dtype, monkeypa
     net.qkv.weight.data *= 30  # logits of some hundreds
     out, mask = net(x), window.attention_mask
 
-    def without_padding(bias, order, batch, hidden):
-        padding = False if order.padding is None else order.padding.view(order.tokens.shape)
-        padding = torch.as_tensor(padding).expand(order.tokens.shape)
-        alone = padding[:, None, None, :] & ~padding[:, None, :, None]
-        return mask(bias, order, batch, hidden).masked_fill(
-            alone.repeat(batch, 1, 1, 1), -torch.inf
-        )
+    def without_padding(bias, regions, padding, batch, hidden):
+        place = torch.zeros_like(regions) if padding is None else padding.view(regions.shape)
+        alone = place[:, None, None, :] > place[:, None, :, None]
+        shown = mask(bias, regions, padding, batch, hidden)
+        return shown.masked_fill(alone.repeat(batch, 1, 1, 1), -torch.inf)
 
     monkeypatch.setattr(window, 'attention_mask', without_padding)
     assert out.isfinite().all()

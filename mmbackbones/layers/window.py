@@ -187,21 +187,22 @@ def window_reverse(windows, order, shape):
     return x.reshape(shape)
 
 
-def attention_mask(bias, order, batch, hidden):
+def attention_mask(bias, regions, padding, batch, hidden):
     """(B * windows, heads, N, N) to add to the logits: the bias, and `hidden` for what is not seen.
 
     Args:
         bias: (1, heads, N, N) or None.
-        order: A `WindowOrder` with regions.
+        regions: (windows, N), see `WindowOrder`.
+        padding: (windows * N, 1), what no token must see, or None.
         batch: How many images there are.
-        hidden: Added for tokens of another region, and for padding if nobody must see it.
+        hidden: Added for tokens of another region, and for padding.
     """
-    apart = order.regions[:, None, :, None] != order.regions[:, None, None, :]
+    apart = regions[:, None, :, None] != regions[:, None, None, :]
     dtype = torch.get_default_dtype() if bias is None else bias.dtype
     zero, hidden = (torch.full((), n, dtype=dtype, device=apart.device) for n in (0.0, hidden))
     mask = torch.where(apart, hidden, zero)
-    if order.padding is not None and not order.seen:
-        padding = order.padding.reshape(order.tokens.shape)[:, None, None, :]
+    if padding is not None:
+        padding = padding.reshape(regions.shape)[:, None, None, :]
         mask = mask + torch.where(padding, hidden, zero)
     mask = mask.expand(batch, -1, -1, -1, -1)
     return (mask if bias is None else mask + bias).flatten(0, 1)
@@ -234,7 +235,8 @@ class WindowAttention(Attention):
         bias = None if self.bias is None else self.bias().type_as(qkv)
         mask = bias
         if order.regions is not None:
-            mask = cheap(attention_mask, bias, order, x.shape[0], self.hidden)
+            unseen = order.padding if self.hide_padding else None
+            mask = cheap(attention_mask, bias, order.regions, unseen, x.shape[0], self.hidden)
         return window_reverse(self.proj(self.attend(qkv, mask)), order, x.shape)
 
     def order(self, x):
