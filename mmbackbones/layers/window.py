@@ -20,7 +20,8 @@ from .lean import cheap
 class WindowOrder(NamedTuple):
     """The tokens of an (H, W) map, window by window.
 
-    tokens: (windows, N), the token at each place; at padding, another one of the window.
+    tokens: (windows, N), the token at each place; at padding another one, of the same window if
+        padding is hidden.
     places: (H * W,), the place of each token.
     padding: (windows * N, 1), whether a place is padding; None if none is.
     seen: whether other tokens see the padding, so that it must be zero.
@@ -46,8 +47,8 @@ def window_order(height, width, size, shift, grid, hide_padding, device):
     windows = (window_y * x.shape[0])[:, None] + window_x
     places = windows * size**2 + (inner_y * size)[:, None] + inner_x
 
-    tokens = repeat_first(y, height)[:, None, :, None] * width
-    tokens = tokens + repeat_first(x, width)[None, :, None, :]
+    inside = repeat_first if hide_padding else repeat_last
+    tokens = (inside(y, height) * width)[:, None, :, None] + inside(x, width)[None, :, None, :]
     y, x = y[:, None, :, None], x[None, :, None, :]  # (windows down, windows right, size, size)
     outside_y, outside_x = y >= height, x >= width
     padding, regions = torch.logical_or(outside_y, outside_x), None
@@ -65,14 +66,20 @@ def window_order(height, width, size, shift, grid, hide_padding, device):
     )
 
 
-def repeat_first(tokens, length):
-    """Tokens (windows, size) of an axis, with a window's own instead of padding.
+def repeat_last(tokens, length):
+    """Tokens (windows, size) of an axis, at padding the last one of the map."""
+    return tokens.clamp(max=length - 1)
 
-    It is the window's first token, or token 0, with which a window ends that begins in padding.
+
+def repeat_first(tokens, length):
+    """Tokens (windows, size) of an axis, at padding the first one of the window.
+
+    A shifted window that begins in padding has gone round the axis, so token 0 is in it.
     """
+    if tokens.numel() == length and not any_size(length):
+        return tokens
     first = tokens[:, :1]
-    first = torch.where(first < length, first, torch.zeros_like(first))
-    return torch.where(tokens < length, tokens, first)
+    return torch.where(tokens < length, tokens, first * (first < length))
 
 
 def axis_order(length, size, shift, grid, device):

@@ -70,9 +70,14 @@ class OutlookAttention(nn.Module):
         v = pad_to(v, 2)
         height, width = v.shape[1:3]
         v = F.pad(v, (0, 0, 1, 1, 1, 1)).unflatten(3, (self.num_heads, -1))
-        rows = [v[:, i : i + height : 2] for i in range(3)]
-        around = [row[:, :, i : i + width : 2] for row in rows for i in range(3)]
-        return torch.cat(around, 4).flatten(0, 1).unflatten(3, (9, -1))
+        if in_exported_graph():  # few converters know `unfold`, or more than five axes
+            rows = [v[:, i : i + height : 2] for i in range(3)]
+            around = [row[:, :, i : i + width : 2] for row in rows for i in range(3)]
+            return torch.cat(around, 4).flatten(0, 1).unflatten(3, (9, -1))
+        rows = v.unfold(1, 3, 2).movedim(-1, 4)
+        # Slices, as PyTorch 2.13 compiles a wrong gradient of two unfolds for a CPU.
+        around = [rows[:, :, i : i + width : 2] for i in range(3)]
+        return torch.stack(around, 5).flatten(4, 5).flatten(0, 1)
 
     def mixtures(self, weights, values, batch):
         """Nine mixtures of nine values (B, 2h, 2w, C), added up where they lie."""
