@@ -76,7 +76,7 @@ def repeat_first(tokens, length):
 
     A shifted window that begins in padding has gone round the axis, so token 0 is in it.
     """
-    if tokens.numel() == length and not any_size(length):
+    if not any_size(length) and tokens.numel() == length:
         return tokens
     first = tokens[:, :1]
     return torch.where(tokens < length, tokens, first * (first < length))
