@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from .layers import LayerNorm, in_graph, in_transform, lean, plain, without_cudnn
+from .layers import LayerNorm, in_exported_graph, in_graph, in_transform, lean, plain, without_cudnn
 from .weights import convert_state_dict, load_checkpoint
 
 
@@ -34,7 +34,7 @@ class Stage(nn.Module):
 
     def checkpointed(self, block, x):
         """block(x), of which only x is kept for backward."""
-        if not torch.is_grad_enabled():
+        if in_exported_graph() or not torch.is_grad_enabled():
             return block(x)
         contexts = lambda: (plain(), keep_statistics(block))  # noqa: E731
         return checkpoint(block, x, use_reentrant=False, context_fn=contexts)

@@ -175,6 +175,13 @@ def test_nothing_forbidden():
         assert not found or path.name == '__main__.py', (path.name, found)
 
 
+def test_modules_have_forms_that_every_converter_knows():
+    """Exporters round `-(-a // b)` towards zero, few know `.T`, and quantisers no -inf."""
+    words = re.compile(r'-\(-|\.m?T\b|-\s*(?:torch|math)\.inf\b|float\(.-inf')
+    for path in [*PACKAGE.glob('layers/*.py'), *PACKAGE.glob('models/*.py')]:
+        assert not words.findall(path.read_text()), path.name
+
+
 PAGES = [
     path
     for path in (*ROOT.glob('*.md'), *ROOT.glob('*/*.md'))

@@ -196,7 +196,7 @@ def test_masked_padding_is_seen_by_nobody(kind, hw):
     def disturb(module, inputs, qkv):
         if order.padding is None:
             return qkv
-        noise = 100 * torch.randn(48)
+        noise = 10 * torch.randn(48)
         return torch.where(
             order.padding.view(1, -1, 16, 1), noise, qkv.view(2, -1, 16, 48)
         ).flatten(0, 1)
@@ -206,6 +206,26 @@ def test_masked_padding_is_seen_by_nobody(kind, hw):
     assert torch.equal(noisy, out)
     assert out.isfinite().all()
     assert near(gradients(noisy, x), gradients(out, x), 2e-6)
+
+
+@every_map
+@pytest.mark.parametrize('kind', ['masked', 'masked and shifted', 'shifted by more', 'grid'])
+@pytest.mark.parametrize('dtype', [torch.double, torch.float, torch.bfloat16, torch.half])
+def test_padding_has_no_share_however_large_logits_are(kind, hw, dtype, monkeypatch):
+    """In every precision the same as where padding really has none."""
+    net, x = KINDS[kind]().to(dtype), torch.randn(2, *hw, 16).to(dtype)
+    net.qkv.weight.data *= 30  # logits of some hundreds
+    out, mask = net(x), window.attention_mask
+
+    def without_padding(bias, regions, padding, batch, hidden):
+        place = torch.zeros_like(regions) if padding is None else padding.view(regions.shape)
+        alone = place[:, None, None, :] > place[:, None, :, None]
+        shown = mask(bias, regions, padding, batch, hidden)
+        return shown.masked_fill(alone.repeat(batch, 1, 1, 1), -torch.inf)
+
+    monkeypatch.setattr(window, 'attention_mask', without_padding)
+    assert out.isfinite().all()
+    assert (out - net(x)).abs().max() <= 1e-5
 
 
 @pytest.mark.parametrize('kind', ['shifted', 'masked and shifted', 'grid'])

@@ -2,7 +2,14 @@
 
 from .attention import Attention, attention, without_cudnn
 from .block import Block, DropPath, Mlp, drop_path_rates
-from .context import any_size, at_least_float, full_precision, in_graph, in_transform
+from .context import (
+    any_size,
+    at_least_float,
+    full_precision,
+    in_exported_graph,
+    in_graph,
+    in_transform,
+)
 from .embed import ChannelsFirst, Halve, PatchEmbed, PatchMerging, pad_image, pad_to
 from .lean import cheap, lean, plain
 from .norm import LayerNorm, fuse_conv_bn
@@ -43,6 +50,7 @@ __all__ = [
     'drop_path_rates',
     'full_precision',
     'fuse_conv_bn',
+    'in_exported_graph',
     'in_graph',
     'in_transform',
     'lean',

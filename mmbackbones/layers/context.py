@@ -11,6 +11,11 @@ def in_graph():
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
+def in_exported_graph():
+    """Whether a graph is being captured that leaves Python: by a tracer or by torch.export."""
+    return in_graph() and not torch.compiler.is_dynamo_compiling()
+
+
 def any_size(*sides):
     """Whether a graph is being captured that must hold for maps of other sides than these.
 
@@ -43,7 +48,11 @@ def autocast_dtype(x):
 
 def at_least_float(x):
     """Convert x to float32; double stays double."""
-    return x.to(torch.promote_types(x.dtype, torch.float))
+    dtype = torch.promote_types(x.dtype, torch.float)
+    if x.dtype == dtype:
+        return x
+    # With `to`, a graph of torch.export refuses to run outside the autocast it was captured under.
+    return x.type_as(torch.empty((), dtype=dtype, device=x.device))
 
 
 def hooked(module):

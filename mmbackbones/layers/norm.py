@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from .context import autocast_dtype, full_precision
+from .context import autocast_dtype, full_precision, in_exported_graph
 
 
 class LayerNorm(nn.LayerNorm):
@@ -18,7 +18,7 @@ class LayerNorm(nn.LayerNorm):
 
     def forward(self, x):
         dtype = autocast_dtype(x)
-        if dtype is None:
+        if dtype is None or in_exported_graph():  # which may run without the autocast
             return super().forward(x)
         with full_precision(x):
             weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)

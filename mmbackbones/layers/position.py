@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .context import in_exported_graph
+
 
 def between_tokens(offsets, size):
     """(heads, 2 size - 1, 2 size - 1), a value per offset -> (1, heads, N, N), one per token pair.
@@ -13,6 +15,11 @@ def between_tokens(offsets, size):
     Entry (size - 1 + dy, size - 1 + dx) is for a query dy below and dx right of the key. For each
     query the keys' values are a window of the table, so this is a view of it, and one copy.
     """
+    if in_exported_graph():  # few converters know `unfold`
+        place = torch.arange(size, device=offsets.device)
+        apart = place[:, None] - place + size - 1
+        index = apart[:, None, :, None] * (2 * size - 1) + apart[None, :, None, :]
+        return offsets.flatten(1).index_select(1, index.flatten()).reshape(1, -1, size**2, size**2)
     windows = offsets.flip(1, 2).unfold(1, size, 1).unfold(2, size, 1)
     return windows.flip(1, 2).reshape(1, len(offsets), size**2, size**2)
 
@@ -36,7 +43,7 @@ class RelativeBias(nn.Module):
     def offsets(self, table, size):
         """A table (rows, heads) of any window -> (heads, 2 size - 1, 2 size - 1)."""
         side, want = math.isqrt(len(table)), 2 * size - 1
-        image = table.T.unflatten(1, (side, side))
+        image = table.transpose(0, 1).unflatten(1, (side, side))
         if side == want:
             return image
         return F.interpolate(image[None].float(), (want, want), mode=self.mode)[0].to(table.dtype)
@@ -44,7 +51,7 @@ class RelativeBias(nn.Module):
     def fit(self, table):
         """Resize the table of a checkpoint that was trained with another window."""
         size = math.isqrt(len(self.relative_position_bias_table)) // 2 + 1
-        return self.offsets(table, size).flatten(1).T
+        return self.offsets(table, size).flatten(1).transpose(0, 1)
 
 
 class ConvPosition(nn.Module):

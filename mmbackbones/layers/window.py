@@ -20,12 +20,13 @@ from .lean import cheap
 class WindowOrder(NamedTuple):
     """The tokens of an (H, W) map, window by window.
 
-    tokens: (windows, N), the token at each place; at padding, one of the map's border.
+    tokens: (windows, N), the token at each place; at padding another one, of the same window if
+        padding is hidden.
     places: (H * W,), the place of each token.
     padding: (windows * N, 1), whether a place is padding; None if none is.
     seen: whether other tokens see the padding, so that it must be zero.
     regions: (windows, N), numbers; tokens of a window that have different ones must not see each
-        other. None if all may.
+        other. None if every token may see all others of its window.
     """
 
     tokens: torch.Tensor
@@ -39,33 +40,46 @@ def window_order(height, width, size, shift, grid, hide_padding, device):
     """The `WindowOrder` of windows of size x size tokens.
 
     They are neighbours, `shift` tokens further down and right, or with `grid` spread evenly over
-    the map. A shift makes regions: its last windows join opposite ends of the map. So does padding,
-    if it is to be hidden.
+    the map. A shift makes regions: its last windows join opposite ends of the map.
     """
     y, window_y, inner_y = axis_order(height, size, shift, grid, device)
     x, window_x, inner_x = axis_order(width, size, shift, grid, device)
     windows = (window_y * x.shape[0])[:, None] + window_x
     places = windows * size**2 + (inner_y * size)[:, None] + inner_x
 
+    inside = repeat_first if hide_padding else repeat_last
+    tokens = (inside(y, height) * width)[:, None, :, None] + inside(x, width)[None, :, None, :]
     y, x = y[:, None, :, None], x[None, :, None, :]  # (windows down, windows right, size, size)
-    tokens = y.clamp(max=height - 1) * width + x.clamp(max=width - 1)
     outside_y, outside_x = y >= height, x >= width
-    padding, regions = outside_y | outside_x, None
+    padding, regions = torch.logical_or(outside_y, outside_x), None
     padded = any_size(height, width) or padding.numel() > height * width
-    hidden = hide_padding and padded
     # `shift` stands last: Swin V2's is known only with the map's size, as in no graph for any size.
-    if hidden or shift:
-        regions = 8 * (y < shift) + 4 * (x < shift)
-    if hidden:
-        regions = regions + 2 * outside_y + outside_x
+    if (hide_padding and padded) or shift:
+        regions = 2 * (y < shift) + (x < shift)
     shape = tokens.shape[0] * tokens.shape[1], size**2
     return WindowOrder(
-        tokens.reshape(shape),
-        places.flatten(),
+        tokens.reshape(shape).long(),  # they are; but of quotients, coremltools makes floats
+        places.flatten().long(),
         padding.reshape(-1, 1) if padded else None,
         not hide_padding,
         None if regions is None else regions.reshape(shape),
     )
+
+
+def repeat_last(tokens, length):
+    """Tokens (windows, size) of an axis, at padding the last one of the map."""
+    return tokens.clamp(max=length - 1)
+
+
+def repeat_first(tokens, length):
+    """Tokens (windows, size) of an axis, at padding the first one of the window.
+
+    A shifted window that begins in padding has gone round the axis, so token 0 is in it.
+    """
+    if not any_size(length) and tokens.numel() == length:
+        return tokens
+    first = tokens[:, :1]
+    return torch.where(tokens < length, tokens, first * (first < length))
 
 
 def axis_order(length, size, shift, grid, device):
@@ -73,17 +87,18 @@ def axis_order(length, size, shift, grid, device):
 
     Tokens from `length` on are padding.
     """
-    count = -(-length // size)
+    count = (length + size - 1) // size
     places, tokens = (torch.arange(n, device=device) for n in (count * size, length))
     if grid:
         windows = torch.arange(count, device=device).expand(size, count)
         inner = torch.arange(size, device=device)[:, None].expand(size, count)
-        return places.view(size, count).T, windows.flatten()[:length], inner.flatten()[:length]
+        places = places.reshape(size, count).transpose(0, 1)
+        return places, windows.flatten()[:length], inner.flatten()[:length]
     places, tokens, end = places + shift, tokens - shift, count * size
     # Once around the axis; exporters know no remainder of a division by a size.
     places = torch.where(places < end, places, places - end)
     tokens = torch.where(tokens < 0, tokens + end, tokens)
-    return places.view(count, size), tokens // size, tokens % size
+    return places.reshape(count, size), tokens // size, tokens % size
 
 
 ORDERS: OrderedDict = OrderedDict()  # those used last
@@ -176,22 +191,26 @@ def window_reverse(windows, order, shape):
     """(B * windows, N, C) -> (B, H, W, C), a map of the shape."""
     windows = windows.reshape(shape[0], -1, shape[-1])
     x = result_of(FromWindows, windows, order.tokens.flatten(), order.places, order.padding)
-    return x.view(shape)
+    return x.reshape(shape)
 
 
-def attention_mask(bias, regions, batch, hidden):
-    """(1 or B * windows, heads, N, N) to add to the logits: the bias, and `hidden` between regions.
+def attention_mask(bias, regions, padding, batch, hidden):
+    """(B * windows, heads, N, N) to add to the logits: the bias, and `hidden` for what is not seen.
 
     Args:
         bias: (1, heads, N, N) or None.
         regions: (windows, N), see `WindowOrder`.
+        padding: (windows * N, 1), what no token must see, or None.
         batch: How many images there are.
-        hidden: Added where tokens must not see each other.
+        hidden: Added for tokens of another region, and for padding.
     """
     apart = regions[:, None, :, None] != regions[:, None, None, :]
     dtype = torch.get_default_dtype() if bias is None else bias.dtype
     zero, hidden = (torch.full((), n, dtype=dtype, device=apart.device) for n in (0.0, hidden))
     mask = torch.where(apart, hidden, zero)
+    if padding is not None:
+        padding = padding.reshape(regions.shape)[:, None, None, :]
+        mask = mask + torch.where(padding, hidden, zero)
     mask = mask.expand(batch, -1, -1, -1, -1)
     return (mask if bias is None else mask + bias).flatten(0, 1)
 
@@ -205,7 +224,10 @@ class WindowAttention(Attention):
 
     grid = False  # windows of neighbours, or of tokens spread evenly over the map
     hide_padding = False
-    hidden = -100.0  # added to the logits of tokens that must not see each other
+    # Added to the logits of tokens that must not be seen, as in the official code. Padding that is
+    # hidden repeats a token of its window: whatever the logits, its share is exp(-100) of that
+    # token's, 0 in every precision. -inf or -1e4 would leave quantised logits no steps for others.
+    hidden = -100.0
 
     def __init__(self, dim, num_heads, size, shift=0, bias=None, qkv_bias=True):
         super().__init__(dim, num_heads, qkv_bias)
@@ -217,10 +239,11 @@ class WindowAttention(Attention):
         order = self.order(x)
         windows = window_partition(x, order)
         qkv = self.qkv(windows)
-        bias = None if self.bias is None else self.bias().to(qkv.dtype)
+        bias = None if self.bias is None else self.bias().type_as(qkv)
         mask = bias
         if order.regions is not None:
-            mask = cheap(attention_mask, bias, order.regions, x.shape[0], self.hidden)
+            unseen = order.padding if self.hide_padding else None
+            mask = cheap(attention_mask, bias, order.regions, unseen, x.shape[0], self.hidden)
         return window_reverse(self.proj(self.attend(qkv, mask)), order, x.shape)
 
     def order(self, x):
@@ -232,7 +255,6 @@ class MaskedWindowAttention(WindowAttention):
     """Attention inside windows in which padding is invisible: no output depends on it."""
 
     hide_padding = True
-    hidden = -torch.inf  # padding sees padding, so that no softmax is left without a token
 
 
 class GridAttention(MaskedWindowAttention):

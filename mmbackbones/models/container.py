@@ -73,22 +73,27 @@ class GlobalAffinity(nn.Module):
         pool = averages if any_size(*v.shape[1:3]) else F.adaptive_avg_pool2d
         values = pool(v.permute(0, 3, 1, 2), self.size)
         values = values.unflatten(1, (len(self.weight), -1)).flatten(3)  # (B, heads, C, N)
-        mixed = (values @ self.weight.mT).flatten(1, 2).unflatten(2, (self.size, self.size))
+        mixed = (
+            (values @ self.weight.transpose(-2, -1))
+            .flatten(1, 2)
+            .unflatten(2, (self.size, self.size))
+        )
         return F.interpolate(mixed, v.shape[1:3], mode='bilinear').permute(0, 2, 3, 1)
 
 
 def averages(image, size):
     """Adaptive average pooling by matrix products, which exporters know for images of any size."""
     for side in (3, 2):
-        weights = averaging(size, image.shape[side], image.device).to(image.dtype)
-        image = F.linear(image.mT if side == 2 else image, weights)
-    return image.mT
+        weights = averaging(size, image.shape[side], image.device).type_as(image)
+        image = F.linear(image.transpose(2, 3) if side == 2 else image, weights)
+    return image.transpose(2, 3)
 
 
 def averaging(size, side, device):
     """(size, side): the weights of the tokens along a side in `size` averages."""
     i, tokens = torch.arange(size, device=device)[:, None], torch.arange(side, device=device)
-    inside = (tokens >= i * side // size) & (tokens < ((i + 1) * side + size - 1) // size)
+    start, end = i * side // size, ((i + 1) * side + size - 1) // size
+    inside = torch.logical_and(tokens >= start, tokens < end)
     return inside / inside.sum(1, keepdim=True)
 
 
@@ -116,7 +121,7 @@ class MixedAttention(Attention):
         qkv = self.qkv(x)
         dynamic = self.attend(qkv.flatten(1, 2)).view(x.shape)
         static = self.static(qkv.chunk(3, -1)[2])
-        share = self.sa_weight.sigmoid().to(x.dtype)
+        share = self.sa_weight.sigmoid().type_as(x)
         return self.proj(share * dynamic + (1 - share) * static)
 
 

@@ -71,9 +71,9 @@ def between_channels(q, k, v, scale):
     """softmax(scale * q^T k) v^T, for (B, heads, N, C) each; (B, N, heads * C)."""
     # The logits are sums over all N tokens, which half precision cannot hold.
     with full_precision(q):
-        logits = at_least_float(q).mT @ at_least_float(k)
-        affinity = (logits * scale).softmax(-1).to(v.dtype)
-    return (v @ affinity.mT).transpose(1, 2).flatten(2)
+        logits = at_least_float(q).transpose(-2, -1) @ at_least_float(k)
+        affinity = (logits * scale).softmax(-1).type_as(v)
+    return (v @ affinity.transpose(-2, -1)).transpose(1, 2).flatten(2)
 
 
 class DaViTBlock(Block):

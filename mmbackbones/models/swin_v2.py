@@ -109,10 +109,10 @@ class CosineAttention(MaskedWindowAttention):
         """(B, N, 3C) -> queries as long as the scale, keys of length one, and values."""
         q, k, v = super().heads(qkv)
         q_bias, v_bias = (
-            b.view(self.num_heads, 1, -1).to(v.dtype) for b in (self.q_bias, self.v_bias)
+            b.view(self.num_heads, 1, -1).type_as(v) for b in (self.q_bias, self.v_bias)
         )
         scale = self.logit_scale.clamp(max=math.log(100)).exp()
-        return unit(q + q_bias) * scale.to(q.dtype), unit(k), v + v_bias  # keys have no bias
+        return unit(q + q_bias) * scale.type_as(q), unit(k), v + v_bias  # keys have no bias
 
     def order(self, x):
         """The order of the windows; not shifted where a window covers the map's shorter side."""
@@ -125,7 +125,7 @@ def unit(x):
     """Vectors of length one; lengths are float32, as half precision cannot hold all."""
     dtype = torch.promote_types(x.dtype, torch.float)
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=dtype)
-    return (x / length.clamp(min=1e-12)).to(x.dtype)
+    return (x / length.clamp(min=1e-12)).type_as(x)
 
 
 class PostNormBlock(Block):

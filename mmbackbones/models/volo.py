@@ -23,6 +23,8 @@ from ..layers import (
     any_size,
     cheap,
     drop_path_rates,
+    full_precision,
+    in_exported_graph,
     in_graph,
     pad_image,
     pad_to,
@@ -52,37 +54,44 @@ class OutlookAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x):
-        H, W = x.shape[1:3]
+        B, H, W = x.shape[:3]
         weights = self.weights(self.attn(self.pool(x)))
         values = cheap(self.neighbourhoods, self.v(x))
-        mixed = self.mixtures(weights, values)
+        mixed = self.mixtures(weights, values, B)
         return self.proj(in_order(mixed.narrow(1, 0, H).narrow(2, 0, W)))
 
     def weights(self, logits):
-        """(B, h, w, 81 heads) -> (B, h, w, heads, 9, 9): of each neighbour in each mixture."""
-        logits = logits.unflatten(-1, (self.num_heads, 9, 9)) * self.scale
-        return logits.softmax(-1).to(logits.dtype)
+        """(B, h, w, 81 heads) -> (B h, w, heads, 9, 9): of each neighbour in each mixture."""
+        logits = logits.flatten(0, 1).unflatten(-1, (self.num_heads, 9, 9)) * self.scale
+        return logits.softmax(-1).type_as(logits)
 
     def neighbourhoods(self, v):
-        """(B, H, W, C) -> (B, h, w, heads, 9, C / heads): the 3 x 3 values around even tokens."""
-        v = pad_to(v, 2).unflatten(3, (self.num_heads, -1))
-        width = v.shape[2]
-        v = F.pad(v, (0, 0, 0, 0, 1, 1, 1, 1)).unfold(1, 3, 2).movedim(-1, 4)
+        """(B, H, W, C) -> (B h, w, heads, 9, C / heads): the 3 x 3 values around even tokens."""
+        v = pad_to(v, 2)
+        height, width = v.shape[1:3]
+        v = F.pad(v, (0, 0, 1, 1, 1, 1)).unflatten(3, (self.num_heads, -1))
+        if in_exported_graph():  # few converters know `unfold`, or more than five axes
+            rows = [v[:, i : i + height : 2] for i in range(3)]
+            around = [row[:, :, i : i + width : 2] for row in rows for i in range(3)]
+            return torch.cat(around, 4).flatten(0, 1).unflatten(3, (9, -1))
+        rows = v.unfold(1, 3, 2).movedim(-1, 4)
         # Slices, as PyTorch 2.13 compiles a wrong gradient of two unfolds for a CPU.
-        return torch.stack([v[:, :, i : i + width : 2] for i in range(3)], 5).flatten(4, 5)
+        around = [rows[:, :, i : i + width : 2] for i in range(3)]
+        return torch.stack(around, 5).flatten(4, 5).flatten(0, 1)
 
-    def mixtures(self, weights, values):
+    def mixtures(self, weights, values, batch):
         """Nine mixtures of nine values (B, 2h, 2w, C), added up where they lie."""
-        mixed = (weights @ values).unflatten(4, (3, 3)).permute(0, 1, 4, 2, 5, 3, 6).flatten(5)
-        return add_neighbours(add_neighbours(mixed, 3), 1)
+        mixed = (weights @ values).transpose(2, 3).flatten(3).unflatten(2, (3, 3))
+        mixed = add_neighbours(mixed)
+        return add_neighbours(mixed.unflatten(0, (batch, -1)))
 
 
-def add_neighbours(x, axis):
-    """(..., n, 3, ...) -> (..., 2n, ...): of each even token, the one before it and after it."""
-    before, even, odd = x.unbind(axis + 1)
-    after = torch.cat([before, torch.zeros_like(before.narrow(axis, 0, 1))], axis)
-    odd = odd + after.narrow(axis, 1, odd.shape[axis])
-    return torch.stack([even, odd], axis + 1).flatten(axis, axis + 1)
+def add_neighbours(x):
+    """(B, n, m, 3, C) -> (B, 2n, m, C): of each even token, the one before it and after it."""
+    before, even, odd = x.unbind(3)
+    after = torch.cat([before, torch.zeros_like(before.narrow(1, 0, 1))], 1)
+    odd = odd + after.narrow(1, 1, odd.shape[1])
+    return torch.stack([even, odd], 2).flatten(1, 2)
 
 
 class Stem(nn.Module):
@@ -113,7 +122,7 @@ class Downsample(nn.Module):
 
     def forward(self, x):
         x = self.proj(pad_to(x, 2).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return x + resize(self.pos_embed, x.shape[1:3]).to(x.dtype)
+        return x + resize(self.pos_embed, x.shape[1:3]).type_as(x)
 
     def fit(self, pos_embed):
         """Resize the positions of a checkpoint that was trained at another image size."""
@@ -133,7 +142,32 @@ def resize(pos_embed, hw):
     if not any_size(*hw) and pos_embed.shape[1:3] == hw:
         return pos_embed
     image = pos_embed.permute(0, 3, 1, 2).float()
-    return F.interpolate(image, hw, mode='bicubic').permute(0, 2, 3, 1).to(pos_embed.dtype)
+    if in_exported_graph():  # few converters know bicubic resizing
+        rows, columns = (
+            bicubic_weights(old, new, image.device)
+            for old, new in zip(image.shape[2:], hw, strict=True)
+        )
+        with full_precision(image):
+            image = rows @ image @ columns.transpose(0, 1)
+    else:
+        image = F.interpolate(image, hw, mode='bicubic')
+    return image.permute(0, 2, 3, 1).to(pos_embed.dtype)
+
+
+def bicubic_weights(old, new, device):
+    """(new, old): the weights by which bicubic resizing makes `new` numbers from `old`."""
+    place = (torch.arange(new, device=device) + 0.5) * old / new - 0.5
+    first, tokens, weights = place.floor() - 1, torch.arange(old, device=device), 0.0
+    for neighbour in range(4):
+        token = first + neighbour
+        far = (place - token).abs()
+        # Keys' kernel with PyTorch's a of -0.75, up to a distance of 1 and from 1 to 2.
+        near = (1.25 * far - 2.25) * far * far + 1
+        beyond = ((-0.75 * far + 3.75) * far - 6) * far + 3
+        weight = torch.where(far <= 1, near, beyond)
+        same = token.clamp(0, old - 1)[:, None] == tokens
+        weights = weights + weight[:, None] * same.to(weight.dtype)
+    return weights
 
 
 @MODELS.register_module()
@@ -187,6 +221,6 @@ class VOLO(Backbone):
 
     def levels(self, x):
         """The maps; the fine one, up-sampled, may be wider than the image."""
-        H, W = (-(-side // 4) for side in x.shape[2:])
+        H, W = ((side + 3) // 4 for side in x.shape[2:])
         for i, level in zip(self.out_indices, super().levels(x), strict=True):
             yield in_order(level.narrow(2, 0, H).narrow(3, 0, W)) if i == 0 else level
