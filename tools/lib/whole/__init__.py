@@ -30,11 +30,11 @@ class WholeModel(nn.Module):
     task, masks = 'detection', 'none'
     output_names = ('boxes', 'scores', 'labels')
     takes_several = False  # pictures in a file of --batch
+    score_threshold = None  # below which nothing is found
 
     def __init__(self, model, settings):
         super().__init__()
         self.model, self.picture, self.settings = model.eval(), Picture(model), settings
-        self.stem = model.backbone.stem
         several = settings.get('batch')
         if several and not self.takes_several:
             raise Refused(
