@@ -27,8 +27,8 @@ def describe(whole, cfg, path, size=None, batch=1):
         batch: The number of pictures that it takes at a time.
     """
     picture, dataset = whole.picture, test_dataset(cfg)
-    meta = dataset.metainfo if dataset else {}
-    steps = steps_of(dataset) if dataset else []
+    meta = {} if dataset is None else dataset.metainfo
+    steps = [] if dataset is None else steps_of(dataset)
     classes = list(meta.get('classes') or ())
     return dict(
         format=FORMAT,
