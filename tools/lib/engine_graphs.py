@@ -230,8 +230,10 @@ def split_projections(graph):
         for part in [user for user in chunk.users if user.target is operator.getitem]:
             with graph.inserting_before(part):
                 parameters = [p for p in linear.args[1:] if p is not None]
-                chunks = [insert(graph, aten.chunk.default, p, count) for p in parameters]
-                learned = [insert(graph, operator.getitem, c, part.args[1]) for c in chunks]
+                size = value(linear).shape[-1] // count
+                start = part.args[1] * size
+                ends = 0, start, start + size
+                learned = [insert(graph, aten.slice.Tensor, p, *ends) for p in parameters]
                 own = insert(graph, aten.linear.default, linear.args[0], *learned)
             part.replace_all_uses_with(own)
 

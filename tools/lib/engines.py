@@ -20,7 +20,7 @@ for name in ('onnxscript', 'torch.onnx'):  # which report all that they leave as
     logging.getLogger(name).setLevel(logging.ERROR)
 OPSET = 20  # of ONNX, unless another is asked for
 EXAMPLE = (2, 224, 288)  # images, height and width that a file for any size is made from
-OF_WEIGHTS = {'Reshape', 'Split', 'Squeeze', 'Transpose', 'Unsqueeze'}
+OF_WEIGHTS = {'Reshape', 'Slice', 'Squeeze', 'Transpose', 'Unsqueeze'}
 LIMIT = 2**31  # bytes, of an .onnx file; weights of more lie in a second one
 
 
