@@ -247,7 +247,7 @@ def test_the_tool_exports_whole_models(run, tmp_path, method, size):
     reader = 'decode_head' if method == 'upernet' else 'neck'
     model = {'backbone': backbone, reader: dict(in_channels=dims[method == 'retinanet' :])}
     file.write_text(f"_base_ = '{ROOT}/configs/{method}_swin_t.py'\nmodel = {model}")
-    code, words = run(file, '--whole', '--out', out, *(('--size', *size) if size else ()))
+    code, words = run(file, '--raw', '--out', out, *(('--size', *size) if size else ()))
     assert (code, words.count('e-0')) == (0, 1 if size else 4), words
     names = [f'{kind}{i}' for kind in LEVELS.get(method, ()) for i in range(5)] or ['logits']
     assert [output.name for output in onnxruntime.InferenceSession(out).get_outputs()] == names
@@ -274,13 +274,13 @@ def test_a_missing_package_is_named(run, monkeypatch):
         (['VOLO', '--arch', 'd9'], "arch is 'd9'; choose from d1, d2, d3, d4, d5"),
         (['VOLO', '--cfg-options', 'window=7'], 'VOLO has no argument window; it has arch'),
         (['VOLO', '--size', '0', '64'], '--size and --batch take numbers from 1 up'),
-        (['VOLO', '--whole'], '--whole needs a config file, and VOLO is none'),
+        (['VOLO', '--whole'], '--raw needs a config file, and VOLO is none'),
         (
-            ['configs/detr_container_light.py', '--whole'],
+            ['configs/detr_container_light.py', '--raw'],
             'DETR has no dense head, and only such are exported',
         ),
         (
-            ['configs/mask2former_semantic_swin_t.py', '--whole'],
+            ['configs/mask2former_semantic_swin_t.py', '--raw'],
             'EncoderDecoder has no dense head, and only such are exported',
         ),
         (['VOLO', '--format', 'openvino', '--out', 'a.onnx'], 'files of OpenVINO end in .xml'),

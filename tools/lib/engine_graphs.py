@@ -35,6 +35,12 @@ ELEMENTWISE = {
     aten.sigmoid.default,
     aten.silu.default,
 }
+CHECKS = {
+    aten._assert_scalar.default,
+    aten._assert_tensor_metadata.default,
+    aten.sym_constrain_range.default,
+    aten.sym_constrain_range_for_size.default,
+}
 WITHOUT_EFFECT = {aten.clone.default, aten.contiguous.default, aten.detach.default}
 
 
@@ -134,11 +140,16 @@ def weights_of_resizing(old, new, dtype, options):
     return F.interpolate(image, **options | dict(size=(new, old)))[0, 0]
 
 
+def axes_of(net):
+    """Which axes of a network's input may be free, and what they are called."""
+    return getattr(net, 'axes', AXES)
+
+
 def capture(net, image, free, mode=InOrder):
     """The graph of torch.export, for images like this one or, if `free`, of any number and size."""
     # A size of the example that happens to be 1 somewhere says nothing about other images.
     with mode(), tracing.patch(backed_size_oblivious=True), torch.no_grad():
-        shapes = (dict.fromkeys(AXES, Dim.DYNAMIC),) if free else None
+        shapes = (dict.fromkeys(axes_of(net), Dim.DYNAMIC),) if free else None
         return torch.export.export(net, (image,), dynamic_shapes=shapes)
 
 
@@ -146,13 +157,14 @@ def capture_for_engines(net, image, free):
     """The same, rewritten; the network is one of `absorb_constants`."""
     program = capture(net, image, free, InParts)
     graph = program.graph_module.graph
+    drop_checks(graph)
     drop_copies(graph)
     split_projections(graph)
-    flatten_norms(graph)
     graph.eliminate_dead_code()
     norms, convolutions = calls(graph, aten.layer_norm.default), calls(graph, aten.conv2d.default)
     # With free sizes engines really carry out each permutation, and norms need (B, H, W, C).
     channels_first(graph, permute_others=not free or len(convolutions) > len(norms))
+    flatten_norms(graph)
     flatten_linears(graph)
     graph.eliminate_dead_code()
     program.graph_module.recompile()
@@ -191,6 +203,13 @@ def insert_sizes(graph, node, axes):
     ]
 
 
+def drop_checks(graph):
+    """Remove what checks sizes: no engine does, and bounds of 2**65 are no numbers of ONNX."""
+    for node in calls(graph, *CHECKS):
+        graph.erase_node(node)
+    graph.eliminate_dead_code()
+
+
 def drop_copies(graph):
     """Remove what changes strides only, or nothing."""
     for node in calls(graph, *WITHOUT_EFFECT, aten.to.dtype):
@@ -199,8 +218,6 @@ def drop_copies(graph):
     for node in calls(graph, aten.mul.Tensor):
         if node.args[1] == 1:
             node.replace_all_uses_with(node.args[0])
-    for node in calls(graph, aten._assert_tensor_metadata.default):
-        graph.erase_node(node)
 
 
 def split_projections(graph):
@@ -213,17 +230,23 @@ def split_projections(graph):
         for part in [user for user in chunk.users if user.target is operator.getitem]:
             with graph.inserting_before(part):
                 parameters = [p for p in linear.args[1:] if p is not None]
-                chunks = [insert(graph, aten.chunk.default, p, count) for p in parameters]
-                learned = [insert(graph, operator.getitem, c, part.args[1]) for c in chunks]
+                size = value(linear).shape[-1] // count
+                start = part.args[1] * size
+                ends = 0, start, start + size
+                learned = [insert(graph, aten.slice.Tensor, p, *ends) for p in parameters]
                 own = insert(graph, aten.linear.default, linear.args[0], *learned)
             part.replace_all_uses_with(own)
 
 
 def flatten_norms(graph):
-    """Layer norms of (B, H * W, C), for which OpenVINO has a kernel: 1 to 10 % there."""
+    """Layer norms of (B, H * W, C), for which OpenVINO has a kernel: 1 to 10 % there.
+
+    Maps that come from a convolution stay as they are: in bfloat16, which is OpenVINO's default
+    where the processor has it, it cannot flatten them.
+    """
     for norm in calls(graph, aten.layer_norm.default):
         x = norm.args[0]
-        if value(x).dim() == 4:
+        if value(x).dim() == 4 and x.target is not aten.permute.default:
             with graph.inserting_before(norm):
                 flat = insert(graph, aten.flatten.using_ints, x, 1, 2)
                 flat = insert(graph, norm.target, flat, *norm.args[1:])

@@ -1,0 +1,95 @@
+"""Whole models of mmdet and mmseg as modules that engines' graphs are made of.
+
+Each takes a picture as it is and gives what the model finds in it, which mm's own functions do with
+branches on data. `METHODS` says which file beside this one knows the models of a class of mm.
+"""
+
+from importlib import import_module
+
+from torch import nn
+
+from lib.whole.picture import Picture, needed_divisor
+from lib.whole.pipeline import named, test_steps
+
+EXPORTED = {
+    'MultiScaleDeformableAttention',
+    'RoIAlign',
+}  # of mmcv's operators, these are written anew
+METHODS = {  # a class of mm: what stands for it and for the classes made from it
+    'SingleStageDetector': 'dense_heads.DenseDetector',
+    'TwoStageDetector': 'two_stage.RegionDetector',
+}
+
+
+class Refused(TypeError):
+    """A model that no whole file can be written of; the text is a sentence for the user."""
+
+
+class WholeModel(nn.Module):
+    """A picture (H, W, 3) in uint8 RGB, or several with `batch`, -> what a model of mm finds in it.
+
+    Methods inherit from this class: `__init__` raises `Refused` for what it does not know, without
+    looking at weights, which are loaded later; `forward` computes `output_names`.
+    """
+
+    task, masks = 'detection', 'none'
+    output_names = ('boxes', 'scores', 'labels')
+    takes_several = False  # pictures in a file of --batch
+    score_threshold = None  # below which nothing is found
+
+    def __init__(self, model, settings):
+        super().__init__()
+        self.model, self.settings = model.eval(), settings
+        pad, divisor = settings.get('pad'), needed_divisor(model)
+        self.picture = Picture(model.data_preprocessor, pad, divisor)
+        refuse_operators(model)
+        several = settings.get('batch')
+        if several and not self.takes_several:
+            raise Refused(
+                f'{type(model).__name__} finds another number of things in each picture, so its '
+                f'files take one at a time; leave out --batch'
+            )
+        self.size_of_outputs = 'n'  # what a free size of one is called
+        self.axes = {1: 'height', 2: 'width'} if several else {0: 'height', 1: 'width'}
+
+    def features(self, image):
+        """What the neck of the model gives, or its backbone."""
+        images = self.picture(image).to(next(self.model.parameters()).dtype)
+        return self.model.extract_feat(images)
+
+    def mask_heads(self):
+        """The modules of mm whose outputs are the masks of boxes."""
+        return []
+
+
+def refuse_operators(model):
+    """Raise `Refused` if a model has operators of mmcv that engines lack, e.g. deformable ones."""
+    kinds = {type(module) for module in model.modules()}
+    found = {kind.__name__ for kind in kinds if kind.__module__.startswith('mmcv.ops')} - EXPORTED
+    if found:
+        names = ', '.join(sorted(found))
+        raise Refused(f'{type(model).__name__} has {names} of mmcv, which engines lack')
+
+
+def check_methods(parts, names, *kinds):
+    """Raise `Refused` if a part has other methods of these names than classes of mm."""
+    for part in parts:
+        for name in names.split():
+            if getattr(type(part), name, None) not in [getattr(kind, name) for kind in kinds]:
+                raise Refused(f'{type(part).__name__} has a {name} that is not known here')
+
+
+def whole_model(model, settings=(), cfg=None):
+    """The `WholeModel` of a built model; `Refused` if there is none.
+
+    Args:
+        model: A detector of mmdet or a segmenter of mmseg.
+        settings: Flags of the tool that methods read: batch, scores, paste_masks, gather.
+        cfg: Its config, whose test pipeline may pad pictures.
+    """
+    settings = dict(settings, pad=named(test_steps(cfg), 'Pad') if cfg else None)
+    for kind in type(model).__mro__:
+        if kind.__name__ in METHODS:
+            module, name = METHODS[kind.__name__].split('.')
+            return getattr(import_module(f'lib.whole.{module}'), name)(model, settings).eval()
+    raise Refused(f'{type(model).__name__} is no model that can be exported whole')
