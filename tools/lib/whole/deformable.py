@@ -13,6 +13,7 @@ from mmcv.ops.multi_scale_deform_attn import (
     multi_scale_deformable_attn_pytorch,
 )
 
+from lib.whole.picture import number
 from mmbackbones.operators.deformable import attention_bags
 
 
@@ -82,12 +83,6 @@ def gathered(value, shapes, locations, weights):
     return found.flatten(2)
 
 
-def number(n):
-    """A size as a tensor of float32."""
-    make = torch.tensor if isinstance(n, int) else torch.scalar_tensor
-    return make(n, dtype=torch.float32)
-
-
 def valid_cells(count, side, valid):
     """How many of a map's rows lie in the picture, of `valid` of the `side` rows of the network."""
     starts = torch.arange(count, dtype=torch.float32) * (number(side) / number(count))
@@ -95,7 +90,10 @@ def valid_cells(count, side, valid):
 
 
 def sine_positions(encoding, rows, columns, valid_rows=None, valid_columns=None):
-    """(1, C, rows, columns), as mm's `SinePositionalEncoding` makes it where the picture is."""
+    """(1, C, rows, columns), as mm's `SinePositionalEncoding` makes it where the picture is.
+
+    Its own slices of the last row and column have sizes that PyTorch cannot simplify.
+    """
     parts = torch.arange(encoding.num_feats, dtype=torch.float32)
     parts = encoding.temperature ** (2 * (parts // 2) / encoding.num_feats)
     axes = []

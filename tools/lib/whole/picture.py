@@ -15,9 +15,10 @@ class Picture(nn.Module):
         scaled = before._enable_normalize
         self.register_buffer('mean', before.mean.clone() if scaled else torch.zeros(3, 1, 1))
         self.register_buffer('std', before.std.clone() if scaled else torch.ones(3, 1, 1))
-        in_tests = getattr(before, 'test_cfg', None) or {}  # of mmseg
-        divisor = getattr(before, 'pad_size_divisor', in_tests.get('size_divisor'))
-        self.size_divisor = divisor or 1
+        if hasattr(before, 'test_cfg'):  # of mmseg, which pads otherwise while it trains
+            self.size_divisor = (before.test_cfg or {}).get('size_divisor') or 1
+        else:
+            self.size_divisor = before.pad_size_divisor
         self.pad_value = float(getattr(before, 'pad_value', getattr(before, 'pad_val', 0)))
 
     def forward(self, image):

@@ -5,154 +5,160 @@ of maps from tensors there: the inputs of the encoder and, in Deformable DETR an
 where its queries look and the boxes that it proposes.
 """
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import torch
-from torch import nn
+from mmdet.models.dense_heads import (
+    ConditionalDETRHead,
+    DABDETRHead,
+    DeformableDETRHead,
+    DETRHead,
+    DINOHead,
+)
+from mmdet.models.detectors import DABDETR, DETR, DINO, ConditionalDETR, DeformableDETR
+from mmdet.models.detectors.base_detr import DetectionTransformer
+from mmdet.models.layers import SinePositionalEncoding
 from torch.overrides import TorchFunctionMode
 
-from .deformable import (
+from lib.whole import Refused, WholeModel
+from lib.whole.deformable import (
     centres,
     exportable_attention,
-    number,
     replaced,
     sine_positions,
     tokens,
     valid_cells,
 )
-from .picture import Picture
+from lib.whole.picture import number
+from lib.whole.two_stage import check_methods
+
+STEPS = 'pre_transformer forward_encoder pre_decoder forward_decoder forward_transformer'
+KNOWN = DETR, ConditionalDETR, DABDETR, DeformableDETR, DINO
+HEADS = DETRHead, ConditionalDETRHead, DABDETRHead, DeformableDETRHead, DINOHead
 
 
-class AtMost(TorchFunctionMode):
-    """Makes topk of fewer numbers than asked for repeat the last one, where mm fails.
+class TopKOfFew(TorchFunctionMode):
+    """Lets topk of fewer numbers than asked for repeat the place of the last one, where mm fails.
 
     Maps of a tiny picture have fewer cells than DINO has queries.
     """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = dict(kwargs or {})
         if func not in (torch.topk, torch.Tensor.topk):
-            return func(*args, **kwargs)
+            return func(*args, **(kwargs or {}))
         numbers, *rest = args
-        names = dict(zip(('k', 'dim', 'largest', 'sorted'), rest, strict=False), **kwargs)
-        dim = names.get('dim', -1)
-        count = numbers.shape[dim]
-        if isinstance(count, int) and count >= names['k']:
-            return func(*args, **kwargs)
+        options = dict(zip(('k', 'dim', 'largest', 'sorted'), rest, strict=False), **(kwargs or {}))
+        axis = options.get('dim', -1)
+        count = numbers.shape[axis]
+        if isinstance(count, int) and count >= options['k']:
+            return func(numbers, **options)
         shape = list(numbers.shape)
-        shape[dim] = names['k']
-        none = torch.full(shape, float('-inf'), dtype=numbers.dtype)
-        values, indices = func(torch.cat([numbers, none], dim), **names)
-        return values, indices.clamp(max=count - 1)
+        shape[axis] = options['k']
+        lowest = torch.full(shape, float('-inf'), dtype=numbers.dtype)
+        values, places = func(torch.cat([numbers, lowest], axis), **options)
+        return values, places.clamp(max=count - 1)
 
 
-class QueryDetector(nn.Module):
-    """A picture -> boxes, scores and labels, by DETR, Conditional DETR or DAB-DETR."""
+class QueryDetector(WholeModel):
+    """A detector whose queries look at one map: DETR, Conditional DETR or DAB-DETR."""
 
-    task = 'detection'
-    output_names = ('boxes', 'scores', 'labels')
+    takes_several = True
 
-    def __init__(self, model, gather=False):
-        super().__init__()
-        self.model, self.gather = model, gather
-        self.picture = Picture(model)
-        self.padded = model.data_preprocessor.pad_size_divisor > 1
+    def __init__(self, model, settings):
+        super().__init__(model, settings)
+        check_methods([model], f'predict extract_feat {STEPS}', *KNOWN, DetectionTransformer)
+        check_methods([model.bbox_head], 'forward predict_by_feat _predict_by_feat_single', *HEADS)
+        if type(model.positional_encoding) is not SinePositionalEncoding:
+            kind = type(model.positional_encoding).__name__
+            raise Refused(f'{type(model).__name__} has positions of {kind}, not known here')
+        self.padded = self.picture.size_divisor > 1
 
     def forward(self, image):
-        """(n, 4), (n,), (n,) of a picture (H, W, 3)."""
-        size = image.shape[:2]
-        x = self.picture(image)
-        with AtMost(), self.exportable(x.shape[2:], size):
-            found = self.model.forward_transformer(self.model.extract_feat(x))
-            outputs = self.model.bbox_head(**found)
-        boxes, scores, labels = self.decode(*outputs, size)
-        return boxes, scores, labels
+        size, x = image.shape[-3:-1], self.picture(image)
+        with TopKOfFew(), self.exportable(x.shape[2:], size):
+            states = self.model.forward_transformer(self.model.extract_feat(x))
+            outputs = self.model.bbox_head(**states)
+        metas = [dict(img_shape=size)] * len(x)
+        found = self.model.bbox_head.predict_by_feat(*outputs, metas, rescale=False)
+        outputs = [[f.bboxes for f in found], [f.scores for f in found], [f.labels for f in found]]
+        return tuple(torch.stack(x) if image.dim() == 4 else x[0] for x in outputs)
 
-    def decode(self, classes, boxes, size):
-        """mm's own choice of boxes; scores of the last layer of the decoder count."""
-        meta = dict(img_shape=size)
-        (found,) = self.model.bbox_head.predict_by_feat(classes, boxes, [meta], rescale=False)
-        return found.bboxes, found.scores, found.labels
-
+    @contextmanager
     def exportable(self, sides, size):
-        """The context in which the model takes sizes as numbers."""
+        """The model takes sizes as numbers: `sides` of what the network gets, `size` of the picture."""
 
         def inputs(features, *_):
-            return self.inputs(features, sides, size)
+            return self.inputs(features, [self.valid(f.shape[2:], sides, size) for f in features])
 
-        return replaced(self.model, pre_transformer=inputs)
+        with replaced(self.model, pre_transformer=inputs):
+            yield
 
-    def inputs(self, features, sides, size):
-        """What the encoder and the decoder are given: `pre_transformer` of mm."""
-        feature = features[-1]
-        valid = self.valid(feature, sides, size)
-        positions = tokens([sine_positions(self.model.positional_encoding, *feature.shape[2:], *valid)])
-        mask = self.mask(feature, valid)
-        encoder = dict(feat=tokens([feature]), feat_mask=mask, feat_pos=positions)
-        return encoder, dict(memory_mask=mask, memory_pos=positions)
+    def valid(self, shape, sides, size):
+        """How many rows and columns of a map lie in the picture; none where nothing is padded."""
+        cells = zip(shape, sides, size, strict=True)
+        return [valid_cells(*axis) for axis in cells] if self.padded else []
 
-    def valid(self, feature, sides, size):
-        """How many rows and columns of a map lie in the picture, or none if all of them do."""
-        if not self.padded:
-            return ()
-        shapes = zip(feature.shape[2:], sides, size, strict=True)
-        return tuple(valid_cells(*shape) for shape in shapes)
+    def inputs(self, features, valid):
+        """What the encoder and the decoder are given: mm's `pre_transformer`."""
+        feature, valid = features[-1], valid[-1]
+        positions = self.positions(feature, valid)
+        mask = padding_mask(feature, valid) if self.padded else None
+        encoder = dict(feat=tokens([feature]), feat_mask=mask, feat_pos=tokens([positions]))
+        return encoder, dict(memory_mask=mask, memory_pos=tokens([positions]))
 
-    def mask(self, feature, valid):
-        """(1, cells): which cells of a map are padding; None if there are none."""
-        if not valid:
-            return None
-        rows, columns = feature.shape[2:]
-        below = torch.arange(rows) >= valid[0]
-        beside = torch.arange(columns) >= valid[1]
-        return (below[:, None] | beside).flatten()[None]
+    def positions(self, feature, valid):
+        """(B, C, H, W): where each cell of a map lies."""
+        found = sine_positions(self.model.positional_encoding, *feature.shape[2:], *valid)
+        return found.expand(len(feature), -1, -1, -1)
+
+
+def padding_mask(feature, valid):
+    """(B, H * W): which cells of a map (B, C, H, W) are padding, where `valid` rows, columns are not."""
+    below, right = (torch.arange(n) >= v for n, v in zip(feature.shape[2:], valid, strict=True))
+    return (below[:, None] | right).flatten().expand(len(feature), -1)
 
 
 class DeformableQueryDetector(QueryDetector):
-    """A picture -> boxes, scores and labels, by Deformable DETR or DINO."""
+    """A detector whose queries look at a few points of several maps: Deformable DETR or DINO."""
 
+    @contextmanager
     def exportable(self, sides, size):
-        """The context in which the model takes sizes as numbers."""
-        model, stack = self.model, ExitStack()
-        stack.enter_context(super().exportable(sides, size))
-        stack.enter_context(exportable_attention(model, self.gather))
-        points = replaced(model.encoder, get_encoder_reference_points=self.points)
-        stack.enter_context(points)
-        stack.enter_context(replaced(model, gen_encoder_output_proposals=self.proposals))
-        return stack
-
-    def inputs(self, features, sides, size):
-        """What the encoder and the decoder are given: `pre_transformer` of mm."""
         model = self.model
-        valid = [self.valid(feature, sides, size) for feature in features]
+        with ExitStack() as stack:
+            stack.enter_context(super().exportable(sides, size))
+            stack.enter_context(exportable_attention(model, self.settings.get('gather')))
+            stack.enter_context(replaced(model, gen_encoder_output_proposals=self.proposals))
+            points = replaced(model.encoder, get_encoder_reference_points=self.points)
+            stack.enter_context(points)
+            yield
+
+    def inputs(self, features, valid):
+        model, shapes = self.model, [tuple(feature.shape[2:]) for feature in features]
+        maps = list(zip(features, valid, strict=True))
         positions = [
-            sine_positions(model.positional_encoding, *feature.shape[2:], *cells)
-            + embedding[:, None, None]
-            for feature, cells, embedding in zip(features, valid, model.level_embed, strict=True)
+            self.positions(*pair) + embedding[:, None, None]
+            for pair, embedding in zip(maps, model.level_embed, strict=True)
         ]
-        masks = [self.mask(feature, cells) for feature, cells in zip(features, valid, strict=True)]
-        mask = torch.cat(masks, 1) if self.padded else None
-        shapes = [tuple(feature.shape[2:]) for feature in features]
-        ratios = torch.ones(1, len(features), 2)
+        mask = torch.cat([padding_mask(*pair) for pair in maps], 1) if self.padded else None
+        ratios = torch.ones(len(features[0]), len(features), 2)
         if self.padded:
-            ratios = torch.stack([
-                torch.stack([width / number(w), height / number(h)])
-                for (h, w), (height, width) in zip(shapes, valid, strict=True)
-            ])[None]
-        self.maps = [(*shape, *cells) for shape, cells in zip(shapes, valid, strict=True)]
+            sides = zip(shapes, valid, strict=True)
+            ratios = [torch.stack([right / number(w), down / number(h)]) for (h, w), (down, right) in sides]
+            ratios = torch.stack(ratios).expand(len(features[0]), -1, -1)
+        self.cells = [(*shape, *v) for shape, v in zip(shapes, valid, strict=True)]
         common = dict(spatial_shapes=shapes, level_start_index=None, valid_ratios=ratios)
         encoder = dict(feat=tokens(features), feat_mask=mask, feat_pos=tokens(positions), **common)
         return encoder, dict(memory_mask=mask, **common)
 
     def points(self, shapes, ratios, device):
-        """(1, cells, levels, 2): where the queries of the encoder look in every map."""
-        found = torch.cat([centres(*cells) for cells in self.maps])
-        return found[None, :, None] * ratios[:, None]
+        """(B, cells, levels, 2): where the queries of the encoder look in every map."""
+        found = torch.cat([centres(*cells) for cells in self.cells])
+        return found[:, None] * ratios[:, None]
 
     def proposals(self, memory, mask, shapes):
         """What each cell remembers, and the logits of a box around it, infinite at the border."""
         boxes = []
-        for level, cells in enumerate(self.maps):
+        for level, cells in enumerate(self.cells):
             centre = centres(*cells)
             boxes.append(torch.cat([centre, torch.full_like(centre, 0.05 * 2.0**level)], 1))
         boxes = torch.cat(boxes)[None]
@@ -161,4 +167,4 @@ class DeformableQueryDetector(QueryDetector):
             outside = outside | mask[..., None]
         logits = torch.log(boxes / (1 - boxes)).masked_fill(outside, float('inf'))
         memory = self.model.memory_trans_fc(memory.masked_fill(outside, 0.0))
-        return self.model.memory_trans_norm(memory), logits
+        return self.model.memory_trans_norm(memory), logits.expand(len(memory), -1, -1)
