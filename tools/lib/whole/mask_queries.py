@@ -173,8 +173,9 @@ class PanopticMasks(MaskQueryModel):
         """A row for each segment on the map; what is stuff of one class is one segment."""
         alive = alive & (areas > 0)
         same = (values[:, None] == values) & alive[:, None] & alive
-        places = torch.arange(len(values))
-        first = torch.where(same, places, len(values)).amin(1) == places
+        count = values.shape[0]
+        places = torch.arange(count)
+        first = torch.where(same, places, count).amin(1) == places
         best = torch.where(same, scores, 0.0).amax(1)
         rows = torch.stack([values.float(), labels.float(), best], 1)
         return rows[first.nonzero()[:, 0]]

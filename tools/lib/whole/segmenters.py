@@ -26,8 +26,8 @@ class Segmenter(WholeModel):
                 f'the config tests in mode {mode!r}, part by part, and a file takes the picture as '
                 f'a whole; add --cfg-options model.test_cfg.mode=whole if that is what you want'
             )
-        self.mask_heads = [m for m in model.modules() if isinstance(m, MaskFormerHead)]
-        for head in self.mask_heads:
+        self.query_heads = [m for m in model.modules() if isinstance(m, MaskFormerHead)]
+        for head in self.query_heads:
             check_masks(head)
         if settings.get('scores'):
             self.output_names = ('classes', 'scores')
@@ -37,7 +37,7 @@ class Segmenter(WholeModel):
         x = self.picture(image)
         meta = dict.fromkeys(('img_shape', 'pad_shape', 'ori_shape'), x.shape[2:])
         with ExitStack() as stack:
-            for head in self.mask_heads:
+            for head in self.query_heads:
                 stack.enter_context(exportable_masks(head, self.settings.get('gather')))
             scores = self.model.encode_decode(x, [meta] * len(x))
         if self.picture.size_divisor > 1:
