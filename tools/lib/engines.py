@@ -10,14 +10,17 @@ import torch
 from lib.engine_graphs import (
     AXES,
     absorb_constants,
+    axes_of,
     capture,
     capture_for_engines,
 )
+from mmbackbones.operators.onnx import translations
 
 for name in ('onnxscript', 'torch.onnx'):  # which report all that they leave as it is
     logging.getLogger(name).setLevel(logging.ERROR)
 OPSET = 20  # of ONNX, unless another is asked for
 EXAMPLE = (2, 224, 288)  # images, height and width that a file for any size is made from
+OF_WEIGHTS = {'Reshape', 'Split', 'Squeeze', 'Transpose', 'Unsqueeze'}
 LIMIT = 2**31  # bytes, of an .onnx file; weights of more lie in a second one
 
 
@@ -42,29 +45,61 @@ def write_script(net, image, path, free, opset):
     torch.jit.trace(net, image, check_trace=False).save(path)
 
 
-def write_onnx(net, image, path, free, opset):
+def write_onnx(net, image, path, free, opset, metadata=None):
     """A file of ONNX, of a network of ours or of one with our backbone in it."""
-    translate(net, capture_for_engines(absorb_constants(net), image, free), path, free, opset)
+    graph = capture_for_engines(absorb_constants(net), image, free)
+    translate(net, graph, path, free, opset, metadata)
 
 
-def translate(net, graph, path, free, opset):
-    """A file of ONNX, from the graph of a network."""
+def translate(net, graph, path, free, opset, metadata=None):
+    """A file of ONNX, from the graph of a network, with texts by names as its metadata."""
     from onnxscript import opset18 as op
 
     def floor_divide(a, b):
         return op.Div(op.Sub(a, op.Mod(a, b)), b)  # ONNX rounds towards zero, Python down
 
-    torch.onnx.export(
+    program = torch.onnx.export(
         graph,
-        f=path,
         input_names=['image'],
         output_names=outputs_of(net),
-        dynamic_shapes=(AXES,) if free else None,
+        dynamic_shapes=(axes_of(net),) if free else None,
         opset_version=opset,
-        external_data=sum(p.nbytes for p in net.state_dict().values()) > LIMIT,
-        custom_translation_table={operator.floordiv: floor_divide},
+        custom_translation_table={operator.floordiv: floor_divide, **translations()},
         verbose=False,
     )
+    tidy(program.model)
+    name_sizes(program.model, net)
+    program.model.metadata_props.update(metadata or {})
+    size = sum(value.const_value.nbytes for value in program.model.graph.initializers.values())
+    program.save(path, external_data=size > LIMIT)
+
+
+def tidy(model):
+    """Make weights of what is computed from weights alone, and take out what only PyTorch reads.
+
+    Quantisers look for weights, not for parts of them. Notes of PyTorch hold the paths of this
+    machine, and shapes inside of a graph, which engines find themselves, such names as `-((-h)//8)`.
+    """
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass, RemoveUnusedNodesPass
+    from onnxscript.optimizer import fold_constants
+
+    fold_constants(model, should_fold=lambda node: node.op_type in OF_WEIGHTS or None)
+    ClearMetadataAndDocStringPass()(model)
+    RemoveUnusedNodesPass()(model)
+    outputs = set(model.graph.outputs)
+    for node in model.graph.all_nodes():
+        for value in node.outputs:
+            if value not in outputs:
+                value.shape = None
+
+
+def name_sizes(model, net):
+    """Call the free sizes of outputs by names, where they are expressions of the input's."""
+    for value in model.graph.outputs:
+        for axis, size in enumerate(value.shape):
+            if not isinstance(size, int) and size.value not in axes_of(net).values():
+                name = getattr(net, 'size_of_outputs', f'{AXES.get(axis)}_{value.name}')
+                value.shape[axis] = name
 
 
 def write_onnx_as_it_is(net, image, path, opset):
@@ -89,15 +124,17 @@ def read_onnx(path, threads=None):
     return lambda image: list(map(torch.from_numpy, session.run(None, {'image': image.numpy()})))
 
 
-def write_openvino(net, image, path, free, opset):
+def write_openvino(net, image, path, free, opset, metadata=None):
     """A file of OpenVINO, by way of ONNX: its own reader of torch.export mistakes free sizes."""
     import openvino
 
     with tempfile.TemporaryDirectory() as folder:
         onnx = str(Path(folder, 'net.onnx'))
         write_onnx(net, image, onnx, free, opset)
-        half = image.dtype == torch.float16
-        openvino.save_model(openvino.convert_model(onnx), path, compress_to_fp16=half)
+        model = openvino.convert_model(onnx)
+        for name, text in (metadata or {}).items():
+            model.set_rt_info(text, [name, 'metadata'])
+        openvino.save_model(model, path, compress_to_fp16=False)  # what is half, is so already
 
 
 def read_openvino(path, threads=None):
@@ -116,6 +153,13 @@ def read_openvino(path, threads=None):
         return [torch.from_numpy(output.copy()) for output in outputs]
 
     return run
+
+
+def compile_as_usual(path):
+    """Compile a file of OpenVINO as it is compiled without settings; an error if it fails."""
+    import openvino
+
+    openvino.compile_model(path, 'CPU')
 
 
 FORMATS = {  # name: (ending, how to write, how to read)

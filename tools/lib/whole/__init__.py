@@ -45,7 +45,17 @@ class WholeModel(nn.Module):
                 f'{type(model).__name__} finds another number of things in each picture, so its '
                 f'files take one at a time; leave out --batch'
             )
+        self.size_of_outputs = 'n'  # what a free size of one is called
         self.axes = {1: 'height', 2: 'width'} if several else {0: 'height', 1: 'width'}
+
+    def features(self, image):
+        """What the neck of the model gives, or its backbone."""
+        images = self.picture(image).to(next(self.model.parameters()).dtype)
+        return self.model.extract_feat(images)
+
+    def mask_heads(self):
+        """The modules of mm whose outputs are the masks of boxes."""
+        return []
 
 
 def whole_model(model, settings=()):
