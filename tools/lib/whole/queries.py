@@ -74,11 +74,11 @@ class QueryDetector(WholeModel):
         self.padded = self.picture.size_divisor > 1
 
     def forward(self, image):
-        size, x = image.shape[-3:-1], self.picture(image)
-        with TopKOfFew(), self.exportable(x.shape[2:], size):
-            states = self.model.forward_transformer(self.model.extract_feat(x))
-            outputs = self.model.bbox_head(**states)
-        metas = [dict(img_shape=size)] * len(x)
+        size, sides = image.shape[-3:-1], self.picture(image).shape[2:]
+        features = self.features(image)
+        with TopKOfFew(), self.exportable(sides, size):
+            outputs = self.model.bbox_head(**self.model.forward_transformer(features))
+        metas = [dict(img_shape=size)] * len(features[0])
         found = self.model.bbox_head.predict_by_feat(*outputs, metas, rescale=False)
         outputs = [[f.bboxes for f in found], [f.scores for f in found], [f.labels for f in found]]
         return tuple(torch.stack(x) if image.dim() == 4 else x[0] for x in outputs)
