@@ -78,7 +78,7 @@ def tidy(model):
     """Make weights of what is computed from weights alone, and take out what only PyTorch reads.
 
     Quantisers look for weights, not for parts of them. Notes of PyTorch hold the paths of this
-    machine, and shapes inside of a graph, which engines find themselves, such names as `-((-h)//8)`.
+    machine, and shapes inside of a graph, which engines find themselves, called `-((-h)//8)`.
     """
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass, RemoveUnusedNodesPass
     from onnxscript.optimizer import fold_constants

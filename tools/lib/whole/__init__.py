@@ -10,6 +10,10 @@ from torch import nn
 
 from lib.whole.picture import Picture
 
+EXPORTED = {
+    'MultiScaleDeformableAttention',
+    'RoIAlign',
+}  # of mmcv's operators, these are written anew
 METHODS = {  # a class of mm: what stands for it and for the classes made from it
     'SingleStageDetector': 'dense_heads.DenseDetector',
     'TwoStageDetector': 'two_stage.RegionDetector',
@@ -39,6 +43,7 @@ class WholeModel(nn.Module):
     def __init__(self, model, settings):
         super().__init__()
         self.model, self.picture, self.settings = model.eval(), Picture(model), settings
+        refuse_operators(model)
         several = settings.get('batch')
         if several and not self.takes_several:
             raise Refused(
@@ -56,6 +61,23 @@ class WholeModel(nn.Module):
     def mask_heads(self):
         """The modules of mm whose outputs are the masks of boxes."""
         return []
+
+
+def refuse_operators(model):
+    """Raise `Refused` if a model has operators of mmcv that engines lack, e.g. deformable ones."""
+    kinds = {type(module) for module in model.modules()}
+    found = {kind.__name__ for kind in kinds if kind.__module__.startswith('mmcv.ops')} - EXPORTED
+    if found:
+        names = ', '.join(sorted(found))
+        raise Refused(f'{type(model).__name__} has {names} of mmcv, which engines lack')
+
+
+def check_methods(parts, names, *kinds):
+    """Raise `Refused` if a part has other methods of these names than classes of mm."""
+    for part in parts:
+        for name in names.split():
+            if getattr(type(part), name, None) not in [getattr(kind, name) for kind in kinds]:
+                raise Refused(f'{type(part).__name__} has a {name} that is not known here')
 
 
 def whole_model(model, settings=()):

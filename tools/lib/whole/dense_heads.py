@@ -1,27 +1,26 @@
 """Detectors with a dense head: RetinaNet, ATSS, FCOS, GFL, RTMDet and others that decode alike."""
 
 import torch
-from mmdet.models.dense_heads import GFLHead, TOODHead
+from mmdet.models.dense_heads import GFLHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.detectors import SingleStageDetector
 
-from lib.whole import Refused, WholeModel
+from lib.whole import Refused, WholeModel, check_methods
 from lib.whole.boxes import decode, largest, not_suppressible, suppress, wide
 from lib.whole.picture import sides
 
 
-def check_dense(head, config, decoding):
-    """Raise `Refused` if a head decodes otherwise than this file knows, in a sentence."""
-    kind = type(head)
+def check_dense(head, config, kind):
+    """Raise `Refused` if a head chooses boxes otherwise than a class of mm, in a sentence."""
+    check_methods([head], 'predict predict_by_feat', BaseDenseHead)
+    check_methods([head], '_bbox_post_process', kind)
     reason = not_suppressible(config.get('nms'))
-    if getattr(kind, '_predict_by_feat_single', None) not in decoding:
-        reason = 'decoding of its own'
-    elif not hasattr(head.bbox_coder, 'clip_border'):
+    if not hasattr(head.bbox_coder, 'clip_border'):
         reason = f'boxes of a {type(head.bbox_coder).__name__}'
     elif getattr(head.loss_cls, 'custom_cls_channels', False):
         reason = f'scores of a {type(head.loss_cls).__name__}'
     if reason:
-        raise Refused(f'{kind.__name__} has {reason}, which is not known here')
+        raise Refused(f'{type(head).__name__} has {reason}, which is not known here')
 
 
 def probabilities(head, scores):
@@ -52,9 +51,9 @@ class DenseDetector(WholeModel):
     def __init__(self, model, settings):
         super().__init__(model, settings)
         self.head, self.config = model.bbox_head, model.bbox_head.test_cfg
-        if type(model).predict is not SingleStageDetector.predict:
-            raise Refused(f'{type(model).__name__} predicts in a way that is not known here')
-        check_dense(self.head, self.config, DECODING)
+        check_methods([model], 'predict', SingleStageDetector)
+        check_methods([self.head], '_predict_by_feat_single', BaseDenseHead, GFLHead)
+        check_dense(self.head, self.config, BaseDenseHead)
         self.score_threshold = self.config.get('score_thr', 0)
 
     def forward(self, image):
@@ -99,18 +98,7 @@ def by_distribution(head, maps, priors, config, sides):
     )
 
 
-def as_they_are(head, maps, priors, config, sides):
-    """TOOD's boxes and scores, which its head has decoded already and does not clip."""
-    levels = []
-    for score, box, stride in zip(*maps, head.prior_generator.strides, strict=True):
-        score = score.permute(1, 2, 0).reshape(-1, head.cls_out_channels)
-        levels.append((score, box.permute(1, 2, 0).reshape(-1, 4) * stride[0]))
-    scores, labels, boxes = candidates(levels, config.get('nms_pre', -1))
-    return scores, labels, boxes, torch.ones_like(scores)
-
-
 DECODING = {  # what a head decodes by, in mm: the same without branches
     BaseDenseHead._predict_by_feat_single: by_coder,
     GFLHead._predict_by_feat_single: by_distribution,
-    TOODHead._predict_by_feat_single: as_they_are,
 }

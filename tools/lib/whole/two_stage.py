@@ -10,7 +10,7 @@ from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from torch import nn
 
-from lib.whole import Refused, WholeModel
+from lib.whole import Refused, WholeModel, check_methods
 from lib.whole.boxes import decode, not_suppressible, paste, suppress, wide
 from lib.whole.dense_heads import candidates, check_dense, probabilities
 from lib.whole.picture import sides
@@ -141,7 +141,8 @@ def check_regions(model):
     check_methods(boxes, 'predict_by_feat _predict_by_feat_single regress_by_class', BBoxHead)
     check_methods(masks, 'predict_by_feat _predict_by_feat_single', FCNMaskHead)
     check_methods(extractors, 'forward map_roi_levels', SingleRoIExtractor)
-    check_dense(model.rpn_head, model.rpn_head.test_cfg, {RPNHead._predict_by_feat_single})
+    check_methods([model.rpn_head], '_predict_by_feat_single', RPNHead)
+    check_dense(model.rpn_head, model.rpn_head.test_cfg, RPNHead)
     pooled = [layer for extractor in extractors for layer in extractor.roi_layers]
     unknown = {
         not_suppressible(roi.test_cfg.nms): True,
@@ -155,11 +156,3 @@ def check_regions(model):
     }
     for reason in [reason for reason, holds in unknown.items() if reason and holds]:
         raise Refused(f'{type(roi).__name__} has {reason}, which is not known here')
-
-
-def check_methods(parts, names, *kinds):
-    """Raise `Refused` if a part has other methods of these names than classes of mm."""
-    for part in parts:
-        for name in names.split():
-            if getattr(type(part), name, None) not in [getattr(kind, name) for kind in kinds]:
-                raise Refused(f'{type(part).__name__} has a {name} that is not known here')
