@@ -75,6 +75,7 @@ def masks(*arguments):
     model = varied(model_of(*arguments))
     head = getattr(model, 'panoptic_head', None) or model.decode_head
     head.cls_embed.weight.mul_(4)
+    head.cls_embed.bias[-1] -= 5  # of nothing
     list(head.mask_embed.parameters())[-2].mul_(4)
     if hasattr(model, 'panoptic_fusion_head'):
         thresholds = dict(object_mask_thr=0.2, iou_thr=0.1, max_per_image=10)

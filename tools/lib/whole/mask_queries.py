@@ -61,7 +61,9 @@ def decode_pixels(decoder, features):
     shapes = [tuple(feature.shape[2:]) for feature in maps]
     batch, levels = len(maps[0]), len(maps)
     places = [
-        (sine_positions(decoder.postional_encoding, *shape) + embedding[:, None, None]).expand(batch, -1, -1, -1)
+        (sine_positions(decoder.postional_encoding, *shape) + embedding[:, None, None]).expand(
+            batch, -1, -1, -1
+        )
         for shape, embedding in zip(shapes, decoder.level_encoding.weight, strict=True)
     ]
     points = torch.cat([centres(*shape) for shape in shapes])
@@ -77,7 +79,9 @@ def decode_pixels(decoder, features):
     parts = memory.split([height * width for height, width in shapes], 1)
     found = [p.transpose(1, 2).unflatten(2, shape) for p, shape in zip(parts, shapes, strict=True)]
     others = features[: len(features) - levels][::-1]
-    for x, lateral, output in zip(others, decoder.lateral_convs[::-1], decoder.output_convs[::-1], strict=True):
+    for x, lateral, output in zip(
+        others, decoder.lateral_convs[::-1], decoder.output_convs[::-1], strict=True
+    ):
         x = lateral(x)
         above = F.interpolate(found[-1], size=x.shape[2:], mode='bilinear', align_corners=False)
         found.append(output(x + above))
@@ -93,7 +97,9 @@ class MaskQueryModel(WholeModel):
         self.config = self.fusion.test_cfg
         check_methods([model], 'predict', MaskFormer)
         check_methods([self.head], 'predict', MaskFormerHead)
-        check_methods([self.fusion], 'predict panoptic_postprocess instance_postprocess', MaskFormerFusionHead)
+        check_methods(
+            [self.fusion], 'predict panoptic_postprocess instance_postprocess', MaskFormerFusionHead
+        )
         check_masks(self.head)
 
     def forward(self, image):

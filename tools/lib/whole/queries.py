@@ -143,7 +143,10 @@ class DeformableQueryDetector(QueryDetector):
         ratios = torch.ones(len(features[0]), len(features), 2)
         if self.padded:
             sides = zip(shapes, valid, strict=True)
-            ratios = [torch.stack([right / number(w), down / number(h)]) for (h, w), (down, right) in sides]
+            ratios = [
+                torch.stack([right / number(w), down / number(h)])
+                for (h, w), (down, right) in sides
+            ]
             ratios = torch.stack(ratios).expand(len(features[0]), -1, -1)
         self.cells = [(*shape, *v) for shape, v in zip(shapes, valid, strict=True)]
         common = dict(spatial_shapes=shapes, level_start_index=None, valid_ratios=ratios)

@@ -19,7 +19,9 @@ class Segmenter(WholeModel):
 
     def __init__(self, model, settings):
         super().__init__(model, settings)
-        check_methods([model], 'predict inference whole_inference postprocess_result', EncoderDecoder)
+        check_methods(
+            [model], 'predict inference whole_inference postprocess_result', EncoderDecoder
+        )
         mode = model.test_cfg.get('mode', 'whole')
         if mode != 'whole':
             raise Refused(
