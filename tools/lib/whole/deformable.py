@@ -74,7 +74,7 @@ def attend(
 
 def gathered(value, shapes, locations, weights):
     """The sums of samples, with each of their four cells gathered: no node of grid_sample."""
-    batch, count, heads, channels = value.shape
+    batch, count, _, channels = value.shape
     sides = torch.stack([torch.stack([number(h), number(w)]) for h, w in shapes]).long()
     areas = sides.prod(1)
     cells, shares = attention_bags(sides, areas.cumsum(0) - areas, locations, batch, count)

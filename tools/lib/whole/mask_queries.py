@@ -124,7 +124,7 @@ class InstanceMasks(MaskQueryModel):
     output_names = ('boxes', 'scores', 'labels', 'masks')
 
     def choose(self, classes, masks, sides, size):
-        """mm's `instance_postprocess`."""
+        """What `instance_postprocess` of mm chooses."""
         count = self.config.get('max_per_image', 100)
         scores, places = classes.softmax(-1)[:, :-1].flatten().topk(count)
         labels = places % self.fusion.num_classes
@@ -149,7 +149,7 @@ class PanopticMasks(MaskQueryModel):
         self.score_threshold = self.config.get('object_mask_thr', 0.8)
 
     def choose(self, classes, masks, sides, size):
-        """mm's `panoptic_postprocess`; a row of the table is value, label and score."""
+        """What `panoptic_postprocess` of mm chooses; rows of the table are value, label, score."""
         scores, labels = classes.softmax(-1).max(-1)
         void = self.fusion.num_classes
         kept = ((labels != void) & (scores > self.score_threshold)).nonzero()[:, 0]

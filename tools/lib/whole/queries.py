@@ -85,7 +85,7 @@ class QueryDetector(WholeModel):
 
     @contextmanager
     def exportable(self, sides, size):
-        """The model takes sizes as numbers: `sides` of what the network gets, `size` of the picture."""
+        """The model takes the sides of what the network gets, and of the picture, as numbers."""
 
         def inputs(features, *_):
             return self.inputs(features, [self.valid(f.shape[2:], sides, size) for f in features])
@@ -113,7 +113,7 @@ class QueryDetector(WholeModel):
 
 
 def padding_mask(feature, valid):
-    """(B, H * W): which cells of a map (B, C, H, W) are padding, where `valid` rows, columns are not."""
+    """(B, H * W): which cells of a map (B, C, H, W) lie beyond its valid rows and columns."""
     below, right = (torch.arange(n) >= v for n, v in zip(feature.shape[2:], valid, strict=True))
     return (below[:, None] | right).flatten().expand(len(feature), -1)
 

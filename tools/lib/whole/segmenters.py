@@ -12,7 +12,7 @@ from lib.whole.two_stage import check_methods
 
 
 class Segmenter(WholeModel):
-    """A segmenter of mmseg: the class of each pixel and, with --scores, what speaks for each class."""
+    """A segmenter of mmseg: the class of each pixel and, with --scores, the scores of all classes."""
 
     task, output_names = 'semantic', ('classes',)
     takes_several = True
