@@ -12,7 +12,7 @@ from lib.whole.two_stage import check_methods
 
 
 class Segmenter(WholeModel):
-    """A segmenter of mmseg: the class of each pixel and, with --scores, the scores of all classes."""
+    """A segmenter of mmseg: the class of each pixel, with --scores also the scores of all."""
 
     task, output_names = 'semantic', ('classes',)
     takes_several = True
