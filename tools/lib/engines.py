@@ -18,6 +18,7 @@ for name in ('onnxscript', 'torch.onnx'):  # which report all that they leave as
     logging.getLogger(name).setLevel(logging.ERROR)
 OPSET = 20  # of ONNX, unless another is asked for
 EXAMPLE = (2, 224, 288)  # images, height and width that a file for any size is made from
+OF_WEIGHTS = {'Reshape', 'Slice', 'Transpose'}  # of ONNX: the same numbers, or part of them
 LIMIT = 2**31  # bytes, of an .onnx file; weights of more lie in a second one
 
 
@@ -54,17 +55,33 @@ def translate(net, graph, path, free, opset):
     def floor_divide(a, b):
         return op.Div(op.Sub(a, op.Mod(a, b)), b)  # ONNX rounds towards zero, Python down
 
-    torch.onnx.export(
+    program = torch.onnx.export(
         graph,
-        f=path,
         input_names=['image'],
         output_names=outputs_of(net),
         dynamic_shapes=(AXES,) if free else None,
         opset_version=opset,
-        external_data=sum(p.nbytes for p in net.state_dict().values()) > LIMIT,
         custom_translation_table={operator.floordiv: floor_divide},
         verbose=False,
     )
+    fold_weights(program.model)
+    program.save(path, external_data=sum(p.nbytes for p in net.state_dict().values()) > LIMIT)
+
+
+def fold_weights(model):
+    """Make weights of what is cut or reshaped of weights: quantisers look for no others.
+
+    What is computed from an image's size, such as masks, stays computed: files are smaller so.
+    """
+    from onnx_ir.passes.common import RemoveUnusedNodesPass
+    from onnxscript.optimizer import fold_constants_ir
+
+    fold_constants_ir(
+        model,
+        output_size_limit=LIMIT,
+        should_fold=lambda node: node.op_type in OF_WEIGHTS and node.inputs[0].is_initializer(),
+    )
+    RemoveUnusedNodesPass()(model)
 
 
 def write_onnx_as_it_is(net, image, path, opset):
@@ -97,7 +114,8 @@ def write_openvino(net, image, path, free, opset):
         onnx = str(Path(folder, 'net.onnx'))
         write_onnx(net, image, onnx, free, opset)
         half = image.dtype == torch.float16
-        openvino.save_model(openvino.convert_model(onnx), path, compress_to_fp16=half)
+        # convert_model would compute masks, which compiling does again, and write them down.
+        openvino.save_model(openvino.Core().read_model(onnx), path, compress_to_fp16=half)
 
 
 def read_openvino(path, threads=None):
