@@ -1,17 +1,19 @@
-"""Backbones for MMDetection and MMSegmentation: pyramids of images of any size."""
+"""Backbones for MMDetection and MMSegmentation: pyramids of images of any size.
 
-try:
-    import mmengine  # noqa: F401  asked for first, so that its absence gets a sentence
-except ImportError as error:
-    raise ImportError('mmbackbones needs mmengine: pip install "mmbackbones[onedl]"') from error
+Without PyTorch, `mmbackbones.deploy` alone can be used.
+"""
 
-from .convert import convert_config
-from .layers import fuse_conv_bn, plain
-from .models import VOLO, Container, DaViT, MaxViT, SwinTransformer, SwinTransformerV2
-from .operators import offer
-from .paths import path_of
-from .sharding import BLOCK_CLASSES, fsdp_policy, is_block
-from .weights import CheckpointError, load_checkpoint, trust_trainings
+from typing import TYPE_CHECKING
+
+
+def _why_without_torch():
+    """Why PyTorch cannot be imported, or None."""
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        return error
+    return None
+
 
 __version__ = '0.4.0'
 __all__ = [
@@ -34,4 +36,27 @@ __all__ = [
     'trust_trainings',
 ]
 
-offer()  # mmcv's operators in plain PyTorch, where it has none of its own
+_absence = None if TYPE_CHECKING else _why_without_torch()
+
+if TYPE_CHECKING or _absence is None:
+    try:
+        import mmengine  # noqa: F401  asked for first, so that its absence gets a sentence
+    except ImportError as error:
+        raise ImportError('mmbackbones needs mmengine: pip install "mmbackbones[onedl]"') from error
+
+    from .convert import convert_config
+    from .layers import fuse_conv_bn, plain
+    from .models import VOLO, Container, DaViT, MaxViT, SwinTransformer, SwinTransformerV2
+    from .operators import offer
+    from .paths import path_of
+    from .sharding import BLOCK_CLASSES, fsdp_policy, is_block
+    from .weights import CheckpointError, load_checkpoint, trust_trainings
+
+    offer()  # mmcv's operators in plain PyTorch, where it has none of its own
+else:
+
+    def __getattr__(name):
+        if name in __all__:
+            text = f'mmbackbones.{name} needs PyTorch, which cannot be imported ({_absence})'
+            raise ImportError(text) from _absence
+        raise AttributeError(f"module 'mmbackbones' has no attribute '{name}'")

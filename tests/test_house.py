@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / 'mmbackbones'
 FILES = sorted([*PACKAGE.rglob('*.py'), *(ROOT / 'tools').rglob('*.py')])
 FLOORS = [
+    'deploy',
     'operators',
     'layers',
     'weights',
