@@ -1,0 +1,102 @@
+"""What a program must know to use a file of a whole model, as the JSON that is written into it."""
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from mmengine.registry import DATASETS, DefaultScope
+
+import mmbackbones
+from lib.arguments import import_quietly
+from lib.drawing import steps_of
+from lib.run_config import innermost
+
+FORMAT = 1  # of the JSON; readers refuse what they do not know
+KEY = 'mmbackbones'
+PACKAGES = ('mmengine', 'mmcv', 'mmdet', 'mmsegmentation')
+
+
+def describe(whole, cfg, path, size=None, batch=1):
+    """The metadata of a whole model, as plain values.
+
+    Args:
+        whole: The `WholeModel`.
+        cfg: Its config, whose test dataset tells classes, colours and how pictures are scaled.
+        path: The file of the config.
+        size: The only (height, width) that the file takes, if it takes one alone.
+        batch: The number of pictures that it takes at a time.
+    """
+    picture, dataset = whole.picture, test_dataset(cfg)
+    meta = {} if dataset is None else dataset.metainfo
+    steps = [] if dataset is None else steps_of(dataset)
+    classes = list(meta.get('classes') or ())
+    return dict(
+        format=FORMAT,
+        task=whole.task,
+        masks=whole.masks,
+        classes=classes,
+        palette=[list(map(int, colour)) for colour in meta.get('palette') or ()][: len(classes)],
+        mean=picture.mean.flatten().tolist(),
+        std=picture.std.flatten().tolist(),
+        channels=picture.channels,
+        resize=resizing(steps),
+        pad=padding(steps),
+        size_divisor=picture.size_divisor,
+        score_threshold=whole.score_threshold,
+        size=list(size) if size else None,
+        batch=batch,
+        config=Path(path).stem,
+        model=type(whole.model).__name__,
+        versions=versions(),
+    )
+
+
+def test_dataset(cfg):
+    """The dataset that the config tests on, without reading any files, or None."""
+    settings = (cfg.get('test_dataloader') or {}).get('dataset')
+    if not settings:
+        return None
+    import_quietly(cfg.default_scope)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        return DATASETS.build(dict(innermost(settings), lazy_init=True))
+
+
+def named(steps, *names):
+    """The first step whose class, or one that it is made from, has one of these names, or None."""
+    found = (s for s in steps if {kind.__name__ for kind in type(s).__mro__} & set(names))
+    return next(found, None)
+
+
+def resizing(steps):
+    """How pictures are scaled before they are given to the file: `scale` is [width, height]."""
+    step = named(steps, 'Resize', 'ResizeShortestEdge')
+    if step is None:
+        return dict(scale=None, keep_ratio=True, interpolation='bilinear')
+    if hasattr(step, 'max_size'):  # of the longer edge
+        scale = [step.max_size, step.scale]
+        return dict(scale=scale, keep_ratio=True, interpolation=step.resize.interpolation)
+    scale = list(step.scale) if step.scale else None
+    return dict(scale=scale, keep_ratio=step.keep_ratio, interpolation=step.interpolation)
+
+
+def padding(steps):
+    """How they are padded after that, below and on the right, or None: `size` is [width, height]."""
+    step = named(steps, 'Pad')
+    if step is None:
+        return None
+    value = step.pad_val.get('img', 0)
+    value = list(value)[::-1] if isinstance(value, list | tuple) else [value] * 3  # mm's are BGR
+    return dict(size=list(step.size) if step.size else None, divisor=step.size_divisor, value=value)
+
+
+def versions():
+    """The versions of the packages that wrote a file."""
+    found = dict(mmbackbones=mmbackbones.__version__, torch=torch.__version__)
+    for name in PACKAGES:
+        for distribution in (f'onedl-{name.replace("mmdet", "mmdetection")}', name):
+            try:
+                found[name] = version(distribution)
+                break
+            except PackageNotFoundError:
+                continue
+    return found
