@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from lib import quantization
 from lib.arguments import add_cfg_options, build_backbone, make_parser
 from lib.engines import EXAMPLE, FORMATS, NEEDED, OPSET
 from rich.console import Console
@@ -50,6 +51,7 @@ def parse():
     text = f'of ONNX, from 18 up [{OPSET}]'
     parser.add_argument('--opset', type=int, default=OPSET, help=text)
     parser.add_argument('--out', type=Path, metavar='FILE', help='[MODEL.onnx, .xml, .pt2 or .ts]')
+    quantization.add_arguments(parser)
     args = parser.parse_args()
     missing = [name for name in NEEDED.get(args.format, ()) if not find_spec(name)]
     if missing:
@@ -60,6 +62,7 @@ def parse():
         parser.error(f'--out is {args.out}; files of OpenVINO end in .xml (and .bin beside it)')
     if min(args.size or [1]) < 1 or args.batch < 1:
         parser.error('--size and --batch take numbers from 1 up')
+    quantization.check_arguments(args, parser)
     return args, parser
 
 
@@ -128,6 +131,10 @@ def main():
     print(f'{" ".join(map(str, files))}: {size:.1f} MB in {time.perf_counter() - start:.0f} s')
     if not equal:
         sys.exit(f'{path} differs from PyTorch by more than {tolerance}: do not use it')
+    if args.int8:
+        quantization.quantise(path, args)
+    if args.check:
+        quantization.check(path, args)
 
 
 if __name__ == '__main__':
