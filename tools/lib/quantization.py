@@ -197,7 +197,6 @@ def write_openvino_int8(path, new, inputs):
     quantised = nncf.quantize(
         net,
         nncf.Dataset(inputs, lambda read: read()),
-        preset=nncf.QuantizationPreset.MIXED,  # activations that are never negative have no sign
         model_type=nncf.ModelType.TRANSFORMER,  # leaves norms and softmax; smooths large channels
         subset_size=len(inputs),
         ignored_scope=nncf.IgnoredScope(names=[first.get_friendly_name()] if first else []),
