@@ -35,6 +35,12 @@ ELEMENTWISE = {
     aten.sigmoid.default,
     aten.silu.default,
 }
+CHECKS = {
+    aten._assert_scalar.default,
+    aten._assert_tensor_metadata.default,
+    aten.sym_constrain_range.default,
+    aten.sym_constrain_range_for_size.default,
+}
 WITHOUT_EFFECT = {aten.clone.default, aten.contiguous.default, aten.detach.default}
 
 
@@ -134,11 +140,16 @@ def weights_of_resizing(old, new, dtype, options):
     return F.interpolate(image, **options | dict(size=(new, old)))[0, 0]
 
 
+def axes_of(net):
+    """Which axes of a network's input may be free, and what they are called."""
+    return getattr(net, 'axes', AXES)
+
+
 def capture(net, image, free, mode=InOrder):
     """The graph of torch.export, for images like this one or, if `free`, of any number and size."""
     # A size of the example that happens to be 1 somewhere says nothing about other images.
     with mode(), tracing.patch(backed_size_oblivious=True), torch.no_grad():
-        shapes = (dict.fromkeys(AXES, Dim.DYNAMIC),) if free else None
+        shapes = (dict.fromkeys(axes_of(net), Dim.DYNAMIC),) if free else None
         return torch.export.export(net, (image,), dynamic_shapes=shapes)
 
 
@@ -146,6 +157,7 @@ def capture_for_engines(net, image, free):
     """The same, rewritten; the network is one of `absorb_constants`."""
     program = capture(net, image, free, InParts)
     graph = program.graph_module.graph
+    drop_checks(graph)
     drop_copies(graph)
     split_projections(graph)
     flatten_norms(graph)
@@ -191,6 +203,13 @@ def insert_sizes(graph, node, axes):
     ]
 
 
+def drop_checks(graph):
+    """Remove what checks sizes: no engine does, and bounds of 2**65 are no numbers of ONNX."""
+    for node in calls(graph, *CHECKS):
+        graph.erase_node(node)
+    graph.eliminate_dead_code()
+
+
 def drop_copies(graph):
     """Remove what changes strides only, or nothing."""
     for node in calls(graph, *WITHOUT_EFFECT, aten.to.dtype):
@@ -199,8 +218,6 @@ def drop_copies(graph):
     for node in calls(graph, aten.mul.Tensor):
         if node.args[1] == 1:
             node.replace_all_uses_with(node.args[0])
-    for node in calls(graph, aten._assert_tensor_metadata.default):
-        graph.erase_node(node)
 
 
 def split_projections(graph):

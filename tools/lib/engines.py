@@ -10,15 +10,17 @@ import torch
 from lib.engine_graphs import (
     AXES,
     absorb_constants,
+    axes_of,
     capture,
     capture_for_engines,
 )
+from mmbackbones.operators.onnx import translations
 
 for name in ('onnxscript', 'torch.onnx'):  # which report all that they leave as it is
     logging.getLogger(name).setLevel(logging.ERROR)
 OPSET = 20  # of ONNX, unless another is asked for
 EXAMPLE = (2, 224, 288)  # images, height and width that a file for any size is made from
-OF_WEIGHTS = {'Reshape', 'Slice', 'Transpose'}  # of ONNX: the same numbers, or part of them
+OF_WEIGHTS = {'Reshape', 'Slice', 'Squeeze', 'Transpose', 'Unsqueeze'}  # in another form, or part
 LIMIT = 2**31  # bytes, of an .onnx file; weights of more lie in a second one
 
 
@@ -43,13 +45,14 @@ def write_script(net, image, path, free, opset):
     torch.jit.trace(net, image, check_trace=False).save(path)
 
 
-def write_onnx(net, image, path, free, opset):
+def write_onnx(net, image, path, free, opset, metadata=None):
     """A file of ONNX, of a network of ours or of one with our backbone in it."""
-    translate(net, capture_for_engines(absorb_constants(net), image, free), path, free, opset)
+    graph = capture_for_engines(absorb_constants(net), image, free)
+    translate(net, graph, path, free, opset, metadata)
 
 
-def translate(net, graph, path, free, opset):
-    """A file of ONNX, from the graph of a network."""
+def translate(net, graph, path, free, opset, metadata=None):
+    """A file of ONNX, from the graph of a network, with texts by names as its metadata."""
     from onnxscript import opset18 as op
 
     def floor_divide(a, b):
@@ -59,21 +62,26 @@ def translate(net, graph, path, free, opset):
         graph,
         input_names=['image'],
         output_names=outputs_of(net),
-        dynamic_shapes=(AXES,) if free else None,
+        dynamic_shapes=(axes_of(net),) if free else None,
         opset_version=opset,
-        custom_translation_table={operator.floordiv: floor_divide},
+        custom_translation_table={operator.floordiv: floor_divide, **translations()},
         verbose=False,
     )
-    fold_weights(program.model)
-    program.save(path, external_data=sum(p.nbytes for p in net.state_dict().values()) > LIMIT)
+    tidy(program.model)
+    name_sizes(program.model, net)
+    program.model.metadata_props.update(metadata or {})
+    size = sum(value.const_value.nbytes for value in program.model.graph.initializers.values())
+    program.save(path, external_data=size > LIMIT)
 
 
-def fold_weights(model):
-    """Make weights of what is cut or reshaped of weights: quantisers look for no others.
+def tidy(model):
+    """Make weights of what is computed from weights alone, and take out what only PyTorch reads.
 
-    What is computed from an image's size, such as masks, stays computed: files are smaller so.
+    Quantisers look for weights, not for parts of them. What is computed from sizes, such as masks,
+    stays computed: files are smaller so. Notes of PyTorch hold the paths of this machine, and
+    shapes inside of a graph, which engines find themselves, names such as `-((-h)//8)`.
     """
-    from onnx_ir.passes.common import RemoveUnusedNodesPass
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass, RemoveUnusedNodesPass
     from onnxscript.optimizer import fold_constants_ir
 
     fold_constants_ir(
@@ -81,7 +89,22 @@ def fold_weights(model):
         output_size_limit=LIMIT,
         should_fold=lambda node: node.op_type in OF_WEIGHTS and node.inputs[0].is_initializer(),
     )
+    ClearMetadataAndDocStringPass()(model)
     RemoveUnusedNodesPass()(model)
+    outputs = set(model.graph.outputs)
+    for node in model.graph.all_nodes():
+        for value in node.outputs:
+            if value not in outputs:
+                value.shape = None
+
+
+def name_sizes(model, net):
+    """Call the free sizes of outputs by names, where they are expressions of the input's."""
+    for value in model.graph.outputs:
+        for axis, size in enumerate(value.shape):
+            if not isinstance(size, int) and size.value not in axes_of(net).values():
+                name = getattr(net, 'size_of_outputs', f'{AXES.get(axis)}_{value.name}')
+                value.shape[axis] = name
 
 
 def write_onnx_as_it_is(net, image, path, opset):
@@ -106,16 +129,18 @@ def read_onnx(path, threads=None):
     return lambda image: list(map(torch.from_numpy, session.run(None, {'image': image.numpy()})))
 
 
-def write_openvino(net, image, path, free, opset):
+def write_openvino(net, image, path, free, opset, metadata=None):
     """A file of OpenVINO, by way of ONNX: its own reader of torch.export mistakes free sizes."""
     import openvino
 
     with tempfile.TemporaryDirectory() as folder:
         onnx = str(Path(folder, 'net.onnx'))
         write_onnx(net, image, onnx, free, opset)
-        half = image.dtype == torch.float16
         # convert_model would compute masks, which compiling does again, and write them down.
-        openvino.save_model(openvino.Core().read_model(onnx), path, compress_to_fp16=half)
+        model = openvino.Core().read_model(onnx)
+        for name, text in (metadata or {}).items():
+            model.set_rt_info(text, [name, 'metadata'])
+        openvino.save_model(model, path, compress_to_fp16=image.dtype == torch.float16)
 
 
 def read_openvino(path, threads=None):

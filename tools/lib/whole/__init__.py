@@ -41,7 +41,12 @@ class WholeModel(nn.Module):
                 f'{type(model).__name__} finds another number of things in each picture, so its '
                 f'files take one at a time; leave out --batch'
             )
+        self.size_of_outputs = 'n'  # what a free size of one is called
         self.axes = {1: 'height', 2: 'width'} if several else {0: 'height', 1: 'width'}
+
+    def mask_heads(self):
+        """The modules of mm whose outputs are the masks of boxes, which mm itself keeps to itself."""
+        return []
 
 
 def whole_model(model, settings=()):

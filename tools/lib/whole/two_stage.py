@@ -77,21 +77,31 @@ class RegionDetector(WholeModel):
         """Boxes, scores and labels that are left after non-maximum suppression."""
         head, config, classes = as_list(self.roi.bbox_head)[-1], self.roi.test_cfg, scores.shape[1]
         region, labels = (scores > config.score_thr).nonzero().unbind(1)
-        boxes = decode(head.bbox_coder, regions[region], of_class(head, deltas[region], labels), size)
+        boxes = decode(
+            head.bbox_coder, regions[region], of_class(head, deltas[region], labels), size
+        )
         scores = scores.flatten()[region * classes + labels]
         kept = suppress(boxes, scores, labels, config.nms, config.max_per_img)
         return boxes[kept], scores[kept], labels[kept]
 
     def segment(self, features, boxes, labels):
-        """Masks (N, 28, 28) of boxes, the mean over the stages."""
-        heads, extractors = as_list(self.roi.mask_head), as_list(self.roi.mask_roi_extractor)
+        """Masks (N, 28, 28) of boxes."""
+        extractors = as_list(self.roi.mask_roi_extractor)
+        heads = zip(self.mask_heads(), extractors, strict=True)
+        return self.masks_of([head(features_of(e, features, boxes)) for head, e in heads], labels)
+
+    def mask_heads(self):
+        """The heads of all stages."""
+        return as_list(self.roi.mask_head) if self.roi.with_mask else []
+
+    def masks_of(self, logits, labels):
+        """Masks (N, 28, 28) of some labels, the mean over the stages."""
         masks = []
-        for head, extractor in zip(heads, extractors, strict=True):
-            logits = head(features_of(extractor, features, boxes)).float()
+        for head, maps in zip(self.mask_heads(), logits, strict=False):
             own = torch.zeros_like(labels) if head.class_agnostic else labels
-            own = own[:, None, None, None].expand(-1, 1, *logits.shape[2:])
-            masks.append(logits.gather(1, own)[:, 0].sigmoid())
-        return sum(masks) / len(masks)
+            own = own[:, None, None, None].expand(-1, 1, *maps.shape[2:])
+            masks.append(maps.float().gather(1, own)[:, 0].sigmoid())
+        return sum(masks) / len(masks) if masks else torch.zeros(0, 28, 28)
 
 
 def of_class(head, deltas, labels):

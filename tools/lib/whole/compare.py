@@ -1,0 +1,154 @@
+"""What a file finds in pictures beside what mm's own prediction finds in them."""
+
+import time
+from contextlib import ExitStack, contextmanager
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+
+from lib.flops import sample
+
+SIZES = (320, 480), (333, 517), (480, 640), (97, 61)  # that pictures are made for or scaled into
+TOLERANCE = dict(boxes=1e-2, scores=1e-4, masks=1e-3, pixels=1e-3)  # pixels: the share that differs
+
+
+def pictures(paths, size):
+    """Pictures (H, W, 3) in RGB for a comparison: of files, or one of shapes and noise.
+
+    Args:
+        paths: Files, scaled into the sizes, or none.
+        size: The only size that is wanted, if only one is.
+    """
+    for height, width in [size] if size else SIZES:
+        for path in paths:
+            image = mmcv.imread(str(path), channel_order='rgb')
+            if size:
+                yield mmcv.imresize(image, (width, height))
+            else:
+                yield mmcv.imrescale(image, (width, height))
+        if not paths:
+            yield shapes(height, width)
+
+
+def shapes(height, width):
+    """A picture of shapes and noise, the same each time."""
+    random = np.random.default_rng(0)
+    image = np.full((height, width, 3), 110, np.uint8)
+    for _ in range(30):
+        centre = random.integers((width, height)).tolist()
+        colour, side = random.integers(256, size=3).tolist(), int(random.integers(3, 90))
+        if side % 2:
+            cv2.circle(image, centre, side // 2, colour, -1)
+        else:
+            cv2.rectangle(image, centre, (centre[0] + side, centre[1] + side // 2), colour, -1)
+    noise = random.normal(0, 12, image.shape)
+    return (image + noise).clip(0, 255).astype(np.uint8)
+
+
+@contextmanager
+def outputs_of(modules):
+    """A list of what modules give while the context lasts."""
+    seen = []
+    with ExitStack() as ends:
+        for module in modules:
+            handle = module.register_forward_hook(lambda m, args, output: seen.append(output))
+            ends.callback(handle.remove)
+        yield seen
+
+
+def expected(whole, image):
+    """What mm predicts for a picture (H, W, 3) in RGB, named as the outputs of the file."""
+    model, scope = whole.model, 'mmseg' if hasattr(whole.model, 'decode_head') else 'mmdet'
+    bgr = np.ascontiguousarray(image[..., ::-1])
+    inputs = [torch.from_numpy(bgr).permute(2, 0, 1)]
+    with torch.no_grad(), outputs_of(whole.mask_heads()) as masks:
+        data = dict(inputs=inputs, data_samples=[sample(scope, image.shape[:2])])
+        (found,) = model.test_step(data)
+    if 'pred_panoptic_seg' in found:
+        return dict(panoptic=found.pred_panoptic_seg.sem_seg[0].numpy())
+    if 'pred_instances' not in found:
+        return dict(classes=found.pred_sem_seg.data[0].numpy())
+    found = found.pred_instances
+    finds = dict(boxes=found.bboxes, scores=found.scores, labels=found.labels)
+    if whole.masks == 'boxes':
+        finds['masks'] = whole.masks_of(masks, found.labels)
+    elif whole.masks == 'image':
+        finds['masks'] = found.masks
+    return {name: part.numpy() for name, part in finds.items()}
+
+
+def difference(got, wanted):
+    """A row of the table: how two results of a picture differ."""
+    for name in ('classes', 'panoptic'):
+        if name in wanted:
+            same = got[name].shape == wanted[name].shape
+            return dict(pixels=float((got[name] != wanted[name]).mean()) if same else 1.0)
+    return of_finds(got, wanted)
+
+
+def of_finds(got, wanted):
+    """How finds differ, paired by class and nearest box.
+
+    One may be missing or extra whose score is that of the last within the tolerance.
+    """
+    masks = 'masks' in wanted
+    left, pairs, missing = list(range(len(got['scores']))), [], []
+    for i in range(len(wanted['scores'])):
+        near = [j for j in left if got['labels'][j] == wanted['labels'][i]]
+        distances = [np.abs(got['boxes'][j] - wanted['boxes'][i]).max() for j in near]
+        if distances and min(distances) <= 1:
+            pairs.append((near[int(np.argmin(distances))], i))
+            left.remove(pairs[-1][0])
+        else:
+            missing.append(i)
+    row = dict(
+        finds=len(wanted['scores']),
+        missing=sum(certain(wanted['scores'][missing], wanted['scores'])),
+        extra=sum(certain(got['scores'][left], got['scores'])),
+    )
+    for name in ('boxes', 'scores', 'masks')[: 2 + masks]:
+        apart = [np.abs(as_number(got[name][j]) - as_number(wanted[name][i])) for j, i in pairs]
+        if name == 'masks' and wanted[name].dtype == bool:
+            apart = [each.mean() for each in apart]
+        row[name] = float(max((each.max() for each in apart), default=0))
+    return row
+
+
+def as_number(values):
+    """Truths as numbers."""
+    return np.asarray(values, np.float32)
+
+
+def certain(scores, all_scores):
+    """Which scores are higher than the last that was found."""
+    return scores > min(all_scores, default=0) + TOLERANCE['scores']
+
+
+def compare(whole, read, paths=(), size=None, batch=None):
+    """Yields (height, width), a row of differences, and the seconds of the file and of mm.
+
+    Args:
+        whole: The `WholeModel`.
+        read: A function of a picture, or of several, that gives the outputs of the file.
+        paths: Files of pictures; without any, pictures are made up.
+        size: The only size that the file takes.
+        batch: How many pictures it takes at a time, if it takes several.
+    """
+    for image in pictures(paths, size):
+        start = time.perf_counter()
+        wanted = expected(whole, image)
+        between = time.perf_counter()
+        given = torch.from_numpy(image if batch is None else np.stack([image] * batch))
+        outputs = dict(zip(whole.output_names, map(np.asarray, read(given)), strict=True))
+        seconds = time.perf_counter() - between, between - start
+        if batch is not None:
+            outputs = {name: output[-1] for name, output in outputs.items()}
+        yield image.shape[:2], difference(outputs, wanted), seconds
+
+
+def is_equal(row):
+    """Whether a row is one of equal results."""
+    within = all(row[name] <= most for name, most in TOLERANCE.items() if name in row)
+    return within and not row.get('missing') and not row.get('extra')
