@@ -5,13 +5,7 @@ import torch.nn.functional as F
 
 from mmbackbones.operators.boxes import nms
 
-SUPPRESSION = {
-    'type',
-    'iou_threshold',
-    'class_agnostic',
-    'split_thr',
-    'max_num',
-}  # split: for memory
+SUPPRESSION = {'type', 'iou_threshold', 'class_agnostic', 'split_thr', 'max_num'}  # split: for memory
 
 
 def not_suppressible(config):

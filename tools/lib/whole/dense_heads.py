@@ -91,12 +91,7 @@ def by_distribution(head, maps, priors, config, sides):
         distances = head.integral(box.permute(1, 2, 0)) * stride[0]
         levels.append((probabilities(head, score), distances, head.anchor_center(prior)))
     scores, labels, distances, points = candidates(levels, config.get('nms_pre', -1))
-    return (
-        scores,
-        labels,
-        decode(head.bbox_coder, points, distances, sides),
-        torch.ones_like(scores),
-    )
+    return scores, labels, decode(head.bbox_coder, points, distances, sides), torch.ones_like(scores)
 
 
 def as_they_are(head, maps, priors, config, sides):

@@ -77,9 +77,7 @@ class RegionDetector(WholeModel):
         """Boxes, scores and labels that are left after non-maximum suppression."""
         head, config, classes = as_list(self.roi.bbox_head)[-1], self.roi.test_cfg, scores.shape[1]
         region, labels = (scores > config.score_thr).nonzero().unbind(1)
-        boxes = decode(
-            head.bbox_coder, regions[region], of_class(head, deltas[region], labels), size
-        )
+        boxes = decode(head.bbox_coder, regions[region], of_class(head, deltas[region], labels), size)
         scores = scores.flatten()[region * classes + labels]
         kept = suppress(boxes, scores, labels, config.nms, config.max_per_img)
         return boxes[kept], scores[kept], labels[kept]
