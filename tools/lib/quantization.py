@@ -186,20 +186,26 @@ def quantise(path, args):
 
 
 def write_openvino_int8(path, new, inputs):
-    """The file quantised by NNCF, except for the first convolution, which reads pictures."""
+    """The file quantised by NNCF, except for convolutions that lose more than they gain.
+
+    These are the first, which reads pictures, and those of single channels, which are quick: in
+    INT8 OpenVINO does not compile them for some sizes either, if the rest is in bfloat16.
+    """
     import nncf
     import openvino
 
     nncf.set_log_level(40)  # errors
     net = openvino.Core().read_model(str(path))
-    operators = net.get_ordered_ops()
-    first = next((op for op in operators if op.get_type_name() == 'Convolution'), None)
+    kinds = {'Convolution': [], 'GroupConvolution': []}
+    for operator in net.get_ordered_ops():
+        kinds.get(operator.get_type_name(), []).append(operator.get_friendly_name())
+    kept = kinds['Convolution'][:1] + kinds['GroupConvolution']
     quantised = nncf.quantize(
         net,
         nncf.Dataset(inputs, lambda read: read()),
         model_type=nncf.ModelType.TRANSFORMER,  # leaves norms and softmax; smooths large channels
         subset_size=len(inputs),
-        ignored_scope=nncf.IgnoredScope(names=[first.get_friendly_name()] if first else []),
+        ignored_scope=nncf.IgnoredScope(names=kept),
     )
     openvino.save_model(quantised, str(new), compress_to_fp16=False)
 
@@ -217,24 +223,30 @@ class Reader:
 
 
 def write_onnx_int8(path, new, inputs):
-    """The file quantised by onnxruntime, except for the first convolution."""
+    """The file quantised by onnxruntime, except for the same convolutions."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     prepared = new.with_stem(f'{new.stem}_prepared')
     quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
-    first = [node.name for node in onnx.load(prepared).graph.node if node.op_type == 'Conv'][:1]
+    convolutions = [node for node in onnx.load(prepared).graph.node if node.op_type == 'Conv']
+    kept = convolutions[:1] + [node for node in convolutions[1:] if of_channels(node)]
     quantize_static(
         str(prepared),
         str(new),
         Reader(inputs),
         op_types_to_quantize=['Conv', 'Gemm', 'MatMul'],
-        nodes_to_exclude=first,
+        nodes_to_exclude=[node.name for node in kept],
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )
+
+
+def of_channels(convolution):
+    """Whether a convolution of ONNX reads single channels, or groups of them."""
+    return any(each.name == 'group' and each.i > 1 for each in convolution.attribute)
 
 
 # --- comparing
