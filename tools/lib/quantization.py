@@ -121,7 +121,7 @@ def about_backbone(args):
         channels=found.channels.lower(),
         resize=resize,
         size=args.size,
-        batch=args.batch,
+        batch=args.batch or 1,
     )
 
 
@@ -224,6 +224,8 @@ class Reader:
 
 def write_onnx_int8(path, new, inputs):
     """The file quantised by onnxruntime, except for the same convolutions."""
+    if Path(f'{path}.data').exists():
+        sys.exit(f'{path} has over 2 GB, which onnxruntime does not quantise; take openvino')
     import onnx
     from onnxruntime.quantization import QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
