@@ -1,13 +1,15 @@
-"""Write a backbone, or the dense part of a whole model, as a file for other programs.
+"""Write a detector or segmenter, or its backbone alone, as a file for other programs.
 
-The file takes images of any height, width and number; with --size of one size alone, which engines
-run faster. onnx runs in onnxruntime, openvino in OpenVINO, torch-export (.pt2) and torchscript
-(.ts, deprecated in PyTorch) in PyTorch without this package. The file is read back and compared
-with PyTorch, at other sizes and numbers of images than it was made from where it takes them. Images
-must be as in training: normalised already.
+The file of a whole model takes a picture (height, width, 3) in uint8 RGB, of any size or with
+--size of one alone, and gives what is found in it: boxes, scores, labels and masks, or classes of
+pixels. What else a program must know is in the file as JSON. It is read back and compared with what
+mm itself predicts. The files of backbones (--backbone) and of raw outputs (--raw) take images
+normalised as in training; these can be of PyTorch as well (.pt2, or the deprecated .ts).
 """
 
+import argparse
 import copy
+import json
 import sys
 import time
 import warnings
@@ -16,13 +18,16 @@ from pathlib import Path
 
 import torch
 from lib import quantization
-from lib.arguments import add_cfg_options, build_backbone, make_parser
-from lib.engines import EXAMPLE, FORMATS, NEEDED, OPSET
+from lib.arguments import add_cfg_options, build_backbone, check_scope, make_parser, read_model
+from lib.engines import EXAMPLE, FORMATS, NEEDED, OPSET, compile_as_usual
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mmbackbones import CheckpointError, load_checkpoint
+
 OTHERS = ((1, 61, 97), (3, 128, 224), (2, 265, 190), (1, 20, 33))  # (images, height, width)
+WITH_METADATA = ('onnx', 'openvino')
 # Of an output's standard deviation; half precision carries 11 bits.
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 5e-2}
 
@@ -31,21 +36,34 @@ def parse():
     """The arguments, and the parser for errors about them."""
     parser = make_parser(
         __doc__,
-        epilog='examples: python tools/export.py SwinTransformer --arch tiny\n'
-        '          python tools/export.py configs/mask_rcnn_swin_t.py --format openvino\n'
-        '          python tools/export.py configs/upernet_swin_t.py --whole --size 512 512',
+        epilog='examples: python tools/export.py configs/mask_rcnn_swin_t.py --weights CHECKPOINT\n'
+        '          python tools/export.py configs/retinanet_swin_t.py --format openvino --half\n'
+        '          python tools/export.py SwinTransformer --arch tiny',
     )
-    parser.add_argument('model', help='a backbone, or a config file whose backbone is meant')
+    text = 'a config of mmdet or mmseg, or a backbone by name'
+    parser.add_argument('model', help=text)
     parser.add_argument('--format', choices=FORMATS, default='onnx', help='[onnx]')
     parser.add_argument('--arch', help="a published size [the backbone's first]")
     text = 'arguments of the backbone, e.g. window_size=12, or settings of the config'
     add_cfg_options(parser, text)
     parser.add_argument('--weights', metavar='PATH_OR_URL', help='of any format that is read')
-    text = 'the model of a config up to the raw outputs of its heads, not its backbone alone'
-    parser.add_argument('--whole', action='store_true', help=text)
+    parts = parser.add_mutually_exclusive_group()
+    text = 'the backbone of a config alone'
+    parts.add_argument('--backbone', dest='part', action='store_const', const='backbone', help=text)
+    text = 'the outputs of the dense head of a config as they are; --whole is an old name of this'
+    for flag in ('--raw', '--whole'):
+        parts.add_argument(flag, dest='part', action='store_const', const=flag[2:], help=text)
+        text = argparse.SUPPRESS
     text = 'the only size that the file takes, which engines run faster [any size]'
     parser.add_argument('--size', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'), help=text)
-    parser.add_argument('--batch', type=int, default=1, help='images at a time with --size [1]')
+    text = 'images at a time; of backbones with --size, of whole models those that find maps'
+    parser.add_argument('--batch', type=int, help=text)
+    text = 'of whole segmenters also the scores of all classes'
+    parser.add_argument('--scores', action='store_true', help=text)
+    text = 'masks of whole pictures, where they are otherwise of 28 x 28 pixels in their boxes'
+    parser.add_argument('--paste-masks', action='store_true', help=text)
+    text = 'pictures to compare a whole model in [made up]'
+    parser.add_argument('--images', nargs='+', default=[], metavar='FILE', help=text)
     text = 'in float16, for GPUs and for half the file; OpenVINO: weights only'
     parser.add_argument('--half', action='store_true', help=text)
     text = f'of ONNX, from 18 up [{OPSET}]'
@@ -60,19 +78,54 @@ def parse():
         parser.error(f'--opset is {args.opset}; take 18 or more')
     if args.format == 'openvino' and args.out and args.out.suffix != '.xml':
         parser.error(f'--out is {args.out}; files of OpenVINO end in .xml (and .bin beside it)')
-    if min(args.size or [1]) < 1 or args.batch < 1:
+    if min([*(args.size or []), args.batch or 1]) < 1:
         parser.error('--size and --batch take numbers from 1 up')
+    if args.part == 'whole':
+        print('--whole is called --raw now: without it, whole models are written', file=sys.stderr)
+        args.part = 'raw'
+    args.part = args.part or usual_part(args, parser)
+    if args.part == 'model' and args.format not in WITH_METADATA:
+        parser.error(f'--format {args.format} is for --backbone and --raw; take onnx or openvino')
     quantization.check_arguments(args, parser)
     return args, parser
 
 
-def build(args, parser):
-    """The network to export, in evaluation."""
-    if not args.whole:
-        return build_backbone(args.model, parser, args.weights, args.arch, args.cfg_options)
-    from lib.dense_parts import build_dense  # needs mmdet or mmseg
+def usual_part(args, parser):
+    """What is written unless a flag says so: the model of a config of mmdet or mmseg."""
+    if not Path(args.model).is_file():
+        return 'backbone'
+    cfg = read_model(args.model, parser, args.cfg_options)
+    is_whole = cfg.get('default_scope') in ('mmdet', 'mmseg') and 'type' in cfg.model
+    return 'model' if is_whole else 'backbone'
 
-    return build_dense(args.model, parser, args.weights, args.cfg_options)
+
+def build(args, parser):
+    """The network to export, in evaluation, and its config if it is a whole model."""
+    if args.part == 'backbone':
+        net = build_backbone(args.model, parser, args.weights, args.arch, args.cfg_options)
+        return net, None
+    if not Path(args.model).is_file():
+        parser.error(f'--{args.part} needs a config file, and {args.model} is none')
+    cfg = read_model(args.model, parser, args.cfg_options)
+    check_scope(cfg, args.model, parser)
+    from lib.dense_parts import DenseParts  # these need mmdet or mmseg
+    from lib.flops import build as build_model
+    from lib.whole import Refused, whole_model
+
+    names = ('batch', 'scores', 'paste_masks')
+    settings = {name: getattr(args, name) for name in names}
+    try:
+        if cfg.get('data_preprocessor'):  # as the runner does it
+            cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
+        model = build_model(cfg)
+        net = DenseParts(model) if args.part == 'raw' else whole_model(model, settings)
+        if args.weights:
+            load_checkpoint(model, args.weights)
+    except Refused as error:
+        parser.error(f'{error}; --backbone writes the backbone alone')
+    except (TypeError, ValueError, KeyError, OSError, CheckpointError) as error:
+        parser.error(str(error))
+    return net.eval().requires_grad_(False), cfg
 
 
 def compare(net, other, sizes, dtype=torch.float32):
@@ -97,40 +150,72 @@ def show(rows, path, tolerance):
     return all(difference <= tolerance for _, difference in rows)
 
 
-def export(net, path, args):
-    """Write the file and read it back; [(size, difference)] beside PyTorch."""
-    _, write, read = FORMATS[args.format]
-    dtype = torch.float16 if args.half else torch.float32
-    size = (args.batch, *args.size) if args.size else EXAMPLE
-    image = torch.randn(size[0], net.stem.in_channels, *size[1:], dtype=dtype)
-    source = copy.deepcopy(net).half() if args.half else net
+def write(net, image, path, args, **metadata):
+    """Write a file; images are in its precision, unless it takes them as they are."""
+    if args.half:
+        net = copy.deepcopy(net)
+        getattr(net, 'model', net).half()
     columns = SpinnerColumn(), TextColumn('{task.description}'), TimeElapsedColumn()
     with torch.no_grad(), Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(f'writing {path}, which takes up to some minutes')
-        write(source, image, str(path), not args.size, args.opset)
-        progress.update(task, description='comparing with PyTorch')
-        # OpenVINO computes in float32 on a CPU, whatever the weights are stored in.
-        given = torch.float32 if args.format == 'openvino' else dtype
-        return list(compare(net, read(str(path)), [size] if args.size else OTHERS, given))
+        progress.add_task(f'writing {path}, which takes up to some minutes')
+        FORMATS[args.format][1](net, image, str(path), not args.size, args.opset, **metadata)
+
+
+def export(net, path, args):
+    """Write the file and read it back; [(size, difference)] beside PyTorch."""
+    dtype = torch.float16 if args.half else torch.float32
+    size = (args.batch or 1, *args.size) if args.size else EXAMPLE
+    write(net, torch.randn(size[0], net.stem.in_channels, *size[1:], dtype=dtype), path, args)
+    # OpenVINO computes in float32 on a CPU, whatever the weights are stored in.
+    given = torch.float32 if args.format == 'openvino' else dtype
+    read = FORMATS[args.format][2](str(path))
+    with torch.no_grad():
+        return list(compare(net, read, [size] if args.size else OTHERS, given))
+
+
+def export_model(net, cfg, path, args):
+    """Write the file of a whole model, read it back and compare it; whether it equals mm's."""
+    from lib.whole import compare as pairing
+    from lib.whole.metadata import KEY, describe
+
+    size = tuple(args.size) if args.size else None
+    example = torch.from_numpy(pairing.shapes(*(size or pairing.SIZES[0])))
+    if args.batch:
+        example = example.expand(args.batch, -1, -1, -1)
+    meta = describe(net, cfg, args.model, size, args.batch or 1)
+    write(net, example.contiguous(), path, args, metadata={KEY: json.dumps(meta)})
+    read = FORMATS[args.format][2](str(path))
+    rows = list(pairing.compare(net, read, args.images, size, args.batch))
+    Console(width=100).print(pairing.table(path, rows))
+    if not any(row.get('finds', 1) for _, row, _ in rows):
+        print('nothing was found, so this says little: give pictures of your data with --images')
+    return all(pairing.is_equal(row, args.half) for _, row, _ in rows)
 
 
 def main():
     """Export, read back and compare."""
     args, parser = parse()
-    net = build(args, parser)
+    net, cfg = build(args, parser)
     path = args.out or Path(Path(args.model).stem + FORMATS[args.format][0])
     if not args.weights:
         print('RANDOM WEIGHTS: nothing was trained; give a checkpoint with --weights')
     warnings.simplefilter('ignore')  # of the tracers, about what is compared below
     start = time.perf_counter()
-    rows = export(net, path, args)
-    tolerance = TOLERANCE[torch.float16 if args.half else torch.float32]
-    equal = show(rows, path, tolerance)
+    if args.part == 'model':
+        equal, reason = export_model(net, cfg, path, args), 'what mm predicts'
+    else:
+        tolerance = TOLERANCE[torch.float16 if args.half else torch.float32]
+        equal, reason = (
+            show(export(net, path, args), path, tolerance),
+            f'PyTorch by more than {tolerance}',
+        )
+    if args.format == 'openvino':
+        compile_as_usual(str(path))
     files = [path, path.with_suffix('.bin')] if args.format == 'openvino' else [path]
     size = sum(file.stat().st_size for file in files) / 1e6
     print(f'{" ".join(map(str, files))}: {size:.1f} MB in {time.perf_counter() - start:.0f} s')
     if not equal:
-        sys.exit(f'{path} differs from PyTorch by more than {tolerance}: do not use it')
+        sys.exit(f'{path} differs from {reason}: do not use it')
     if args.int8:
         quantization.quantise(path, args)
     if args.check:

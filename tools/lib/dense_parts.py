@@ -4,14 +4,11 @@ What follows depends on what is found: choosing boxes, nms, features and masks o
 """
 
 import inspect
-from pathlib import Path
 
 import torch
 from torch import nn
 
-from lib.arguments import check_scope, read_model
-from lib.flops import build
-from mmbackbones import CheckpointError, load_checkpoint
+from lib.whole.picture import Picture, pad_to_multiple
 
 # The heads of models, the first that one has counts: name -> what only a dense one has.
 HEADS = {'decode_head': 'cls_seg', 'rpn_head': 'prior_generator', 'bbox_head': 'prior_generator'}
@@ -28,6 +25,7 @@ class DenseParts(nn.Module):
     def __init__(self, model):
         super().__init__()
         self.model, self.stem = model.eval(), model.backbone.stem
+        self.picture = Picture(model)
         names = [name for name in HEADS if getattr(model, name, None) is not None]
         if not names or not hasattr(getattr(model, names[0]), HEADS[names[0]]):
             raise TypeError(
@@ -43,6 +41,7 @@ class DenseParts(nn.Module):
 
     def outputs(self, image):
         """{name: tensor}; where there are several levels, names are numbered."""
+        image = pad_to_multiple(image, self.picture.size_divisor, self.picture.pad_value)
         features, head = self.model.extract_feat(image), getattr(self.model, self.head)
         if self.head == 'decode_head':
             return {'logits': head(features)}
@@ -51,18 +50,3 @@ class DenseParts(nn.Module):
         if self.head == 'rpn_head':
             outputs = {'features': features, **outputs}
         return {f'{kind}{i}': x for kind, levels in outputs.items() for i, x in enumerate(levels)}
-
-
-def build_dense(path, parser, weights=None, options=()):
-    """The `DenseParts` of a config's model; an exit with one sentence if there are none."""
-    if not Path(path).is_file():
-        parser.error(f'--whole needs a config file, and {path} is none')
-    cfg = read_model(path, parser, options)
-    check_scope(cfg, path, parser)
-    try:
-        model = build(cfg)
-        if weights:
-            load_checkpoint(model, weights)
-        return DenseParts(model).eval().requires_grad_(False)
-    except (TypeError, ValueError, KeyError, OSError, CheckpointError) as error:
-        return parser.error(str(error))

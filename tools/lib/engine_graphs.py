@@ -160,11 +160,11 @@ def capture_for_engines(net, image, free):
     drop_checks(graph)
     drop_copies(graph)
     split_projections(graph)
-    flatten_norms(graph)
     graph.eliminate_dead_code()
     norms, convolutions = calls(graph, aten.layer_norm.default), calls(graph, aten.conv2d.default)
     # With free sizes engines really carry out each permutation, and norms need (B, H, W, C).
     channels_first(graph, permute_others=not free or len(convolutions) > len(norms))
+    flatten_norms(graph)
     flatten_linears(graph)
     graph.eliminate_dead_code()
     program.graph_module.recompile()
@@ -242,10 +242,14 @@ def split_projections(graph):
 
 
 def flatten_norms(graph):
-    """Layer norms of (B, H * W, C), for which OpenVINO has a kernel: 1 to 10 % there."""
+    """Layer norms of (B, H * W, C), for which OpenVINO has a kernel: 1 to 10 % there.
+
+    Maps that come from a convolution stay as they are: in bfloat16, which is OpenVINO's default
+    where the processor has it, it cannot flatten them.
+    """
     for norm in calls(graph, aten.layer_norm.default):
         x = norm.args[0]
-        if value(x).dim() == 4:
+        if value(x).dim() == 4 and x.target is not aten.permute.default:
             with graph.inserting_before(norm):
                 flat = insert(graph, aten.flatten.using_ints, x, 1, 2)
                 flat = insert(graph, norm.target, flat, *norm.args[1:])

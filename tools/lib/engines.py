@@ -79,7 +79,7 @@ def tidy(model):
 
     Quantisers look for weights, not for parts of them. What is computed from sizes, such as masks,
     stays computed: files are smaller so. Notes of PyTorch hold the paths of this machine, and
-    shapes inside of a graph, which engines find themselves, names such as `-((-h)//8)`.
+    shapes inside of a graph, which engines find themselves, called `-((-h)//8)`.
     """
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass, RemoveUnusedNodesPass
     from onnxscript.optimizer import fold_constants_ir
@@ -140,7 +140,7 @@ def write_openvino(net, image, path, free, opset, metadata=None):
         model = openvino.Core().read_model(onnx)
         for name, text in (metadata or {}).items():
             model.set_rt_info(text, [name, 'metadata'])
-        openvino.save_model(model, path, compress_to_fp16=image.dtype == torch.float16)
+        openvino.save_model(model, path, compress_to_fp16=False)  # what is half, is so already
 
 
 def read_openvino(path, threads=None):
@@ -159,6 +159,13 @@ def read_openvino(path, threads=None):
         return [torch.from_numpy(output.copy()) for output in outputs]
 
     return run
+
+
+def compile_as_usual(path):
+    """Compile a file of OpenVINO as it is compiled without settings; an error if it fails."""
+    import openvino
+
+    openvino.compile_model(path, 'CPU')
 
 
 FORMATS = {  # name: (ending, how to write, how to read)

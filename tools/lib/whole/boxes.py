@@ -5,7 +5,13 @@ import torch.nn.functional as F
 
 from mmbackbones.operators.boxes import nms
 
-SUPPRESSION = {'type', 'iou_threshold', 'class_agnostic', 'split_thr', 'max_num'}  # split: for memory
+SUPPRESSION = {
+    'type',
+    'iou_threshold',
+    'class_agnostic',
+    'split_thr',
+    'max_num',
+}  # split: for memory
 
 
 def not_suppressible(config):
@@ -52,3 +58,21 @@ def suppress(boxes, scores, groups, config, limit):
         extent = F.pad(boxes.flatten(), (0, 1)).max() + 1
         boxes = boxes + (groups.to(boxes) * extent)[:, None]
     return nms(boxes, scores, config['iou_threshold'], 0)[:limit]
+
+
+def paste(masks, boxes, image):
+    """Masks (N, h, w) of boxes as those of a picture (N, H, W), bilinear and zero outside.
+
+    The weights of rows and columns are apart, so that it is two products of matrices.
+    """
+    rows = sampling(boxes[:, 1::2], image.shape[-3], masks.shape[1])
+    columns = sampling(boxes[:, 0::2], image.shape[-2], masks.shape[2])
+    return rows @ masks @ columns.transpose(1, 2)
+
+
+def sampling(ends, size, cells):
+    """Weights (N, size, cells) of a mask's cells, between two ends, in each pixel of a side."""
+    low, high = ends[:, None, :1], ends[:, None, 1:]
+    pixels = torch.arange(size, device=ends.device)[:, None] + 0.5
+    places = (pixels - low) / (high - low).clamp(min=1e-6) * cells - 0.5
+    return (1 - (places - torch.arange(cells, device=ends.device)).abs()).clamp(min=0)

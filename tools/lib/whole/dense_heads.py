@@ -58,7 +58,7 @@ class DenseDetector(WholeModel):
         self.score_threshold = self.config.get('score_thr', 0)
 
     def forward(self, image):
-        outputs = self.head(self.model.extract_feat(self.picture(image)))
+        outputs = self.head(self.features(image))
         size = [level.shape[-2:] for level in outputs[0]]
         maps = [[level[0].float() for level in kind] for kind in outputs]
         priors = self.head.prior_generator.grid_priors(size, torch.float32, image.device)
@@ -91,7 +91,12 @@ def by_distribution(head, maps, priors, config, sides):
         distances = head.integral(box.permute(1, 2, 0)) * stride[0]
         levels.append((probabilities(head, score), distances, head.anchor_center(prior)))
     scores, labels, distances, points = candidates(levels, config.get('nms_pre', -1))
-    return scores, labels, decode(head.bbox_coder, points, distances, sides), torch.ones_like(scores)
+    return (
+        scores,
+        labels,
+        decode(head.bbox_coder, points, distances, sides),
+        torch.ones_like(scores),
+    )
 
 
 def as_they_are(head, maps, priors, config, sides):

@@ -80,7 +80,7 @@ def resizing(steps):
 
 
 def padding(steps):
-    """How they are padded after that, below and on the right, or None: `size` is [width, height]."""
+    """How they are padded after that, below and on the right; `size` is [width, height]."""
     step = named(steps, 'Pad')
     if step is None:
         return None

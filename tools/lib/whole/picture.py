@@ -11,8 +11,9 @@ class Picture(nn.Module):
     def __init__(self, model):
         super().__init__()
         before = model.data_preprocessor
-        self.channels = 'rgb' if before._channel_conversion else 'bgr'  # mm reads files as BGR
-        scaled = before._enable_normalize
+        is_turned = getattr(before, '_channel_conversion', False)
+        self.channels = 'rgb' if is_turned else 'bgr'  # mm reads files as BGR
+        scaled = getattr(before, '_enable_normalize', False)
         self.register_buffer('mean', before.mean.clone() if scaled else torch.zeros(3, 1, 1))
         self.register_buffer('std', before.std.clone() if scaled else torch.ones(3, 1, 1))
         in_tests = getattr(before, 'test_cfg', None) or {}  # of mmseg
@@ -21,7 +22,7 @@ class Picture(nn.Module):
         self.pad_value = float(getattr(before, 'pad_value', getattr(before, 'pad_val', 0)))
 
     def forward(self, image):
-        """(H, W, 3), or several, -> (N, 3, H', W'), normalised and padded below and on the right."""
+        """(H, W, 3), or several, -> (N, 3, H', W'), normalised and padded."""
         images = image if image.dim() == 4 else image[None]
         images = images.permute(0, 3, 1, 2).float()
         if self.channels == 'bgr':

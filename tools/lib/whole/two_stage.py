@@ -11,7 +11,7 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from torch import nn
 
 from lib.whole import Refused, WholeModel
-from lib.whole.boxes import decode, not_suppressible, suppress, wide
+from lib.whole.boxes import decode, not_suppressible, paste, suppress, wide
 from lib.whole.dense_heads import candidates, check_dense, probabilities
 from lib.whole.picture import sides
 from mmbackbones.operators.roi import roi_align
@@ -31,17 +31,20 @@ class RegionDetector(WholeModel):
         check_regions(model)
         self.score_threshold = self.roi.test_cfg.score_thr
         if self.roi.with_mask:
-            self.task, self.masks = 'instance', 'boxes'
+            self.task, self.masks = 'instance', 'image' if settings.get('paste_masks') else 'boxes'
             self.output_names = (*self.output_names, 'masks')
 
     def forward(self, image):
         size = sides(image)
-        features = self.model.extract_feat(self.picture(image))
+        features = self.features(image)
         regions, scores, deltas = self.classify(features, self.propose(features, size), size)
         boxes, scores, labels = self.choose(regions, scores, deltas, size)
         if not self.roi.with_mask:
             return boxes, scores, labels
-        return boxes, scores, labels, self.segment(features, boxes, labels)
+        masks = self.segment(features, boxes, labels)
+        if self.masks == 'image':
+            masks = paste(masks, boxes, image) >= self.roi.test_cfg.mask_thr_binary
+        return boxes, scores, labels, masks
 
     def propose(self, features, size):
         """Regions (N, 4) of the first stage."""
@@ -77,7 +80,8 @@ class RegionDetector(WholeModel):
         """Boxes, scores and labels that are left after non-maximum suppression."""
         head, config, classes = as_list(self.roi.bbox_head)[-1], self.roi.test_cfg, scores.shape[1]
         region, labels = (scores > config.score_thr).nonzero().unbind(1)
-        boxes = decode(head.bbox_coder, regions[region], of_class(head, deltas[region], labels), size)
+        own = of_class(head, deltas[region], labels)
+        boxes = decode(head.bbox_coder, regions[region], own, size)
         scores = scores.flatten()[region * classes + labels]
         kept = suppress(boxes, scores, labels, config.nms, config.max_per_img)
         return boxes[kept], scores[kept], labels[kept]
@@ -120,9 +124,9 @@ def features_of(extractor, features, boxes):
     for level, layer in enumerate(layers):
         places = (levels == level).nonzero()[:, 0]
         options = layer.output_size, layer.spatial_scale, layer.sampling_ratio, layer.aligned
-        found.append(roi_align(features[level], rois[places], *options))
+        found.append(roi_align(features[level].float(), rois[places], *options))
         order.append(places)
-    return torch.cat(found)[torch.cat(order).argsort()]
+    return torch.cat(found)[torch.cat(order).argsort()].to(features[0].dtype)
 
 
 def check_regions(model):
