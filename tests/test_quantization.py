@@ -65,16 +65,15 @@ def test_the_tool_writes_int8(call_tool, tmp_path, folder, form):
 
 def test_no_weights_are_cut_in_a_file(tmp_path):
     """Each is read where it is used: quantisers pass over others."""
-    for name in ('SwinTransformer', 'MaxViT'):
-        path, net = str(tmp_path / f'{name}.onnx'), build(name, **FAMILIES[name].first).eval()
-        with torch.no_grad():
-            write_onnx(net, torch.randn(1, 3, 64, 96), path, False, 20)
-        graph = onnx.load(path).graph
-        weights = {each.name for each in graph.initializer if np.prod(each.dims) > 64}
-        readers = {node.op_type for node in graph.node if set(node.input) & weights}
-        assert not readers & {'Split', 'Slice', 'Reshape', 'Transpose', 'Unsqueeze'}
-        stored = sum(numpy_helper.to_array(each).nbytes for each in graph.initializer)
-        assert stored < 1.2 * sum(p.nbytes for p in net.parameters())
+    path = str(tmp_path / 'net.onnx')
+    net = build('SwinTransformer', **FAMILIES['SwinTransformer'].first).eval()
+    with torch.no_grad():
+        write_onnx(net, torch.randn(1, 3, 64, 96), path, False, 20)
+    graph = onnx.load(path).graph
+    weights = {each.name for each in graph.initializer if np.prod(each.dims) > 64}
+    readers = {node.op_type for node in graph.node if set(node.input) & weights}
+    assert 'Gemm' in readers
+    assert not readers & {'Split', 'Slice', 'Reshape', 'Transpose', 'Unsqueeze'}
 
 
 def write_convolutions(path):
@@ -169,7 +168,9 @@ def test_a_device_is_compared_with_the_cpu(call_tool, tmp_path, monkeypatch):
     for error in (0.06, float('nan')):
         monkeypatch.setattr(quantization, 'differences', lambda *_, e=error: dict(stride4=e))
         with pytest.raises(SystemExit, match='gives something else on CPU than on the CPU'):
-            quantization.check(tmp_path / 'net.xml', settings(check='CPU', int8=None))
+            quantization.check(
+                tmp_path / 'net.xml', settings(check='CPU', int8=None, size=(64, 96))
+            )
 
 
 @pytest.mark.parametrize(

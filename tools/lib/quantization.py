@@ -180,7 +180,8 @@ def quantise(path, args):
         write = dict(onnx=write_onnx_int8, openvino=write_openvino_int8)[args.format]
         write(path, new, [partial(as_input, model, image) for image in calibrating])
         rows = compare(dict(float32=path, INT8=new), inputs)
-        show(rows, f'{path}: {len(calibrating)} pictures to quantise, {len(measured)} to compare')
+        show(rows, f'{path} in INT8')
+        print(f'{len(calibrating)} pictures to quantise, {len(measured)} to compare')
         for file in files_of(new):
             os.replace(file, path.with_suffix(file.suffix))
 
@@ -335,9 +336,10 @@ def difference(got, wanted):
     """
     if 'boxes' in wanted:
         return dict(kept=share_found_again(got, wanted))
-    for name in 'panoptic', 'classes':
-        if name in wanted:  # panoptic: a label and 1000 times a number, which may be another
-            return dict(kept=float((got[name] % 1000 == wanted[name] % 1000).mean()))
+    if 'panoptic' in wanted:  # labels and 1000 times a number, which may be another
+        return dict(kept=float((got['panoptic'] % 1000 == wanted['panoptic'] % 1000).mean()))
+    if 'classes' in wanted:
+        return dict(kept=float((got['classes'] == wanted['classes']).mean()))
     return {name: error_of(got[name], wanted[name]) for name in wanted}
 
 
@@ -368,7 +370,7 @@ def overlaps(ours, theirs):
 
 def show(rows, title):
     """A table on the terminal, and below it why something is missing."""
-    table = Table(title=title, caption='of the rest: error / deviation of a level, or share kept')
+    table = Table(title=title)
     columns = list(rows['float32'])
     table.add_column('')
     for column in columns:
@@ -377,6 +379,7 @@ def show(rows, title):
         values = [row.get(column, '-') for column in columns]
         table.add_row(label, *(v if isinstance(v, str) else f'{v:.4f}' for v in values))
     Console(width=100).print(table)
+    print('faster: over float32; the rest: error / deviation of a level, or the share that is kept')
     for label, row in rows.items():
         if 'remark' in row:
             print(f'{label}: {row["remark"]}')
