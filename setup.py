@@ -84,6 +84,7 @@ setup(
             'tqdm',
         ],
         'export': EXPORT,
+        'int8': [*EXPORT, 'nncf'],
         # For addresses of the Hugging Face Hub, hf://OWNER/REPO.
         'hub': ['huggingface_hub'],
         'test': [*EXPORT, 'hypothesis', 'mypy', 'pytest', 'pytest-xdist', 'ruff'],

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from lib import quantization
 from lib.arguments import add_cfg_options, build_backbone, check_scope, make_parser, read_model
 from lib.engines import EXAMPLE, FORMATS, NEEDED, OPSET, compile_as_usual
 from rich.console import Console
@@ -70,6 +71,7 @@ def parse():
     text = f'of ONNX, from 18 up [{OPSET}]'
     parser.add_argument('--opset', type=int, default=OPSET, help=text)
     parser.add_argument('--out', type=Path, metavar='FILE', help='[MODEL.onnx, .xml, .pt2 or .ts]')
+    quantization.add_arguments(parser)
     args = parser.parse_args()
     missing = [name for name in NEEDED.get(args.format, ()) if not find_spec(name)]
     if missing:
@@ -86,6 +88,7 @@ def parse():
     args.part = args.part or usual_part(args, parser)
     if args.part == 'model' and args.format not in WITH_METADATA:
         parser.error(f'--format {args.format} is for --backbone and --raw; take onnx or openvino')
+    quantization.check_arguments(args, parser)
     return args, parser
 
 
@@ -215,6 +218,10 @@ def main():
     print(f'{" ".join(map(str, files))}: {size:.1f} MB in {time.perf_counter() - start:.0f} s')
     if not equal:
         sys.exit(f'{path} differs from {reason}: do not use it')
+    if args.int8:
+        quantization.quantise(path, args)
+    if args.check:
+        quantization.check(path, args)
 
 
 if __name__ == '__main__':
