@@ -79,6 +79,7 @@ compile_mmcv() { # the wheel of this Python and PyTorch, in place of the mmcv th
   wheels=${XDG_CACHE_HOME:-$HOME/.cache}/mmbackbones/$tag
   wheel=$(echo "$mmcv" | sed 's/==/-/;s/onedl-/onedl_/')
   ls "$wheels/$wheel"-*.whl >/dev/null 2>&1 || build_mmcv "$mmcv" "$wheels"
+  python -m mmbackbones operators --remove
   pip install --quiet --force-reinstall --no-deps "$wheels/$wheel"-*.whl
 }
 
@@ -88,6 +89,7 @@ install_stack() { # $1: the family
   pip install --quiet --constraint tools/constraints.txt -e ".[$1,test]"
   # imaug and mmcv bring the OpenCV that needs a display's libraries; the one without goes last and wins.
   pip install --quiet --constraint tools/constraints.txt --force-reinstall --no-deps opencv-python-headless
+  python -m mmbackbones operators --install
 }
 
 family=${family-onedl}
