@@ -229,11 +229,14 @@ def split_projections(graph):
             continue
         for part in [user for user in chunk.users if user.target is operator.getitem]:
             with graph.inserting_before(part):
-                parameters = [p for p in linear.args[1:] if p is not None]
-                size = value(linear).shape[-1] // count
-                start = part.args[1] * size
-                ends = 0, start, start + size
-                learned = [insert(graph, aten.slice.Tensor, p, *ends) for p in parameters]
+                # As torch.chunk: parts of one size, but for the last.
+                size = -(-value(linear.args[1]).shape[0] // count)
+                ends = part.args[1] * size, (part.args[1] + 1) * size
+                learned = [
+                    insert(graph, aten.slice.Tensor, parameter, 0, *ends)
+                    for parameter in linear.args[1:]
+                    if parameter is not None
+                ]
                 own = insert(graph, aten.linear.default, linear.args[0], *learned)
             part.replace_all_uses_with(own)
 
