@@ -61,6 +61,8 @@ def parse():
     parser.add_argument('--scores', action='store_true', help=text)
     text = 'masks of whole pictures, where they are otherwise of 28 x 28 pixels in their boxes'
     parser.add_argument('--paste-masks', action='store_true', help=text)
+    text = 'deformable attention by Gather, for engines that compute GridSample wrongly'
+    parser.add_argument('--gather', action='store_true', help=text)
     text = 'pictures to compare a whole model in [made up]'
     parser.add_argument('--images', nargs='+', default=[], metavar='FILE', help=text)
     text = 'in float16, for GPUs and for half the file; OpenVINO: weights only'
@@ -109,7 +111,7 @@ def build(args, parser):
     from lib.flops import build as build_model
     from lib.whole import Refused, whole_model
 
-    names = ('batch', 'scores', 'paste_masks')
+    names = ('batch', 'scores', 'paste_masks', 'gather')
     settings = {name: getattr(args, name) for name in names}
     try:
         if cfg.get('data_preprocessor'):  # as the runner does it

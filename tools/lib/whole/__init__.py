@@ -18,6 +18,10 @@ EXPORTED = {
 METHODS = {  # a class of mm: what stands for it and for the classes made from it
     'SingleStageDetector': 'dense_heads.DenseDetector',
     'TwoStageDetector': 'two_stage.RegionDetector',
+    'DETR': 'queries.QueryDetector',
+    'DeformableDETR': 'queries.DeformableQueryDetector',
+    'MaskFormer': 'mask_queries.mask_query_model',
+    'EncoderDecoder': 'segmenters.Segmenter',
 }
 
 

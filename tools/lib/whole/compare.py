@@ -110,7 +110,7 @@ def of_finds(got, wanted):
     left, pairs, missing = list(range(len(got['scores']))), [], []
     for i in range(len(wanted['scores'])):
         near = [j for j in left if got['labels'][j] == wanted['labels'][i]]
-        distances = [np.abs(got['boxes'][j] - wanted['boxes'][i]).max() for j in near]
+        distances = [distance(got, j, wanted, i) for j in near]
         if distances and min(distances) <= 1:
             pairs.append((near[int(np.argmin(distances))], i))
             left.remove(pairs[-1][0])
@@ -127,6 +127,12 @@ def of_finds(got, wanted):
             apart = [each.mean() for each in apart]
         row[name] = float(max((each.max() for each in apart), default=0))
     return row
+
+
+def distance(got, j, wanted, i):
+    """In pixels between boxes; scores tell those apart that have the same one, as noise has."""
+    boxes = np.abs(got['boxes'][j] - wanted['boxes'][i]).max()
+    return boxes + abs(got['scores'][j] - wanted['scores'][i])
 
 
 def as_number(values):

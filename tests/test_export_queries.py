@@ -1,0 +1,260 @@
+"""Whole files of DETRs, of models with mask queries and of segmenters find what mm finds."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip('mmdet')
+pytest.importorskip('mmseg')
+
+import export  # noqa: F401  it quietens the exporter
+from lib.engines import read_onnx, read_openvino, write_onnx
+from lib.whole import Refused, whole_model
+from lib.whole.compare import difference, expected, is_equal, shapes
+from lib.whole.deformable import replaced
+from mmcv.ops import MultiScaleDeformableAttention
+from mmengine.model import revert_sync_batchnorm
+from test_heads_matrix import SEGMENTERS, whole
+from test_mask_models import model_of
+from test_published_models import build
+from test_whole_dino import detector
+
+SIZES = (64, 96), (97, 61), (33, 40), (128, 130)
+DETRS = [
+    'conditional_detr/conditional-detr_r50_8xb2-50e_coco',
+    'dab_detr/dab-detr_r50_8xb2-50e_coco',
+    'deformable_detr/deformable-detr_r50_16xb2-50e_coco',
+    'deformable_detr/deformable-detr-refine-twostage_r50_16xb2-50e_coco',
+    'detr/detr_r50_8xb2-150e_coco',
+]
+HEADS = ['fcn/fcn_r50-d8_4xb4-160k_ade20k-512x512', 'upernet/upernet_r50_4xb4-160k_ade20k-512x512']
+QUICK = [f'mmseg::{name}' for name in HEADS] + [f'mmdet::{DETRS[0]}', f'mmdet::{DETRS[3]}']
+SHIPPED = [f'mmdet::{name}' for name in DETRS] + [f'mmseg::{name}' for name in SEGMENTERS]
+SLOW = [
+    pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow, id=name) for name in SHIPPED
+]
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _quiet():
+    """PyTorch tells all about its symbols to whoever listens, as pytest does."""
+    logging.disable(logging.INFO)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def varied(model):
+    """A model with random weights of every layer, so that what it finds differs."""
+    for tensor in model.state_dict().values():
+        if tensor.is_floating_point() and tensor.dim() > 1:
+            tensor.copy_(torch.randn_like(tensor) * 1.5 / tensor[0].numel() ** 0.5)
+    return model.requires_grad_(False)
+
+
+def shipped(name, **preprocessor):
+    """A model of a config of mm with a small Swin."""
+    cfg = whole(name, 'SwinTransformer')
+    if 'encoder' in cfg.model:
+        cfg.model.encoder.num_layers = cfg.model.decoder.num_layers = 2
+        cfg.model.num_queries = 100  # of DINO's hundreds there must be as many cells
+    cfg.model.data_preprocessor.update(preprocessor)
+    return varied(revert_sync_batchnorm(build(cfg)))
+
+
+def dino(**options):
+    """A small DINO."""
+    model = varied(detector('dino_4scale_swin_t', {}, layers=1, **options))
+    model.bbox_head.test_cfg.max_per_img = 50
+    return model
+
+
+def masks(*arguments):
+    """A small model with mask queries that is sure of what it finds."""
+    model = varied(model_of(*arguments))
+    head = getattr(model, 'panoptic_head', None) or model.decode_head
+    head.cls_embed.weight.mul_(4)
+    head.cls_embed.bias[-1] -= 5  # of nothing
+    list(head.mask_embed.parameters())[-2].mul_(4)
+    if hasattr(model, 'panoptic_fusion_head'):
+        thresholds = dict(object_mask_thr=0.2, iou_thr=0.1, max_per_image=10)
+        model.panoptic_fusion_head.test_cfg.update(thresholds)
+    return model
+
+
+def panoptic(method):
+    """A small model that finds the segments of a picture, some of them stuff."""
+    return masks(method, 'panoptic', 4, 3)
+
+
+def instances():
+    """A small Mask2Former that finds things."""
+    return masks('mask2former', 'instance')
+
+
+def compared(model, size, read=None, **settings):
+    """How a module, or its file, and mm differ in a picture; and the module's outputs."""
+    net, image = whole_model(model, settings), shapes(*size)
+    with torch.no_grad():
+        found = (read or net)(torch.from_numpy(image))
+    found = dict(zip(net.output_names, map(np.asarray, found), strict=True))
+    return difference(found, expected(net, image)), found
+
+
+@pytest.mark.parametrize('name', SLOW)
+def test_shipped_models_find_the_same(name):
+    row, found = compared(shipped(name), (97, 70))
+    assert is_equal(row), row
+    assert row.get('finds', 1)
+    assert found
+
+
+@pytest.mark.parametrize('gather', [False, True])
+@pytest.mark.parametrize('divisor', [1, 32])
+def test_dino_finds_the_same_with_padding_and_without(gather, divisor):
+    model = dino()
+    model.data_preprocessor.pad_size_divisor = divisor
+    row, found = compared(model, (70, 97), gather=gather)
+    assert is_equal(row)
+    assert row['finds'] == 50
+    assert found['boxes'].std() > 1
+
+
+def test_padding_reaches_the_masks_of_detr():
+    row, _ = compared(shipped(f'mmdet::{DETRS[4]}', pad_size_divisor=32), (70, 97))
+    assert is_equal(row)
+    assert row['finds'] == 100
+
+
+@pytest.mark.parametrize('size', [(1, 1), (5, 3)])
+def test_tiny_pictures_have_fewer_cells_than_dino_has_queries(size):
+    with torch.no_grad():
+        boxes, scores, _ = whole_model(dino())(torch.zeros(*size, 3, dtype=torch.uint8))
+    assert boxes.shape == (50, 4)
+    assert scores.isfinite().all()
+    assert (boxes <= max(size)).all()
+    assert (boxes >= 0).all()
+
+
+def test_several_pictures_at_once_are_found_as_one_by_one():
+    model = dino()
+    images = torch.from_numpy(np.stack([shapes(64, 96), shapes(64, 96)[::-1]]))
+    with torch.no_grad():
+        together = whole_model(model, dict(batch=2))(images)
+        one = whole_model(model)(images[1])
+    for several, single in zip(together, one, strict=True):
+        torch.testing.assert_close(several[1], single, atol=1e-4, rtol=1e-4)
+
+
+def test_instances_of_mask2former_are_the_same_masks():
+    row, found = compared(instances(), (70, 97))
+    assert is_equal(row)
+    assert row['finds'] == 10
+    assert found['masks'].shape == (10, 70, 97)
+    assert found['masks'].any()
+
+
+def test_a_model_of_stuff_and_things_gives_things_only_as_instances():
+    model = panoptic('mask2former')
+    model.panoptic_fusion_head.test_cfg.update(panoptic_on=False, instance_on=True)
+    row, found = compared(model, (70, 97))
+    assert is_equal(row)
+    assert 0 < len(found['labels']) < 10
+    assert (found['labels'] < 4).all()
+
+
+@pytest.mark.parametrize('method', ['mask2former', 'maskformer'])
+@pytest.mark.parametrize('clear', [False, True])
+def test_segments_are_the_same_and_their_table_says_what_they_are(method, clear):
+    model = panoptic(method)
+    model.panoptic_fusion_head.test_cfg.filter_low_score = clear
+    row, found = compared(model, (70, 97))
+    assert row['pixels'] == 0
+    values, labels, scores = found['segments'].T
+    on_map = set(np.unique(found['panoptic'])) - {7}
+    assert sorted(values) == sorted(on_map)
+    assert on_map
+    assert (values % 1000 == labels).all()
+    assert (scores > 0.2).all()
+
+
+def test_nothing_found_is_a_map_of_nothing_and_an_empty_table():
+    model = panoptic('mask2former')
+    model.panoptic_fusion_head.test_cfg.object_mask_thr = 1.0
+    row, found = compared(model, (70, 97))
+    assert row['pixels'] == 0
+    assert (found['panoptic'] == 7).all()
+    assert found['segments'].shape == (0, 3)
+
+
+def test_semantic_mask2former_pads_as_in_tests():
+    model = masks('mask2former', 'semantic')
+    row, found = compared(model, (70, 97), scores=True)
+    assert row['pixels'] == 0
+    assert len(np.unique(found['classes'])) > 1
+    assert found['scores'].shape == (7, 70, 97)
+    assert (found['scores'].argmax(0) == found['classes']).all()
+
+
+def test_a_segmenter_of_one_class_has_a_threshold():
+    model = shipped(f'mmseg::{HEADS[0]}')
+    head = model.decode_head
+    head.conv_seg, head.num_classes, head.out_channels = torch.nn.Conv2d(512, 1, 1), 2, 1
+    head.threshold = 0.5
+    head.conv_seg.requires_grad_(False)
+    row, found = compared(model, (64, 64), scores=True)
+    assert row['pixels'] == 0
+    assert found['scores'].shape == (1, 64, 64)
+    assert 0 <= found['scores'].min() <= found['scores'].max() <= 1
+
+
+def test_what_is_not_known_is_refused_in_a_sentence():
+    model = shipped(f'mmseg::{HEADS[0]}')
+    model.test_cfg = type(model.test_cfg)(mode='slide', crop_size=(64, 64), stride=(32, 32))
+    with pytest.raises(Refused, match="mode 'slide', part by part"):
+        whole_model(model)
+    model = panoptic('maskformer')
+    model.panoptic_fusion_head.test_cfg.panoptic_on = False
+    with pytest.raises(Refused, match='both off'):
+        whole_model(model)
+    with pytest.raises(Refused, match='DDQDETR has a pre_decoder'):
+        whole_model(shipped('mmdet::ddq/ddq-detr-4scale_r50_8xb2-12e_coco'))
+
+
+def test_modules_of_mm_are_as_they_were_after_a_prediction():
+    model = dino()
+    before = {name: dict(vars(module)) for name, module in model.named_modules()}
+    with torch.no_grad():
+        whole_model(model)(torch.from_numpy(shapes(40, 40)))
+    assert {name: dict(vars(module)) for name, module in model.named_modules()} == before
+    attention = next(m for m in model.modules() if isinstance(m, MultiScaleDeformableAttention))
+    with pytest.raises(TypeError, match='len'), replaced(attention, forward=len):
+        attention()
+    assert 'forward' not in vars(attention)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('make', 'settings'),
+    [
+        (dino, {}),
+        (dino, dict(gather=True)),
+        (instances, {}),
+        (lambda: panoptic('mask2former'), {}),
+        (lambda: masks('mask2former', 'semantic'), dict(scores=True)),
+        (lambda: shipped(f'mmseg::{HEADS[1]}'), {}),
+    ],
+    ids=['dino', 'dino with gather', 'instances', 'panoptic', 'semantic', 'upernet'],
+)
+def test_files_find_the_same_at_every_size(make, settings, tmp_path):
+    model, path = make(), str(tmp_path / 'model.onnx')
+    net = whole_model(model, settings)
+    write_onnx(net, torch.from_numpy(shapes(64, 96)), path, True, 20)
+    for read in (read_onnx(path), read_openvino(path)):
+        for size in SIZES:
+            row, _ = compared(model, size, read, **settings)
+            assert is_equal(row), (size, row)
+        for size in ((1, 1), (5, 3)):
+            outputs = read(torch.zeros(*size, 3, dtype=torch.uint8))
+            assert len(outputs) == len(net.output_names)
