@@ -97,8 +97,3 @@ def number(size):
     if isinstance(size, int):
         return torch.full((), size, dtype=torch.float32)
     return torch.scalar_tensor(size, dtype=torch.float32)
-
-
-def sides(image):
-    """Height and width of a picture (H, W, 3), or of several, as tensors of float32."""
-    return tuple(number(size) for size in image.shape[-3:-1])
