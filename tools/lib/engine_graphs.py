@@ -244,12 +244,13 @@ def split_projections(graph):
 def flatten_norms(graph):
     """Layer norms of (B, H * W, C), for which OpenVINO has a kernel: 1 to 10 % there.
 
-    Maps that come from a convolution stay as they are: in bfloat16, which is OpenVINO's default
-    where the processor has it, it cannot flatten them.
+    Maps (B, C, H, W) that have other readers too stay as they are: OpenVINO cannot flatten them in
+    bfloat16, its default where the processor has it.
     """
     for norm in calls(graph, aten.layer_norm.default):
         x = norm.args[0]
-        if value(x).dim() == 4 and x.target is not aten.permute.default:
+        shared = x.target is aten.permute.default and len(x.args[0].users) > 1
+        if value(x).dim() == 4 and not shared:
             with graph.inserting_before(norm):
                 flat = insert(graph, aten.flatten.using_ints, x, 1, 2)
                 flat = insert(graph, norm.target, flat, *norm.args[1:])
