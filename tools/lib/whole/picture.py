@@ -52,9 +52,10 @@ class Picture(nn.Module):
 
 def padding_of(preprocessor):
     """What sides become multiples of, and the value of the padding, in a network's numbers."""
-    in_tests = getattr(preprocessor, 'test_cfg', None) or {}  # of mmseg
-    divisor = getattr(preprocessor, 'pad_size_divisor', in_tests.get('size_divisor')) or 1
-    return divisor, float(getattr(preprocessor, 'pad_value', getattr(preprocessor, 'pad_val', 0)))
+    if hasattr(preprocessor, 'test_cfg'):  # of mmseg, which pads otherwise while it trains
+        return (preprocessor.test_cfg or {}).get('size_divisor') or 1, float(preprocessor.pad_val)
+    divisor = getattr(preprocessor, 'pad_size_divisor', 1)
+    return divisor, float(getattr(preprocessor, 'pad_value', 0))
 
 
 def grey_of(pad):
@@ -96,8 +97,3 @@ def number(size):
     if isinstance(size, int):
         return torch.full((), size, dtype=torch.float32)
     return torch.scalar_tensor(size, dtype=torch.float32)
-
-
-def sides(image):
-    """Height and width of a picture (H, W, 3), or of several, as tensors of float32."""
-    return tuple(number(size) for size in image.shape[-3:-1])
