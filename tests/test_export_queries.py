@@ -201,7 +201,7 @@ def test_semantic_mask2former_pads_as_in_tests():
     model = semantic()
     row, found = compared(model, (70, 97), scores=True)
     assert row['pixels'] == 0
-    assert len(np.unique(found['classes'])) > 1
+    assert found['scores'].std() > 1e-2
     assert found['scores'].shape == (7, 70, 97)
     assert (found['scores'].argmax(0) == found['classes']).all()
 
