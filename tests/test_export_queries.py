@@ -21,6 +21,7 @@ from test_mask_models import model_of
 from test_published_models import build
 from test_whole_dino import detector
 
+EXAMPLE = 224, 288  # so large that every map has several windows
 SIZES = (64, 96), (97, 61), (33, 40), (128, 130)
 DETRS = [
     'conditional_detr/conditional-detr_r50_8xb2-50e_coco',
@@ -80,6 +81,14 @@ def masks(*arguments):
     if hasattr(model, 'panoptic_fusion_head'):
         thresholds = dict(object_mask_thr=0.2, iou_thr=0.1, max_per_image=10)
         model.panoptic_fusion_head.test_cfg.update(thresholds)
+    return model
+
+
+def semantic():
+    """A small Mask2Former for segmentation whose scores of classes are not all 1, so seldom tie."""
+    model = masks('mask2former', 'semantic')
+    model.decode_head.cls_embed.weight.div_(4)
+    list(model.decode_head.mask_embed.parameters())[-2].div_(16)
     return model
 
 
@@ -189,10 +198,10 @@ def test_nothing_found_is_a_map_of_nothing_and_an_empty_table():
 
 
 def test_semantic_mask2former_pads_as_in_tests():
-    model = masks('mask2former', 'semantic')
+    model = semantic()
     row, found = compared(model, (70, 97), scores=True)
     assert row['pixels'] == 0
-    assert len(np.unique(found['classes'])) > 1
+    assert found['scores'].std() > 1e-2
     assert found['scores'].shape == (7, 70, 97)
     assert (found['scores'].argmax(0) == found['classes']).all()
 
@@ -242,7 +251,7 @@ def test_modules_of_mm_are_as_they_were_after_a_prediction():
         (dino, dict(gather=True)),
         (instances, {}),
         (lambda: panoptic('mask2former'), {}),
-        (lambda: masks('mask2former', 'semantic'), dict(scores=True)),
+        (semantic, dict(scores=True)),
         (lambda: shipped(f'mmseg::{HEADS[1]}'), {}),
     ],
     ids=['dino', 'dino with gather', 'instances', 'panoptic', 'semantic', 'upernet'],
@@ -250,7 +259,7 @@ def test_modules_of_mm_are_as_they_were_after_a_prediction():
 def test_files_find_the_same_at_every_size(make, settings, tmp_path):
     model, path = make(), str(tmp_path / 'model.onnx')
     net = whole_model(model, settings)
-    write_onnx(net, torch.from_numpy(shapes(64, 96)), path, True, 20)
+    write_onnx(net, torch.from_numpy(shapes(*EXAMPLE)), path, True, 20)
     for read in (read_onnx(path), read_openvino(path)):
         for size in SIZES:
             row, _ = compared(model, size, read, **settings)

@@ -11,6 +11,15 @@ from lib.whole.mask_queries import check_masks, exportable_masks
 from lib.whole.two_stage import check_methods
 
 
+class Sizes(tuple):
+    """Sizes in what mm is told of a picture, which it copies: numbers of a graph have no copies."""
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo):
+        return self
+
+
 class Segmenter(WholeModel):
     """A segmenter of mmseg: the class of each pixel, with --scores also the scores of all."""
 
@@ -37,7 +46,7 @@ class Segmenter(WholeModel):
     def forward(self, image):
         height, width = image.shape[-3:-1]
         x = self.picture(image)
-        meta = dict.fromkeys(('img_shape', 'pad_shape', 'ori_shape'), x.shape[2:])
+        meta = dict.fromkeys(('img_shape', 'pad_shape', 'ori_shape'), Sizes(x.shape[2:]))
         with ExitStack() as stack:
             for head in self.query_heads:
                 stack.enter_context(exportable_masks(head, self.settings.get('gather')))
