@@ -117,7 +117,7 @@ def build(args, parser):
         if cfg.get('data_preprocessor'):  # as the runner does it
             cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
         model = build_model(cfg)
-        net = DenseParts(model) if args.part == 'raw' else whole_model(model, settings)
+        net = DenseParts(model) if args.part == 'raw' else whole_model(model, settings, cfg)
         if args.weights:
             load_checkpoint(model, args.weights)
     except Refused as error:

@@ -8,7 +8,7 @@ import inspect
 import torch
 from torch import nn
 
-from lib.whole.picture import Picture, pad_to_multiple
+from lib.whole.picture import multiples, needed_divisor, pad_to, padding_of
 
 # The heads of models, the first that one has counts: name -> what only a dense one has.
 HEADS = {'decode_head': 'cls_seg', 'rpn_head': 'prior_generator', 'bbox_head': 'prior_generator'}
@@ -25,7 +25,8 @@ class DenseParts(nn.Module):
     def __init__(self, model):
         super().__init__()
         self.model, self.stem = model.eval(), model.backbone.stem
-        self.picture = Picture(model)
+        self.divisor, self.pad_value = padding_of(model.data_preprocessor)
+        self.divisor = max(self.divisor, needed_divisor(model))
         names = [name for name in HEADS if getattr(model, name, None) is not None]
         if not names or not hasattr(getattr(model, names[0]), HEADS[names[0]]):
             raise TypeError(
@@ -41,7 +42,7 @@ class DenseParts(nn.Module):
 
     def outputs(self, image):
         """{name: tensor}; where there are several levels, names are numbered."""
-        image = pad_to_multiple(image, self.picture.size_divisor, self.picture.pad_value)
+        image = pad_to(image, multiples(image.shape[2:], self.divisor), self.pad_value)
         features, head = self.model.extract_feat(image), getattr(self.model, self.head)
         if self.head == 'decode_head':
             return {'logits': head(features)}

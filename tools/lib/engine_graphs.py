@@ -229,9 +229,14 @@ def split_projections(graph):
             continue
         for part in [user for user in chunk.users if user.target is operator.getitem]:
             with graph.inserting_before(part):
-                parameters = [p for p in linear.args[1:] if p is not None]
-                chunks = [insert(graph, aten.chunk.default, p, count) for p in parameters]
-                learned = [insert(graph, operator.getitem, c, part.args[1]) for c in chunks]
+                # As torch.chunk: parts of one size, but for the last.
+                size = -(-value(linear.args[1]).shape[0] // count)
+                ends = part.args[1] * size, (part.args[1] + 1) * size
+                learned = [
+                    insert(graph, aten.slice.Tensor, parameter, 0, *ends)
+                    for parameter in linear.args[1:]
+                    if parameter is not None
+                ]
                 own = insert(graph, aten.linear.default, linear.args[0], *learned)
             part.replace_all_uses_with(own)
 
@@ -239,12 +244,13 @@ def split_projections(graph):
 def flatten_norms(graph):
     """Layer norms of (B, H * W, C), for which OpenVINO has a kernel: 1 to 10 % there.
 
-    Maps that come from a convolution stay as they are: in bfloat16, which is OpenVINO's default
-    where the processor has it, it cannot flatten them.
+    Maps (B, C, H, W) that have other readers too stay as they are: OpenVINO cannot flatten them in
+    bfloat16, its default where the processor has it.
     """
     for norm in calls(graph, aten.layer_norm.default):
         x = norm.args[0]
-        if value(x).dim() == 4 and x.target is not aten.permute.default:
+        shared = x.target is aten.permute.default and len(x.args[0].users) > 1
+        if value(x).dim() == 4 and not shared:
             with graph.inserting_before(norm):
                 flat = insert(graph, aten.flatten.using_ints, x, 1, 2)
                 flat = insert(graph, norm.target, flat, *norm.args[1:])

@@ -20,7 +20,7 @@ for name in ('onnxscript', 'torch.onnx'):  # which report all that they leave as
     logging.getLogger(name).setLevel(logging.ERROR)
 OPSET = 20  # of ONNX, unless another is asked for
 EXAMPLE = (2, 224, 288)  # images, height and width that a file for any size is made from
-OF_WEIGHTS = {'Reshape', 'Split', 'Squeeze', 'Transpose', 'Unsqueeze'}
+OF_WEIGHTS = {'Reshape', 'Slice', 'Squeeze', 'Transpose', 'Unsqueeze'}  # in another form, or part
 LIMIT = 2**31  # bytes, of an .onnx file; weights of more lie in a second one
 
 
@@ -77,13 +77,18 @@ def translate(net, graph, path, free, opset, metadata=None):
 def tidy(model):
     """Make weights of what is computed from weights alone, and take out what only PyTorch reads.
 
-    Quantisers look for weights, not for parts of them. Notes of PyTorch hold the paths of this
-    machine, and shapes inside of a graph, which engines find themselves, called `-((-h)//8)`.
+    Quantisers look for weights, not for parts of them. What is computed from sizes, such as masks,
+    stays computed: files are smaller so. Notes of PyTorch hold the paths of this machine, and
+    shapes inside of a graph, which engines find themselves, called `-((-h)//8)`.
     """
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass, RemoveUnusedNodesPass
-    from onnxscript.optimizer import fold_constants
+    from onnxscript.optimizer import fold_constants_ir
 
-    fold_constants(model, should_fold=lambda node: node.op_type in OF_WEIGHTS or None)
+    fold_constants_ir(
+        model,
+        output_size_limit=LIMIT,
+        should_fold=lambda node: node.op_type in OF_WEIGHTS and node.inputs[0].is_initializer(),
+    )
     ClearMetadataAndDocStringPass()(model)
     RemoveUnusedNodesPass()(model)
     outputs = set(model.graph.outputs)
@@ -131,7 +136,8 @@ def write_openvino(net, image, path, free, opset, metadata=None):
     with tempfile.TemporaryDirectory() as folder:
         onnx = str(Path(folder, 'net.onnx'))
         write_onnx(net, image, onnx, free, opset)
-        model = openvino.convert_model(onnx)
+        # convert_model would compute masks, which compiling does again, and write them down.
+        model = openvino.Core().read_model(onnx)
         for name, text in (metadata or {}).items():
             model.set_rt_info(text, [name, 'metadata'])
         openvino.save_model(model, path, compress_to_fp16=False)  # what is half, is so already

@@ -8,7 +8,8 @@ from importlib import import_module
 
 from torch import nn
 
-from lib.whole.picture import Picture
+from lib.whole.picture import Picture, needed_divisor
+from lib.whole.pipeline import named, test_steps
 
 EXPORTED = {
     'MultiScaleDeformableAttention',
@@ -42,7 +43,9 @@ class WholeModel(nn.Module):
 
     def __init__(self, model, settings):
         super().__init__()
-        self.model, self.picture, self.settings = model.eval(), Picture(model), settings
+        self.model, self.settings = model.eval(), settings
+        pad, divisor = settings.get('pad'), needed_divisor(model)
+        self.picture = Picture(model.data_preprocessor, pad, divisor)
         refuse_operators(model)
         several = settings.get('batch')
         if several and not self.takes_several:
@@ -80,15 +83,17 @@ def check_methods(parts, names, *kinds):
                 raise Refused(f'{type(part).__name__} has a {name} that is not known here')
 
 
-def whole_model(model, settings=()):
+def whole_model(model, settings=(), cfg=None):
     """The `WholeModel` of a built model; `Refused` if there is none.
 
     Args:
         model: A detector of mmdet or a segmenter of mmseg.
         settings: Flags of the tool that methods read: batch, scores, paste_masks, gather.
+        cfg: Its config, whose test pipeline may pad pictures.
     """
+    settings = dict(settings, pad=named(test_steps(cfg), 'Pad') if cfg else None)
     for kind in type(model).__mro__:
         if kind.__name__ in METHODS:
             module, name = METHODS[kind.__name__].split('.')
-            return getattr(import_module(f'lib.whole.{module}'), name)(model, dict(settings)).eval()
+            return getattr(import_module(f'lib.whole.{module}'), name)(model, settings).eval()
     raise Refused(f'{type(model).__name__} is no model that can be exported whole')

@@ -7,7 +7,6 @@ from mmdet.models.detectors import SingleStageDetector
 
 from lib.whole import Refused, WholeModel, check_methods
 from lib.whole.boxes import decode, largest, not_suppressible, suppress, wide
-from lib.whole.picture import sides
 
 
 def check_dense(head, config, kind):
@@ -62,7 +61,9 @@ class DenseDetector(WholeModel):
         maps = [[level[0].float() for level in kind] for kind in outputs]
         priors = self.head.prior_generator.grid_priors(size, torch.float32, image.device)
         levels = DECODING[type(self.head)._predict_by_feat_single]
-        scores, labels, boxes, factors = levels(self.head, maps, priors, self.config, sides(image))
+        scores, labels, boxes, factors = levels(
+            self.head, maps, priors, self.config, self.picture.sides(image)
+        )
         kept = (scores > self.score_threshold) & wide(boxes, self.config)
         kept = kept.nonzero()[:, 0]
         boxes, scores, labels = boxes[kept], scores[kept] * factors[kept], labels[kept]

@@ -4,12 +4,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
-from mmengine.registry import DATASETS, DefaultScope
 
 import mmbackbones
-from lib.arguments import import_quietly
-from lib.drawing import steps_of
-from lib.run_config import innermost
+from lib.whole.pipeline import named, test_dataset, test_steps
 
 FORMAT = 1  # of the JSON; readers refuse what they do not know
 KEY = 'mmbackbones'
@@ -28,7 +25,6 @@ def describe(whole, cfg, path, size=None, batch=1):
     """
     picture, dataset = whole.picture, test_dataset(cfg)
     meta = {} if dataset is None else dataset.metainfo
-    steps = [] if dataset is None else steps_of(dataset)
     classes = list(meta.get('classes') or ())
     return dict(
         format=FORMAT,
@@ -39,8 +35,7 @@ def describe(whole, cfg, path, size=None, batch=1):
         mean=picture.mean.flatten().tolist(),
         std=picture.std.flatten().tolist(),
         channels=picture.channels,
-        resize=resizing(steps),
-        pad=padding(steps),
+        resize=resizing(test_steps(cfg)),
         size_divisor=picture.size_divisor,
         score_threshold=whole.score_threshold,
         size=list(size) if size else None,
@@ -49,22 +44,6 @@ def describe(whole, cfg, path, size=None, batch=1):
         model=type(whole.model).__name__,
         versions=versions(),
     )
-
-
-def test_dataset(cfg):
-    """The dataset that the config tests on, without reading any files, or None."""
-    settings = (cfg.get('test_dataloader') or {}).get('dataset')
-    if not settings:
-        return None
-    import_quietly(cfg.default_scope)
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        return DATASETS.build(dict(innermost(settings), lazy_init=True))
-
-
-def named(steps, *names):
-    """The first step whose class, or one that it is made from, has one of these names, or None."""
-    found = (s for s in steps if {kind.__name__ for kind in type(s).__mro__} & set(names))
-    return next(found, None)
 
 
 def resizing(steps):
@@ -77,16 +56,6 @@ def resizing(steps):
         return dict(scale=scale, keep_ratio=True, interpolation=step.resize.interpolation)
     scale = list(step.scale) if step.scale else None
     return dict(scale=scale, keep_ratio=step.keep_ratio, interpolation=step.interpolation)
-
-
-def padding(steps):
-    """How they are padded after that, below and on the right; `size` is [width, height]."""
-    step = named(steps, 'Pad')
-    if step is None:
-        return None
-    value = step.pad_val.get('img', 0)
-    value = list(value)[::-1] if isinstance(value, list | tuple) else [value] * 3  # mm's are BGR
-    return dict(size=list(step.size) if step.size else None, divisor=step.size_divisor, value=value)
 
 
 def versions():

@@ -13,7 +13,6 @@ from torch import nn
 from lib.whole import Refused, WholeModel, check_methods
 from lib.whole.boxes import decode, not_suppressible, paste, suppress, wide
 from lib.whole.dense_heads import candidates, check_dense, probabilities
-from lib.whole.picture import sides
 from mmbackbones.operators.roi import roi_align
 
 
@@ -35,7 +34,7 @@ class RegionDetector(WholeModel):
             self.output_names = (*self.output_names, 'masks')
 
     def forward(self, image):
-        size = sides(image)
+        size = self.picture.sides(image)
         features = self.features(image)
         regions, scores, deltas = self.classify(features, self.propose(features, size), size)
         boxes, scores, labels = self.choose(regions, scores, deltas, size)
