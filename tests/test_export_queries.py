@@ -223,6 +223,10 @@ def test_what_is_not_known_is_refused_in_a_sentence():
     model.test_cfg = type(model.test_cfg)(mode='slide', crop_size=(64, 64), stride=(32, 32))
     with pytest.raises(Refused, match="mode 'slide', part by part"):
         whole_model(model)
+    model.test_cfg = type(model.test_cfg)(mode='whole')
+    model.data_preprocessor.test_cfg = dict(size=(64, 64))
+    with pytest.raises(Refused, match='pads pictures to one size'):
+        whole_model(model)
     model = panoptic('maskformer')
     model.panoptic_fusion_head.test_cfg.panoptic_on = False
     with pytest.raises(Refused, match='both off'):

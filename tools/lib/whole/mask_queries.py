@@ -21,9 +21,8 @@ from mmdet.models.layers import (
 )
 from mmdet.structures import INSTANCE_OFFSET
 
-from lib.whole import Refused, WholeModel
+from lib.whole import Refused, WholeModel, check_methods
 from lib.whole.deformable import centres, exportable_attention, replaced, sine_positions, tokens
-from lib.whole.two_stage import check_methods
 
 DECODERS = MSDeformAttnPixelDecoder, PixelDecoder, TransformerEncoderPixelDecoder
 

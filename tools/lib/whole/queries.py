@@ -20,7 +20,7 @@ from mmdet.models.detectors.base_detr import DetectionTransformer
 from mmdet.models.layers import SinePositionalEncoding
 from torch.overrides import TorchFunctionMode
 
-from lib.whole import Refused, WholeModel
+from lib.whole import Refused, WholeModel, check_methods
 from lib.whole.deformable import (
     centres,
     exportable_attention,
@@ -30,7 +30,6 @@ from lib.whole.deformable import (
     valid_cells,
 )
 from lib.whole.picture import number
-from lib.whole.two_stage import check_methods
 
 STEPS = 'pre_transformer forward_encoder pre_decoder forward_decoder forward_transformer'
 KNOWN = DETR, ConditionalDETR, DABDETR, DeformableDETR, DINO

@@ -6,9 +6,8 @@ import torch
 from mmdet.models.dense_heads import MaskFormerHead
 from mmseg.models import EncoderDecoder
 
-from lib.whole import Refused, WholeModel
+from lib.whole import Refused, WholeModel, check_methods
 from lib.whole.mask_queries import check_masks, exportable_masks
-from lib.whole.two_stage import check_methods
 
 
 class Sizes(tuple):
@@ -36,6 +35,15 @@ class Segmenter(WholeModel):
             raise Refused(
                 f'the config tests in mode {mode!r}, part by part, and a file takes the picture as '
                 f'a whole; add --cfg-options model.test_cfg.mode=whole if that is what you want'
+            )
+        if (getattr(model.data_preprocessor, 'test_cfg', None) or {}).get('size'):
+            raise Refused(
+                'the config pads pictures to one size in tests, which files do not do; take '
+                'size_divisor in data_preprocessor.test_cfg, or --size'
+            )
+        if model.num_classes > 256:
+            raise Refused(
+                f'{model.num_classes} classes are more than the 256 that a map of bytes has'
             )
         self.query_heads = [m for m in model.modules() if isinstance(m, MaskFormerHead)]
         for head in self.query_heads:
