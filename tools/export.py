@@ -17,7 +17,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from lib.arguments import add_cfg_options, build_backbone, check_scope, make_parser, read_model
+from lib.arguments import (
+    add_cfg_options,
+    build_backbone,
+    check_scope,
+    is_backbone,
+    make_parser,
+    read_model,
+)
 from lib.engines import EXAMPLE, FORMATS, NEEDED, OPSET, compile_as_usual
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -103,7 +110,7 @@ def build(args, parser):
     if args.part == 'backbone':
         net = build_backbone(args.model, parser, args.weights, args.arch, args.cfg_options)
         return net, None
-    if not Path(args.model).is_file():
+    if is_backbone(args.model, parser, args.arch):
         parser.error(f'--{args.part} needs a config file, and {args.model} is none')
     cfg = read_model(args.model, parser, args.cfg_options)
     check_scope(cfg, args.model, parser)
