@@ -20,9 +20,9 @@ import torch
 from lib.arguments import (
     add_cfg_options,
     build_backbone,
-    check_scope,
     is_backbone,
     make_parser,
+    read_mm_model,
     read_model,
 )
 from lib.engines import EXAMPLE, FORMATS, NEEDED, OPSET, compile_as_usual
@@ -112,8 +112,7 @@ def build(args, parser):
         return net, None
     if is_backbone(args.model, parser, args.arch):
         parser.error(f'--{args.part} needs a config file, and {args.model} is none')
-    cfg = read_model(args.model, parser, args.cfg_options)
-    check_scope(cfg, args.model, parser)
+    cfg = read_mm_model(args.model, parser, args.cfg_options)
     from lib.dense_parts import DenseParts  # these need mmdet or mmseg
     from lib.flops import build as build_model
     from lib.whole import Refused, whole_model
