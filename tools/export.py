@@ -18,7 +18,14 @@ from pathlib import Path
 
 import torch
 from lib import quantization
-from lib.arguments import add_cfg_options, build_backbone, check_scope, make_parser, read_model
+from lib.arguments import (
+    add_cfg_options,
+    build_backbone,
+    is_backbone,
+    make_parser,
+    read_mm_model,
+    read_model,
+)
 from lib.engines import EXAMPLE, FORMATS, NEEDED, OPSET, compile_as_usual
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -106,10 +113,9 @@ def build(args, parser):
     if args.part == 'backbone':
         net = build_backbone(args.model, parser, args.weights, args.arch, args.cfg_options)
         return net, None
-    if not Path(args.model).is_file():
+    if is_backbone(args.model, parser, args.arch):
         parser.error(f'--{args.part} needs a config file, and {args.model} is none')
-    cfg = read_model(args.model, parser, args.cfg_options)
-    check_scope(cfg, args.model, parser)
+    cfg = read_mm_model(args.model, parser, args.cfg_options)
     from lib.dense_parts import DenseParts  # these need mmdet or mmseg
     from lib.flops import build as build_model
     from lib.whole import Refused, whole_model

@@ -13,10 +13,9 @@ import torch
 from lib.arguments import (
     add_cfg_options,
     build_backbone,
-    check_scope,
     is_backbone,
     make_parser,
-    read_model,
+    read_mm_model,
 )
 from lib.flops import build, count, count_dense, parameters
 
@@ -83,8 +82,7 @@ def main():
     shapes = ((args.shape[0], args.shape[-1]),) if args.shape else SHAPES
     if is_backbone(args.model, parser):
         return show_backbone(args.model, shapes, args.cfg_options, parser)
-    cfg = read_model(args.model, parser, args.cfg_options)
-    check_scope(cfg, args.model, parser)
+    cfg = read_mm_model(args.model, parser, args.cfg_options)
     return show_config(args.model, cfg, shapes)
 
 

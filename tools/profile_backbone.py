@@ -19,11 +19,10 @@ from lib.arguments import (
     build_backbone,
     check_device,
     check_folder,
-    check_scope,
     is_backbone,
     make_parser,
     progress,
-    read_model,
+    read_mm_model,
 )
 from lib.flops import FORGOTTEN, build, count, parameters, passing, tally
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -196,8 +195,7 @@ def prepare(args, parser):
         image = torch.rand(1, 3, *args.size, device=args.device)
         net = build_backbone(args.model, parser, arch=args.arch).to(args.device)
         return net, lambda: net(image)
-    cfg = read_model(args.model, parser)
-    check_scope(cfg, args.model, parser)
+    cfg = read_mm_model(args.model, parser)
     model = build(cfg).to(args.device)
     return model, passing(model, cfg.default_scope, tuple(args.size))
 

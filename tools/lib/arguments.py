@@ -107,6 +107,13 @@ def check_scope(cfg, path, parser):
         parser.error(f'{path} has no default_scope of mmdet or mmseg, which this tool needs')
 
 
+def read_mm_model(path, parser, options=()):
+    """The config of a model of mmdet or mmseg, or an exit with one sentence."""
+    cfg = read_model(path, parser, options)
+    check_scope(cfg, path, parser)
+    return cfg
+
+
 def import_quietly(scope):
     """Import what a package of mm registers, without its remarks on optional packages."""
     warnings.filterwarnings('ignore', 'faster_coco_eval is not installed')
