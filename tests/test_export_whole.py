@@ -14,7 +14,7 @@ pytest.importorskip('mmdet')
 import openvino
 from families import NAMES
 from lib import engines
-from lib.whole import Refused, compare, whole_model
+from lib.whole import EXAMPLE, Refused, compare, whole_model
 from lib.whole.boxes import paste
 from lib.whole.metadata import describe
 from lib.whole.picture import Picture
@@ -204,7 +204,7 @@ def mask_rcnn(tmp_path_factory):
     folder = tmp_path_factory.mktemp('mask_rcnn')
     torch.manual_seed(0)
     whole = whole_model(sure(build(Config.fromfile(small(folder, 'mask_rcnn', MASK_RCNN)))))
-    example, path = torch.from_numpy(compare.shapes(64, 96)), str(folder / 'net.onnx')
+    example, path = torch.from_numpy(compare.shapes(*EXAMPLE)), str(folder / 'net.onnx')
     engines.write_onnx(whole, example, path, True, 20, dict(mmbackbones='{"format": 1}'))
     return whole, path
 
@@ -312,7 +312,7 @@ def check_file(cfg, folder):
     """A file for any size finds in both engines what mmdet finds."""
     narrow(cfg.model)
     whole, path = whole_model(sure(build(cfg)), cfg=cfg), str(folder / 'net.onnx')
-    engines.write_onnx(whole, torch.from_numpy(compare.shapes(160, 224)), path, True, 20)
+    engines.write_onnx(whole, torch.from_numpy(compare.shapes(*EXAMPLE)), path, True, 20)
     for read in READERS:
         rows = list(compare.compare(whole, read(path)))
         assert all(compare.is_equal(row) for _, row, _ in rows), rows

@@ -183,15 +183,15 @@ def export(net, path, args):
 
 def export_model(net, cfg, path, args):
     """Write the file of a whole model, read it back and compare it; whether it equals mm's."""
+    from lib.whole import EXAMPLE as EXAMPLE_OF_MODELS
     from lib.whole import compare as pairing
     from lib.whole.metadata import KEY, describe
 
     size = tuple(args.size) if args.size else None
-    example = torch.from_numpy(pairing.shapes(*(size or pairing.SIZES[0])))
-    if args.batch:
-        example = example.expand(args.batch, -1, -1, -1)
+    shape = (*(size or EXAMPLE_OF_MODELS), 3)
+    example = torch.zeros((args.batch, *shape) if args.batch else shape, dtype=torch.uint8)
     meta = describe(net, cfg, args.model, size, args.batch or 1)
-    write(net, example.contiguous(), path, args, metadata={KEY: json.dumps(meta)})
+    write(net, example, path, args, metadata={KEY: json.dumps(meta)})
     read = FORMATS[args.format][2](str(path))
     rows = list(pairing.compare(net, read, args.images, size, args.batch))
     Console(width=100).print(pairing.table(path, rows))
