@@ -16,7 +16,7 @@ from lib.engine_graphs import (
 )
 from mmbackbones.operators.onnx import translations
 
-for name in ('onnxscript', 'torch.onnx'):  # which report all that they leave as it is
+for name in ('onnx_ir', 'onnxscript', 'torch.onnx'):  # which report all that they leave as it is
     logging.getLogger(name).setLevel(logging.ERROR)
 OPSET = 20  # of ONNX, unless another is asked for
 EXAMPLE = (2, 224, 288)  # images, height and width that a file for any size is made from
