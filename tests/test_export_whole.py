@@ -49,7 +49,9 @@ MASK_RCNN = """
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=16, featmap_strides=[4, 8]),
         mask_roi_extractor=dict(out_channels=16, featmap_strides=[4, 8]),
-        bbox_head=dict(in_channels=16, fc_out_channels=16, num_classes=3),
+        bbox_head=dict(type='ConvFCBBoxHead', num_shared_convs=1, num_shared_fcs=1, in_channels=16,
+                       conv_out_channels=16, fc_out_channels=16, num_classes=3,
+                       norm_cfg=dict(type='BN')),
         mask_head=dict(in_channels=16, conv_out_channels=16, num_convs=1, num_classes=3),
     ),
     test_cfg=dict(rpn=dict(max_per_img=50)),

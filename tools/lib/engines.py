@@ -14,9 +14,10 @@ from lib.engine_graphs import (
     capture,
     capture_for_engines,
 )
+from lib.suppression import translations as of_suppression
 from mmbackbones.operators.onnx import translations
 
-for name in ('onnxscript', 'torch.onnx'):  # which report all that they leave as it is
+for name in ('onnx_ir', 'onnxscript', 'torch.onnx'):  # which report all that they leave as it is
     logging.getLogger(name).setLevel(logging.ERROR)
 OPSET = 20  # of ONNX, unless another is asked for
 EXAMPLE = (2, 224, 288)  # images, height and width that a file for any size is made from
@@ -64,7 +65,11 @@ def translate(net, graph, path, free, opset, metadata=None):
         output_names=outputs_of(net),
         dynamic_shapes=(axes_of(net),) if free else None,
         opset_version=opset,
-        custom_translation_table={operator.floordiv: floor_divide, **translations()},
+        custom_translation_table={
+            operator.floordiv: floor_divide,
+            **translations(),
+            **of_suppression(),
+        },
         verbose=False,
     )
     tidy(program.model)

@@ -11,8 +11,8 @@ from torch import nn
 from lib.whole.picture import Picture, needed_divisor
 from lib.whole.pipeline import named, test_steps
 
-# What files for any size are made from. PyTorch takes a number that is 1 here, as that of windows
-# in a small map, for one that is always 1; it computes with shapes alone, so size costs nothing.
+# What files for any size are made from. PyTorch takes a number that is 1 here, such as that of the
+# windows of a small map, for one that always is. It computes with shapes alone: size costs nothing.
 EXAMPLE = 1376, 1760
 EXPORTED = {
     'MultiScaleDeformableAttention',

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from mmbackbones.operators.boxes import nms
+from lib.suppression import nms_up_to
 
 SUPPRESSION = {
     'type',
@@ -58,7 +58,7 @@ def suppress(boxes, scores, groups, config, limit):
         # As mmcv: boxes of each group lie in a place of their own.
         extent = F.pad(boxes.flatten(), (0, 1)).max() + 1
         boxes = boxes + (groups.to(boxes) * extent)[:, None]
-    return nms(boxes, scores, config['iou_threshold'], 0)[:limit]
+    return nms_up_to(boxes, scores, config['iou_threshold'], limit)
 
 
 def paste(masks, boxes, image):

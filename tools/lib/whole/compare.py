@@ -72,8 +72,8 @@ def outputs_of(modules):
 def expected(whole, image):
     """What mm predicts for a picture (H, W, 3) in RGB, named as the outputs of the file."""
     model, scope = whole.model, 'mmseg' if hasattr(whole.model, 'decode_head') else 'mmdet'
-    if whole.settings.get('pad'):
-        image = whole.settings['pad'](dict(img=image))['img']
+    padded = whole.picture.padded(image.shape[:2])  # mm's step fails where a picture is larger
+    image = mmcv.impad(image, shape=tuple(padded), pad_val=(whole.picture.grey,) * 3)
     bgr = np.ascontiguousarray(image[..., ::-1])
     inputs = [torch.from_numpy(bgr).permute(2, 0, 1)]
     with torch.no_grad(), outputs_of(whole.mask_heads()) as masks:

@@ -116,6 +116,8 @@ def of_class(head, deltas, labels):
 
 def features_of(extractor, features, boxes):
     """Features of each box from the level of its size."""
+    if torch.compiler.is_compiling():
+        torch._check(boxes.shape[0] != 0)  # batch norms ask; for none they give none
     rois = torch.cat([torch.zeros_like(boxes[:, :1]), boxes], 1)
     layers = extractor.roi_layers
     levels = extractor.map_roi_levels(rois, len(layers))
@@ -125,7 +127,9 @@ def features_of(extractor, features, boxes):
         options = layer.output_size, layer.spatial_scale, layer.sampling_ratio, layer.aligned
         found.append(roi_align(features[level].float(), rois[places], *options))
         order.append(places)
-    return torch.cat(found)[torch.cat(order).argsort()].to(features[0].dtype)
+    order = torch.cat(order)
+    back = torch.zeros_like(levels).index_put((order,), torch.arange(order.shape[0]))
+    return torch.cat(found)[back].to(features[0].dtype)
 
 
 def check_regions(model):
