@@ -12,7 +12,8 @@ from rich.table import Table
 from lib.flops import sample
 
 SIZES = (320, 480), (333, 517), (480, 640), (97, 61)  # that pictures are made for or scaled into
-TOLERANCE = dict(boxes=1e-2, scores=1e-4, masks=1e-3, pixels=1e-3)  # pixels: the share that differs
+# What a file may be off; mm's own boxes of RTMDet move by more if its input changes by 1e-6.
+TOLERANCE = dict(boxes=5e-2, scores=1e-4, masks=1e-3, pixels=1e-3)  # pixels: the share that differs
 
 UNITS = {  # of the columns of the table
     'finds': 'finds',
