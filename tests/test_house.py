@@ -175,6 +175,20 @@ def test_nothing_forbidden():
         assert not found or path.name == '__main__.py', (path.name, found)
 
 
+def test_the_repository_has_what_belongs_there():
+    """No file that a tool wrote: nothing else at the top, and nothing large."""
+    listed = ['git', '-C', str(ROOT), 'ls-files']
+    done = subprocess.run(listed, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip('no checkout of git')
+    files = [ROOT / name for name in done.stdout.splitlines()]
+    tops = {path.relative_to(ROOT).parts[0] for path in files}
+    assert {name for name in tops if not name.startswith('.')} == {
+        *('setup.py', 'README.md', 'LICENSE', 'mmbackbones', 'configs', 'tools', 'tests')
+    }
+    assert [path for path in files if path.exists() and path.stat().st_size > 1e6] == []
+
+
 def test_modules_have_forms_that_every_converter_knows():
     """Exporters round `-(-a // b)` towards zero, few know `.T`, and quantisers no -inf."""
     words = re.compile(r'-\(-|\.m?T\b|-\s*(?:torch|math)\.inf\b|float\(.-inf')
