@@ -58,6 +58,10 @@ def config(checkpoint, preprocessor, kind='SwinTransformer', **others):
         (LANDSAT, dict(mean=[4000], std=[16320]), None),
         (SWIN, dict(type='DetDataPreprocessor'), 'that of this config is not to be seen'),
         (SWIN, None, 'that of this config is not to be seen'),
+        ('timm://maxvit_xlarge_tf_224.in21k', IMAGENET, 'MaxViT xlarge, 21K'),
+        ('hf-hub:timm/maxvit_xlarge_tf_224.in21k', IMAGENET, 'MaxViT xlarge, 21K'),
+        ('hf://timm/maxvit_xlarge_tf_224.in21k@main/model.safetensors', IMAGENET, 'MaxViT xlarge'),
+        ('hf://timm', IMAGENET, None),
     ],
 )
 def test_the_normalisation_of_a_known_file_is_compared(checkpoint, preprocessor, words):
@@ -67,6 +71,12 @@ def test_the_normalisation_of_a_known_file_is_compared(checkpoint, preprocessor,
     else:
         assert words in found
         assert 'python -m mmbackbones info' in found
+
+
+def test_a_preprocessor_beside_the_model_counts():
+    assert foreign_normalization(config(SWIN, None, data_preprocessor=IMAGENET)) is None
+    found = foreign_normalization(config(SWIN, None, data_preprocessor=HALF))
+    assert 'this config has mean 127.5, 127.5, 127.5' in found
 
 
 def test_a_backbone_is_found_at_any_depth():

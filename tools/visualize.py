@@ -23,6 +23,7 @@ from lib.arguments import (
     progress,
     read_model,
 )
+from lib.normalization import normalization_of
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 from torch import nn
@@ -101,8 +102,8 @@ def subject(model, weights, image, args, parser):
     found = None if weights == 'none' else weights
     net = build_backbone(model, parser, found).to(args.device)
     if Path(model).is_file():
-        name, cfg = Path(model).stem, read_model(model, parser).model.get('data_preprocessor', {})
-        mean, std = cfg.get('mean', IMAGENET[0]), cfg.get('std', IMAGENET[1])
+        name, found = Path(model).stem, normalization_of(read_model(model, parser))
+        mean, std = found[:2] if found else IMAGENET
     else:
         name, known = f'{type(net).__name__} {next(iter(net.archs))}', find_weights(weights)
         mean, std = known.weights.normalization if known else IMAGENET

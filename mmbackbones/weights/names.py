@@ -5,6 +5,7 @@ by timm, or has no weights. Hugging Face's Swin were converted from what timm ca
 which for base and large was 22K's fine-tuned on 1K.
 """
 
+from . import hub
 from .published import PUBLISHED, Known
 
 TIMM = {
@@ -152,10 +153,13 @@ HUGGING_FACE = {
 def find_name(name: str) -> Known | None:
     """The published weights that a model of timm or a repository of Hugging Face has.
 
-    The name may stand in an address of a file (https://huggingface.co/OWNER/NAME/resolve/...).
+    The name may stand in an address of the Hub, in any form that `hub.parse` knows.
     """
-    for start in ('hf://', 'https://huggingface.co/'):
-        if name.startswith(start):
-            name = '/'.join(name.removeprefix(start).split('/')[:2])
+    try:
+        address = hub.parse(name)
+    except FileNotFoundError:
+        return None
+    if address:
+        name = address['repo']
     place = (TIMM | HUGGING_FACE).get(name.removeprefix('timm/'))
     return place and Known(*place, PUBLISHED[place[0]][place[1]][place[2]])

@@ -63,7 +63,7 @@ def begun_with(part, cfg):
 
 def normalization_of(cfg):
     """The normalisation of a config's images, the model's or the training pipeline's, or None."""
-    part = cfg.model.get('data_preprocessor')
+    part = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
     while isinstance(part, dict) and 'data_preprocessor' in part:
         part = part['data_preprocessor']  # inside one for several branches
     if isinstance(part, dict) and part.get('mean') is not None:
