@@ -123,8 +123,6 @@ def build(args, parser):
     names = ('batch', 'scores', 'paste_masks', 'gather')
     settings = {name: getattr(args, name) for name in names}
     try:
-        if cfg.get('data_preprocessor'):  # as the runner does it
-            cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
         model = build_model(cfg)
         net = DenseParts(model) if args.part == 'raw' else whole_model(model, settings, cfg)
         if args.weights:
@@ -213,10 +211,8 @@ def main():
         equal, reason = export_model(net, cfg, path, args), 'what mm predicts'
     else:
         tolerance = TOLERANCE[torch.float16 if args.half else torch.float32]
-        equal, reason = (
-            show(export(net, path, args), path, tolerance),
-            f'PyTorch by more than {tolerance}',
-        )
+        equal = show(export(net, path, args), path, tolerance)
+        reason = f'PyTorch by more than {tolerance}'
     if args.format == 'openvino':
         compile_as_usual(str(path))
     files = [path, path.with_suffix('.bin')] if args.format == 'openvino' else [path]

@@ -18,6 +18,7 @@ from demo.mode import adapt
 from lib import drawing
 from lib.arguments import add_config, check_device, check_folder, make_parser, progress
 from lib.exported import fill, is_exported, open_exported
+from lib.flops import use_data_preprocessor
 from lib.memory import keep_pages
 from lib.predictions import Predictions
 from lib.run_config import check_checkpoint, innermost
@@ -129,8 +130,7 @@ def images_of(folder, args, parser):
 
 def build(cfg, args, parser):
     """The model of a config, with weights of a checkpoint or random ones; no others are loaded."""
-    if cfg.get('data_preprocessor'):  # as the runner does it
-        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    use_data_preprocessor(cfg)
     model = revert_sync_batchnorm(drawing.build_or_exit(MODELS, cfg.model, 'model', parser))
     if args.weights:
         MMLogger.get_current_instance().setLevel('WARNING')  # what the backbone drops is the heads

@@ -1,14 +1,12 @@
 """What runs exported files in both engines, and the models that they were made from, for timing."""
 
-import copy
 from importlib.util import find_spec
 
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
 
-from lib.arguments import import_quietly
+from lib.flops import build, sample
 from mmbackbones import load_checkpoint
 from mmbackbones.deploy import Model
 
@@ -33,33 +31,18 @@ def exported_run(path, engine, threads, batch):
 def eager_run(path, weights, batch):
     """A function of a picture (H, W, 3) that a batch of mm's model of a config is made of."""
     cfg = Config.fromfile(path)
-    import_quietly(cfg.get('default_scope'))
-    init_default_scope(cfg.get('default_scope') or 'mmengine')
-    settings = copy.deepcopy(cfg.model)
-    settings.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
-    model = MODELS.build(settings).eval().requires_grad_(False)
+    model = build(cfg).requires_grad_(False)
     if weights:
         load_checkpoint(model, weights)
-    kind = sample_class(cfg.get('default_scope'))
 
     def run(picture):
         image = picture.permute(2, 0, 1).flip(0)  # BGR, as mm loads it
         size = tuple(picture.shape[:2])
-        about = dict(ori_shape=size, img_shape=size, scale_factor=(1.0, 1.0))
-        samples = [kind(metainfo=about) for _ in range(batch)]
+        samples = [sample(cfg.default_scope, size) for _ in range(batch)]
         with torch.no_grad():
             model.test_step(dict(inputs=[image] * batch, data_samples=samples))
 
     return run
-
-
-def sample_class(scope):
-    """The data samples of mmdet or of mmseg."""
-    if scope == 'mmdet':
-        from mmdet.structures import DetDataSample as Sample
-    else:
-        from mmseg.structures import SegDataSample as Sample
-    return Sample
 
 
 def runs_of(args):

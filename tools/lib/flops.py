@@ -55,12 +55,19 @@ def parameters(module):
 
 
 def build(cfg):
-    """The model of a config, with random weights, and a data sample for an image of a shape."""
+    """The model of a config, with random weights."""
     import_quietly(cfg.default_scope)
+    use_data_preprocessor(cfg)
     if 'backbone' in cfg.model:
         cfg.model.backbone.init_cfg = None
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         return MODELS.build(cfg.model).eval()
+
+
+def use_data_preprocessor(cfg):
+    """Let the model have the data preprocessor that stands beside it, as the runner does."""
+    if cfg.get('data_preprocessor'):
+        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
 
 
 def sample(scope, shape):
