@@ -174,6 +174,16 @@ def test_pictures_are_padded_as_the_pipeline_does_it():
     assert whole.picture(torch.zeros(650, 641, 3)).shape == (1, 3, 672, 672)
 
 
+def test_the_file_says_from_which_number_on_pixels_belong_to_masks():
+    cfg = Config.fromfile(ROOT / 'configs/mask_rcnn_swin_t.py')
+    cfg.model.test_cfg.rcnn.mask_thr_binary = 0.3
+    whole = whole_model(build(cfg), cfg=cfg)
+    assert describe(whole, cfg, 'a/mask_rcnn_swin_t.py')['mask_threshold'] == 0.3
+    cfg.model.test_cfg.rcnn.mask_thr_binary = -1
+    with pytest.raises(Refused, match='masks of grey levels'):
+        whole_model(build(cfg), cfg=cfg)
+
+
 def test_masks_are_pasted_as_mmdet_pastes_them():
     corners = torch.rand(20, 2) * torch.tensor([150.0, 80])
     boxes, masks = (

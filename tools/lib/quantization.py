@@ -129,10 +129,10 @@ def resize_of(cfg):
     """How a config scales pictures in tests, or None where it has none."""
     if not cfg.get('default_scope') or not cfg.get('test_dataloader'):
         return None
-    from lib.drawing import steps_of
-    from lib.whole.metadata import resizing, test_dataset
+    from lib.whole.metadata import resizing
+    from lib.whole.pipeline import test_steps
 
-    return resizing(steps_of(test_dataset(cfg)))
+    return resizing(test_steps(cfg))
 
 
 def read_pictures(model, args):

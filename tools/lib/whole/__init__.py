@@ -14,10 +14,7 @@ from lib.whole.pipeline import named, test_steps
 # What files for any size are made from. PyTorch takes a number that is 1 here, such as that of the
 # windows of a small map, for one that always is. It computes with shapes alone: size costs nothing.
 EXAMPLE = 1376, 1760
-EXPORTED = {
-    'MultiScaleDeformableAttention',
-    'RoIAlign',
-}  # of mmcv's operators, these are written anew
+WRITTEN_ANEW = {'MultiScaleDeformableAttention', 'RoIAlign'}  # of mmcv's operators
 METHODS = {  # a class of mm: what stands for it and for the classes made from it
     'SingleStageDetector': 'dense_heads.DenseDetector',
     'TwoStageDetector': 'two_stage.RegionDetector',
@@ -43,6 +40,7 @@ class WholeModel(nn.Module):
     output_names = ('boxes', 'scores', 'labels')
     takes_several = False  # pictures in a file of --batch
     score_threshold = None  # below which nothing is found
+    mask_threshold = 0.5  # from which on a pixel belongs to a mask
 
     def __init__(self, model, settings):
         super().__init__()
@@ -72,7 +70,9 @@ class WholeModel(nn.Module):
 def refuse_operators(model):
     """Raise `Refused` if a model has operators of mmcv that engines lack, e.g. deformable ones."""
     kinds = {type(module) for module in model.modules()}
-    found = {kind.__name__ for kind in kinds if kind.__module__.startswith('mmcv.ops')} - EXPORTED
+    found = {
+        kind.__name__ for kind in kinds if kind.__module__.startswith('mmcv.ops')
+    } - WRITTEN_ANEW
     if found:
         names = ', '.join(sorted(found))
         raise Refused(f'{type(model).__name__} has {names} of mmcv, which engines lack')

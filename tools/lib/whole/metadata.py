@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 import mmbackbones
-from lib.whole.pipeline import named, test_dataset, test_steps
+from lib.drawing import steps_of
+from lib.whole.pipeline import named, test_dataset
 
 FORMAT = 1  # of the JSON; readers refuse what they do not know
 KEY = 'mmbackbones'
@@ -35,9 +36,10 @@ def describe(whole, cfg, path, size=None, batch=1):
         mean=picture.mean.flatten().tolist(),
         std=picture.std.flatten().tolist(),
         channels=picture.channels,
-        resize=resizing(test_steps(cfg)),
+        resize=resizing([] if dataset is None else steps_of(dataset)),
         size_divisor=picture.size_divisor,
         score_threshold=whole.score_threshold,
+        mask_threshold=whole.mask_threshold,
         size=list(size) if size else None,
         batch=batch,
         config=Path(path).stem,

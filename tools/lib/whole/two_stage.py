@@ -32,6 +32,7 @@ class RegionDetector(WholeModel):
         if self.roi.with_mask:
             self.task, self.masks = 'instance', 'image' if settings.get('paste_masks') else 'boxes'
             self.output_names = (*self.output_names, 'masks')
+            self.mask_threshold = self.roi.test_cfg.mask_thr_binary
 
     def forward(self, image):
         size = self.picture.sides(image)
@@ -42,7 +43,7 @@ class RegionDetector(WholeModel):
             return boxes, scores, labels
         masks = self.segment(features, boxes, labels)
         if self.masks == 'image':
-            masks = paste(masks, boxes, image) >= self.roi.test_cfg.mask_thr_binary
+            masks = paste(masks, boxes, image) >= self.mask_threshold
         return boxes, scores, labels, masks
 
     def propose(self, features, size):
@@ -153,9 +154,11 @@ def check_regions(model):
         'regions without RoIAlign': not all(
             isinstance(layer, RoIAlign) and layer.pool_mode == 'avg' for layer in pooled
         ),
+        'masks of grey levels': bool(masks) and roi.test_cfg.mask_thr_binary < 0,
         'scores of its own': any(head.custom_activation for head in boxes),
         'boxes that are not moved': not all(head.with_reg for head in boxes),
         'boxes of an unknown coder': not all(hasattr(h.bbox_coder, 'clip_border') for h in boxes),
     }
-    for reason in [reason for reason, holds in unknown.items() if reason and holds]:
-        raise Refused(f'{type(roi).__name__} has {reason}, which is not known here')
+    reasons = [reason for reason, holds in unknown.items() if reason and holds]
+    if reasons:
+        raise Refused(f'{type(roi).__name__} has {reasons[0]}, which is not known here')
