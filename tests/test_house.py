@@ -18,8 +18,8 @@ PACKAGE = ROOT / 'mmbackbones'
 FILES = sorted([*PACKAGE.rglob('*.py'), *(ROOT / 'tools').rglob('*.py')])
 FLOORS = [
     'deploy',
-    'operators',
     'layers',
+    'operators',
     'weights',
     'registry',
     'schedules',

@@ -2,7 +2,7 @@
 
 Greedy non-maximum suppression is a fixed point: in order of scores, a box is kept if no kept box
 before it overlaps it, and only one set of boxes fulfils that. Starting from all boxes, each round
-settles at least one more, and mostly all that are left; a round is one matrix product.
+decides on at least one more, and mostly on all that are left; a round is one matrix product.
 
 Soft-NMS is of Bodla et al., https://arxiv.org/abs/1704.04503.
 """

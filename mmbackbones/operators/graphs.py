@@ -10,6 +10,8 @@ from functools import wraps
 
 import torch
 
+from ..layers import full_precision
+
 traced = torch.compiler.allow_in_graph
 
 
@@ -19,7 +21,7 @@ def kernel(function):
     @wraps(function)
     def call(*args, **kwargs):
         tensors = (value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor))
-        with torch.no_grad(), torch.autocast(next(tensors).device.type, enabled=False):
+        with torch.no_grad(), full_precision(next(tensors)):
             return function(*args, **kwargs)
 
     return call

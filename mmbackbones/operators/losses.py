@@ -29,7 +29,7 @@ def is_target(scores, target):
 
 
 def right_and_wrong(logits, target, alpha):
-    """Which class is the target, how probable its truth (N, C) is and is not, and its share."""
+    """Of each class (N, C): is it the target, p of the right and of the wrong answer, and alpha."""
     p, mine = logits.sigmoid(), is_target(logits, target)
     q = 1 - p
     return (

@@ -26,14 +26,23 @@ def translations():
     def suppress(boxes, scores, iou_threshold: float, offset: int):
         if offset:
             raise ValueError('ONNX has no non-maximum suppression with an offset of 1')
-        every = op.Constant(value_ints=[2**31])
-        threshold = op.Constant(value_floats=[iou_threshold])
-        found = op.NonMaxSuppression(
-            op.Unsqueeze(boxes, [0]), op.Unsqueeze(scores, [0, 1]), every, threshold
-        )
-        return op.Squeeze(op.Slice(found, [2], [3], [1]), [1])
+        return kept_boxes(boxes, scores, iou_threshold, 2**31)
 
     return {node_of(roi_align): align, node_of(nms): suppress}
+
+
+def kept_boxes(boxes, scores, iou_threshold, limit):
+    """ONNX's suppression among boxes of one class: indices by falling scores, at most `limit`."""
+    import onnxscript
+
+    op: Any = onnxscript.opset18
+    found = op.NonMaxSuppression(
+        op.Unsqueeze(boxes, [0]),
+        op.Unsqueeze(scores, [0, 1]),
+        op.Constant(value_ints=[limit]),
+        op.Constant(value_floats=[iou_threshold]),
+    )
+    return op.Squeeze(op.Slice(found, [2], [3], [1]), [1])
 
 
 def node_of(function):
