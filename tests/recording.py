@@ -87,3 +87,14 @@ def gain(name, shape):
         return 0.3
     volo = name.startswith('network.')
     return {'qkv': 2, 'attn': 6}.get(name.split('.')[-2], 1) if volo and '.attn.' in name else 1
+
+
+def layout(name):
+    """The filled tensors of a small net of others, by their names in its files."""
+    return Recording(f'layouts/{name}').state_dict()
+
+
+def save(folder, content, name='file.pth'):
+    """The path of a file of PyTorch with a content."""
+    torch.save(content, folder / name)
+    return folder / name

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from families import FAMILIES, NAMES
-from recording import TOLERANCE, Recording
+from recording import TOLERANCE, Recording, layout, save
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.nn.parallel import DataParallel, DistributedDataParallel
@@ -42,15 +42,6 @@ def swin(**options):
 
 def swin_v2(**options):
     return SwinTransformerV2(dict(ARCH, norm_every=None), window_size=2, **options)
-
-
-def layout(name):
-    return Recording(f'layouts/{name}').state_dict()
-
-
-def save(folder, content, name='file.pth'):
-    torch.save(content, folder / name)
-    return folder / name
 
 
 def prefixed(state, prefix):

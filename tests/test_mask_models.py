@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from recording import Recording
+from recording import Recording, layout, save
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
@@ -115,15 +115,6 @@ def logits(model, image):
     with torch.no_grad():
         classes, masks = head_of(model)(model.extract_feat(image), samples)
     return classes[-1], masks[-1]
-
-
-def layout(name):
-    return Recording(f'layouts/{name}').state_dict()
-
-
-def save(folder, content, name='file.pth'):
-    torch.save(content, folder / name)
-    return folder / name
 
 
 def save_pickle(folder, tensors):

@@ -8,7 +8,7 @@ from argparse import Namespace
 import pytest
 import torch
 from families import FAMILIES, FLORENCE, NAMES
-from recording import Recording
+from recording import Recording, save
 
 from mmbackbones import (
     VOLO,
@@ -32,11 +32,6 @@ def published():
     """{source: flat checkpoint} of Swin-T with the key lists of published files."""
     names = {'official': 'cls', 'dense': 'dense', 'mmdet': 'mmdet', 'timm': 'timm'}
     return {name: Recording(f'swin_tiny_{file}').state_dict() for name, file in names.items()}
-
-
-def save(folder, content, name='file.pth'):
-    torch.save(content, folder / name)
-    return folder / name
 
 
 def prefixed(state, prefix):

@@ -11,7 +11,7 @@ from .families import (
     LAYERS,
     family_of,
 )
-from .finding import some, type_name
+from .finding import listed, type_name
 
 SHARED = ('in_channels', 'drop_path_rate')  # they mean the same
 CLASSIFIERS = (CLASSIFIER, CLASSIFIER_V2)
@@ -37,7 +37,7 @@ def translate(kind, args, scope, path):
         known = COUNTERPARTS
         if family is AUTHORS:
             known = {name: official for official, name in known.items()}
-        renamed = some([f'{name} is {known[name]}' for name in unknown if name in known])
+        renamed = listed([f'{name} is {known[name]}' for name in unknown if name in known])
         hint = f'; there, {renamed}' if renamed and family is not CLASSIFIER_V2 else ''
         raise ValueError(f'{path} has {", ".join(unknown)}, which no {kind} of {label} takes{hint}')
     theirs = family.arguments | args

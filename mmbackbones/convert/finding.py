@@ -69,15 +69,15 @@ def no_swin(root):
         return sentence + f'{known[0]} is ours already'
     places = {path: name for path, name, _ in reversed(found)}
     named = [f'{path} is {places[path]}' for path in reversed(places)]
-    sentence += f'{some(named[:3])}, which ours does not replace'
+    sentence += f'{listed(named[:3])}, which ours does not replace'
     official = {key for *_, node in found for key in node if key in COUNTERPARTS}
     if official:
-        renamed = some([f'{COUNTERPARTS[key]} for {key}' for key in sorted(official)])
+        renamed = listed([f'{COUNTERPARTS[key]} for {key}' for key in sorted(official)])
         sentence += f'; if it is a plain Swin, give it the type SwinTransformer, with {renamed}'
     return sentence
 
 
-def some(words):
+def listed(words):
     """'a, b and c'."""
     return ' and '.join([', '.join(words[:-1]), words[-1]] if words[1:] else words)
 

@@ -1,4 +1,4 @@
-"""A URL -> a whole, sound file at a path, or nothing there."""
+"""Downloads the file of a URL to a path, checked; a failed download leaves nothing there."""
 
 import mmap
 import re

@@ -53,14 +53,19 @@ class Format:
         return inside, rest
 
     def rename(self, name):
-        for pattern, replacement in self.renames:
-            name = re.sub(pattern, replacement, name)
-        return name
+        return substituted(name, self.renames)
 
     def convert(self, name, tensor):
         for pattern, function in self.converts:
             tensor = function(tensor) if re.search(pattern, name) else tensor
         return tensor
+
+
+def substituted(name, pairs):
+    """A name after (pattern, replacement) pairs in turn, which may match anywhere in it."""
+    for pattern, replacement in pairs:
+        name = re.sub(pattern, replacement, name)
+    return name
 
 
 OWN = Format('mmbackbones', markers=(r'^stem\.', r'^stages\.0\.blocks\.0\.'))

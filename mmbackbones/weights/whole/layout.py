@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 
+from ..format import substituted
 from ..reading import is_set_of_weights, renamed
 
 
@@ -53,10 +54,4 @@ def rename(tensors, renames):
     Raises:
         ValueError: Two tensors would have the same name.
     """
-
-    def new(name):
-        for pattern, replacement in renames:
-            name = re.sub(pattern, replacement, name)
-        return name
-
-    return renamed(tensors, new, 'it')
+    return renamed(tensors, lambda name: substituted(name, renames), 'it')
