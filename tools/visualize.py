@@ -102,8 +102,8 @@ def subject(model, weights, image, args, parser):
     found = None if weights == 'none' else weights
     net = build_backbone(model, parser, found).to(args.device)
     if Path(model).is_file():
-        name, found = Path(model).stem, normalization_of(read_model(model, parser))
-        mean, std = found[:2] if found else IMAGENET
+        name, expected = Path(model).stem, normalization_of(read_model(model, parser))
+        mean, std = expected[:2] if expected else IMAGENET
     else:
         name, known = f'{type(net).__name__} {next(iter(net.archs))}', find_weights(weights)
         mean, std = known.weights.normalization if known else IMAGENET
