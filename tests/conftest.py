@@ -13,6 +13,7 @@ import torch
 from hypothesis import HealthCheck, settings
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
+from mmengine.visualization import Visualizer
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
@@ -86,3 +87,18 @@ def _process(monkeypatch):
     monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
     monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
     monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
+
+
+@pytest.fixture(autouse=True)
+def _visualizers():
+    """mmengine hands out a visualizer by its name, with the folder of the run that made it."""
+    before = {kind: dict(kind._instance_dict) for kind in subclasses(Visualizer)}
+    yield
+    for kind in subclasses(Visualizer):
+        kind._instance_dict.clear()
+        kind._instance_dict.update(before.get(kind, {}))
+
+
+def subclasses(kind):
+    """A class and everything that inherits from it."""
+    return [kind, *(each for child in kind.__subclasses__() for each in subclasses(child))]
