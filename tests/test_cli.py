@@ -69,24 +69,6 @@ def test_info_shows_whole_addresses_and_names_at_any_width(capsys, monkeypatch, 
     assert not {'\x1b', '…'} & set(''.join(lines))
 
 
-def test_published_weights_are_those_of_the_readme():
-    """Every label and figure."""
-    table = (ROOT / 'configs/README.md').read_text().partition('## Sizes and weights')[2]
-    lines, name, found = table.strip().partition('\n\n')[0].splitlines()[2:], '', {}
-    for line in lines:
-        first, arch, *_, cell = (cell.strip('` ') for cell in line.strip('|').split('|'))
-        name = first or name
-        found.setdefault(name, {})[arch] = cell
-    assert {name: list(archs) for name, archs in found.items()} == {
-        name: list(MODELS.get(name).archs) for name in PUBLISHED
-    }
-    for name, archs in found.items():
-        for arch, cell in archs.items():
-            files = PUBLISHED[name].get(arch, {})
-            known = [f'{label} {weights.figure}'.strip() for label, weights in files.items()]
-            assert cell == (', '.join(known) or 'none published'), (name, arch)
-
-
 def test_configs_of_ones_own_do_no_harm(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, 'ROOT', tmp_path)
     backbone = "model = dict(backbone=dict(type='mmbackbones.DaViT'"

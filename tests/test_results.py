@@ -22,7 +22,7 @@ from lib.flops import build, count, parameters, passing
 from lib.training_logs import FIELDS, NAME
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from test_configs import ROOT
+from shipped import ROOT
 from test_train_options import TINY
 
 SMALL = dict(dims=(16, 32, 64, 128), depths=(1, 1, 1, 1), heads=(1, 2, 4, 8))

@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.utils import import_modules_from_strings
 from recording import Recording
-from test_configs import recent_mmdet
+from shipped import recent_mmdet
 
 from mmbackbones import CheckpointError, load_checkpoint
 from mmbackbones.weights.whole.dino import CATEGORIES, for_finer_positions
