@@ -1,6 +1,7 @@
 """Tools are scripts, so tests find them on the path; one thread keeps small tests quick."""
 
 import importlib
+import logging
 import sys
 import threading
 from contextlib import ExitStack
@@ -72,11 +73,22 @@ def call_tool(monkeypatch, capsys):
     return function
 
 
+@pytest.fixture(scope='module')
+def without_logs():
+    """Nobody listens to PyTorch's compiler, which tells all about its symbols if anybody does."""
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
 @pytest.fixture
 def linspace_on_cpu(monkeypatch):
     """Models of mm that read `torch.linspace` while they are built can be built on meta."""
     linspace = torch.linspace
-    on_cpu = lambda *args, device='cpu': linspace(*args, device=device)  # noqa: E731
+
+    def on_cpu(*args, device='cpu'):
+        return linspace(*args, device=device)
+
     monkeypatch.setattr(torch, 'linspace', on_cpu)
 
 
