@@ -270,13 +270,13 @@ def test_doctor_says_which_package_does_not_import(monkeypatch):
 
 def test_doctor_finds_room_for_weights(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'new/hub'))
-    free = lambda gigabytes: lambda path: SimpleNamespace(free=gigabytes * 1e9)  # noqa: E731
-    monkeypatch.setattr(doctor.shutil, 'disk_usage', free(7))
+    disk = SimpleNamespace(free=7e9)
+    monkeypatch.setattr(doctor.shutil, 'disk_usage', lambda path: disk)
     (found,) = doctor.cache()
     assert found.state == 'ok'
     assert found.text.endswith('new/hub/checkpoints: 7.0 GB free')
     assert not (tmp_path / 'new').exists()
-    monkeypatch.setattr(doctor.shutil, 'disk_usage', free(1))
+    disk.free = 1e9
     (found,) = doctor.cache()
     assert found.state == 'note'
     assert 'TORCH_HOME' in found.cure
