@@ -57,7 +57,7 @@ def serve():
 def call_tool(monkeypatch, capsys):
     """A function that runs a tool in this process; its exit status, its output and its errors.
 
-    For what ends before a model is trained: a process of its own takes seconds to import mm.
+    A process of its own would take seconds to import mm.
     """
 
     def function(name, *arguments):

@@ -19,7 +19,7 @@ import train
 from mmdet.datasets import CocoDataset
 from mmseg.registry import TRANSFORMS as MMSEG_TRANSFORMS
 from PIL import Image
-from test_train_options import CONFIGS
+from small_configs import CONFIGS
 
 COCO = """
 _base_ = '{configs}/mask_rcnn_swin_t.py'

@@ -18,21 +18,12 @@ pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
 
+from small_configs import DETECTOR, SEGMENTER, small_config
+
 from mmbackbones.weights.reading import load_from_checked_file
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = dict(os.environ, PYTHONPATH=f'{ROOT}:.', OMP_NUM_THREADS='1')
-DIMS, HEADS = [16, 32, 64, 128], [1, 2, 4, 8]
-HEADS_32 = """
-    rpn_head=dict(in_channels=32, feat_channels=32),
-    roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=32),
-        bbox_head=dict(in_channels=32, fc_out_channels=64),
-        mask_roi_extractor=dict(out_channels=32),
-        mask_head=dict(in_channels=32, conv_out_channels=32),
-    ),
-    test_cfg=dict(rcnn=dict(score_thr=0.0)),
-"""
 SMALL = dict(train=8, val=2, size=64, batch_size=4, epochs=2)
 
 
@@ -40,29 +31,18 @@ SMALL = dict(train=8, val=2, size=64, batch_size=4, epochs=2)
 def work(tmp_path_factory):
     """A folder with small configs of a detector and a segmenter."""
     folder = tmp_path_factory.mktemp('work')
-    head = f"demo = {SMALL}\n_base_ = '{ROOT}/configs/"
-    backbone = (
-        f'backbone=dict(arch=dict(_delete_=True, dims={DIMS}, depths=(1, 1, 1, 1), heads={HEADS}))'
-    )
-    detector = (
-        f'model = dict({backbone}, neck=dict(in_channels={DIMS}, out_channels=32), {HEADS_32})\n'
-    )
-    heads = (
-        f'decode_head=dict(in_channels={DIMS}, channels=32), auxiliary_head=dict(in_channels=64)'
-    )
-    (folder / 'det.py').write_text(f"{head}mask_rcnn_swin_t.py'\n{detector}")
-    (folder / 'seg.py').write_text(f"{head}upernet_swin_t.py'\nmodel = dict({backbone}, {heads})\n")
+    demo = f'demo.update({SMALL})\n'
+    all_finds = 'model.update(test_cfg=dict(rcnn=dict(score_thr=0.0)))\n'
+    (folder / 'det.py').write_text(DETECTOR + demo + all_finds)
+    (folder / 'seg.py').write_text(SEGMENTER + demo)
     return folder
-
-
-def command(tool, *arguments):
-    return [sys.executable, str(ROOT / 'tools' / tool), *map(str, arguments)]
 
 
 def run(folder, tool, *arguments, **options):
     """Run a tool to its end; the folder holds the demo set and the work dirs."""
     options.update(cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
-    return subprocess.run(command(tool, *arguments), **options)
+    command = [sys.executable, ROOT / 'tools' / tool, *arguments]
+    return subprocess.run([str(word) for word in command], **options)
 
 
 def scalars(work_dir):
@@ -262,9 +242,10 @@ def test_averaged_weights_and_accumulated_gradients_resume(work):
 
 @pytest.mark.slow
 def test_test_time_augmentation_of_boxes(work):
-    text = (work / 'det.py').read_text().replace('mask_rcnn', 'retinanet')
-    text = text.replace(HEADS_32, 'bbox_head=dict(in_channels=32, feat_channels=32)')
-    (work / 'boxes.py').write_text(text.replace(f'in_channels={DIMS}', f'in_channels={DIMS[1:]}'))
+    neck = "neck=dict(in_channels=numbers['dims'][1:], out_channels=32)"
+    head = 'bbox_head=dict(in_channels=32, feat_channels=32)'
+    text = small_config('retinanet_swin_t', f'{neck}, {head}')
+    (work / 'boxes.py').write_text(f'{text}demo.update({SMALL})')
     options = ('--cfg-options', 'model.test_cfg.score_thr=0')
     done = run(work, 'train.py', 'boxes.py', '--demo', '--work-dir', 'boxes', *options)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -20,9 +20,9 @@ from lib.flops import build
 from mmengine.config import Config, DictAction
 from recording import Recording
 from shipped import CONFIGS, model, recent_mmdet
+from small_configs import CONFIGS as FOLDER
+from small_configs import DETECTOR
 from test_published_models import configs
-from test_train_options import CONFIGS as FOLDER
-from test_train_options import TINY
 
 from mmbackbones import CheckpointError, __main__, load_checkpoint
 from mmbackbones.registry import MODELS
@@ -157,8 +157,7 @@ def small(tmp_path, monkeypatch, serve):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'cache'))
     path, served = tmp_path / 'mask_rcnn_swin_t.py', tmp_path / 'served'
-    text = TINY.format(config=FOLDER / path.name)
-    path.write_text(f'{text}model.update(test_cfg=dict(rcnn=dict(score_thr=0.0)))\n')
+    path.write_text(f'{DETECTOR}model.update(test_cfg=dict(rcnn=dict(score_thr=0.0)))\n')
     results, url = REPORTED[AUTHORS]['mask_rcnn_swin_t']
     served.mkdir()
     torch.save(
