@@ -2,8 +2,10 @@
 
 import math
 import re
+import sys
 from contextlib import nullcontext
 from functools import partial
+from types import ModuleType
 
 import pytest
 import torch
@@ -45,10 +47,11 @@ def with_convolutions(net):
 
 
 @pytest.fixture
-def sixth():
+def sixth(monkeypatch):
     """A function that builds small nets of the class that the page registers."""
-    before = set(MODELS.module_dict)
-    exec(EXAMPLE, dict(__name__='example'))
+    before, module = set(MODELS.module_dict), ModuleType('example')
+    monkeypatch.setitem(sys.modules, 'example', module)  # where PyTorch's compiler finds its names
+    exec(EXAMPLE, vars(module))
     (name,) = set(MODELS.module_dict) - before
     usual = dict(type=f'mmbackbones.{name}', arch=SMALL, drop_path_rate=0.0)
     yield lambda **kwargs: MODELS.build(usual | kwargs)

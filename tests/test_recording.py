@@ -2,7 +2,7 @@
 
 import json
 import re
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -162,14 +162,11 @@ def test_help_has_the_examples_as_they_stand(capsys):
         assert set(examples) <= set(shown.splitlines())
 
 
-def test_it_is_a_command(tmp_path):
+def test_it_is_a_command(tmp_path, monkeypatch, capsys):
     out = tmp_path / 'cli.npz'
-    command = ['tests/record.py', 'test_recording:strided', 'any', out, '--size', '32', '32']
-    done = subprocess.run(
-        [sys.executable, *map(str, command), '--levels', '0', '--channels-last'],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.startswith('[1, 3, 32, 32] level 0 raw [1, 8, 8, 8] noise '), done.stderr
+    words = f'test_recording:strided any {out} --size 32 32 --levels 0 --channels-last'
+    monkeypatch.setattr(sys, 'argv', ['record.py', *words.split()])
+    monkeypatch.setattr(sys, 'path', [*sys.path])  # of which it makes a longer one
+    runpy.run_path(record.__file__, run_name='__main__')
+    assert capsys.readouterr().out.startswith('[1, 3, 32, 32] level 0 raw [1, 8, 8, 8] noise ')
     assert Recording(tmp_path / 'cli').meta['model'] == 'any'
