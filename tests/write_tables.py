@@ -34,7 +34,7 @@ from mmbackbones.weights.published_dense import SOURCES, find_report
 FOLDERS = ('configs', 'mmbackbones', 'tests', 'tools')
 PAGES = [*ROOT.glob('*.md'), *(page for each in FOLDERS for page in (ROOT / each).rglob('*.md'))]
 TABLE = re.compile(r'(<!-- table (.+?), written by tests/write_tables\.py -->\n)((?:\|.*\n)*)')
-RESULT = re.compile(r'^Result: .*?not reproduced here\.$', re.M | re.S)
+RESULT = re.compile(r'^Result: (?!no ).*?not\s+reproduced\s+here\.$', re.M | re.S)
 NORMS = {IMAGENET: "ImageNet's", HALF: '-1 to 1', UNIT: '0 to 1'}
 DATA = dict(CocoDataset='COCO', CocoPanopticDataset='COCO', ADE20KDataset='ADE20K')
 TASKS = {
