@@ -103,7 +103,8 @@ def test_killed_training_resumes_with_the_same_losses(work, train_and_test):
     killed = run(work, 'train.py', 'kill.py', *arguments)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
     assert (work / 'killed/epoch_2.pth').stat().st_size > 0
-    _, errors = train_and_test('train', 'det.py', *arguments, '--resume')
+    own = 'visualizer.name=resumed'  # mm keeps those of a name, with their folder
+    _, errors = train_and_test('train', 'det.py', '--resume', *arguments, own)
     assert 'passed over: killed/epoch_2.pth' in errors
     assert 'is no whole checkpoint' in errors
     assert len(list((work / 'killed').glob('*/vis_data/scalars.json'))) == 2
