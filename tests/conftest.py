@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
+from mmengine.utils import ManagerMixin
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
@@ -92,9 +92,19 @@ def linspace_on_cpu(monkeypatch):
     monkeypatch.setattr(torch, 'linspace', on_cpu)
 
 
+def kinds_with_instances(kind=ManagerMixin):
+    """The classes of which mmengine keeps instances by name: loggers, visualizers, scopes ..."""
+    for each in kind.__subclasses__():
+        yield each
+        yield from kinds_with_instances(each)
+
+
 @pytest.fixture(autouse=True)
 def _process(monkeypatch):
     """What tools and runners change in their process is as it was when the next test begins."""
     monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
-    monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
     monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
+    before = {kind: kind._instance_dict.copy() for kind in kinds_with_instances()}
+    yield
+    for kind in kinds_with_instances():
+        kind._instance_dict = before.get(kind, type(kind._instance_dict)())

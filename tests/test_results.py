@@ -385,8 +385,7 @@ def test_a_training_and_its_table(call_tool, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = dict(train=2, val=1, size=64, batch_size=2, epochs=1, root='demo')
     options = [f'demo.{name}={value}' for name, value in options.items()]
-    own = "visualizer = dict(name='of this test')\n"  # mm keeps those of a name
-    (tmp_path / 'tiny.py').write_text(SEGMENTER + own)
+    (tmp_path / 'tiny.py').write_text(SEGMENTER)
     call_tool('train', 'tiny.py', '--demo', '--work-dir', 'work', '--cfg-options', *options)
     _, output, errors = call_tool('results', 'work')
     assert output.startswith('**UPerHead**, 1 steps of 2 images from demo/ade; FLOPs at 64 x 64')
