@@ -1,7 +1,7 @@
 """Cascade Mask R-CNN with MaxViT-S at 896 x 896, 200 epochs.
 
 Recipe: https://github.com/tensorflow/models
-Result: box AP 53.1, mask AP 45.4, reported by the authors, not reproduced here.
+Result: box AP 53.1, mask AP 45.4, reported by the authors of MaxViT, not reproduced here.
 The authors' learning rate of 3e-3 for 256 images is scaled to 16.
 """
 

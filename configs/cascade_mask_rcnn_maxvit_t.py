@@ -1,7 +1,7 @@
 """Cascade Mask R-CNN with MaxViT-T at 896 x 896, 200 epochs.
 
 Recipe: https://github.com/tensorflow/models
-Result: box AP 52.1, mask AP 44.6, reported by the authors, not reproduced here.
+Result: box AP 52.1, mask AP 44.6, reported by the authors of MaxViT, not reproduced here.
 Of the authors' detection code: large-scale jitter, windows of a 32nd of the image, strides 8 to
 128, AdamW with cosine decay, averaged weights. Their learning rate of 1e-3 for 256 images is scaled
 to 16; of stochastic depth paper and code say different things, so it is that of the classifier.

@@ -1,7 +1,7 @@
 """Cascade Mask R-CNN with Swin-T, 1x.
 
 Recipe: https://github.com/SwinTransformer/Swin-Transformer-Object-Detection
-Result: box AP 48.1, mask AP 41.7, reported by the authors, not reproduced here.
+Result: box AP 48.1, mask AP 41.7, reported by the authors of Swin Transformer, not reproduced here.
 """
 
 _base_ = ['_base_/backbones/swin_t.py', '_base_/recipes/cascade_mask_rcnn_1x.py']

@@ -1,7 +1,8 @@
 """DETR with CONTAINER-LIGHT, 150 epochs.
 
 Recipe: https://github.com/open-mmlab/mmdetection
-Result: box AP 38.9, reported by the authors, not reproduced here; their schedule is not published.
+Result: box AP 38.9, reported by the authors of CONTAINER, not reproduced here.
+Their schedule is not published.
 The weights are on a drive without a direct address: put the file that
 https://github.com/allenai/container links to there.
 """

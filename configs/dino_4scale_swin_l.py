@@ -1,7 +1,7 @@
 """DINO with Swin-L (ImageNet-22K), 4 scales, 12 epochs.
 
 Recipe: https://github.com/IDEA-Research/detrex
-Result: box AP 56.9, reported by the authors, not reproduced here.
+Result: box AP 56.9, reported by detrex, from ImageNet-22K, not reproduced here.
 Theirs begins with weights that were fine-tuned on ImageNet-1K besides.
 """
 

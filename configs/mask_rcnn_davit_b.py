@@ -1,7 +1,7 @@
 """Mask R-CNN with DaViT-B, 1x.
 
 Recipe: https://github.com/dingmyu/davit
-Result: box AP 48.2, mask AP 43.3, reported by the authors, not reproduced here.
+Result: box AP 48.2, mask AP 43.3, reported by the authors of DaViT, not reproduced here.
 The authors published the config of DaViT-T only; drop path is our choice.
 """
 

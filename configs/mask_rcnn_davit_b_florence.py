@@ -1,10 +1,9 @@
 """Mask R-CNN with DaViT-B of Florence-2, 1x.
 
 Recipe: https://github.com/SwinTransformer/Swin-Transformer-Object-Detection
-Result: box AP 53.6, mask AP 46.4, reported by the authors, not reproduced here.
-From https://arxiv.org/abs/2311.06242, tables 7 to 9; with ImageNet-1K weights their DaViT-B has
-46.7 and 42.0, less than by DaViT's own recipe (48.2 and 43.3). They published no config: the
-augmentation is Swin's, drop path is our choice.
+Result: box AP 53.6, mask AP 46.4, reported by the authors of Florence-2, not reproduced here.
+From https://arxiv.org/abs/2311.06242, tables 7 to 9. They published no config: the augmentation is
+Swin's, drop path is our choice.
 """
 
 _base_ = ['_base_/backbones/davit_b_florence.py', '_base_/recipes/mask_rcnn_1x.py']

@@ -1,7 +1,7 @@
 """Mask R-CNN with DaViT-S, 1x.
 
 Recipe: https://github.com/dingmyu/davit
-Result: box AP 47.7, mask AP 42.9, reported by the authors, not reproduced here.
+Result: box AP 47.7, mask AP 42.9, reported by the authors of DaViT, not reproduced here.
 The authors published the config of DaViT-T only; drop path is our choice.
 """
 

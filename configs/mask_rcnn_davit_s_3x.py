@@ -1,7 +1,7 @@
 """Mask R-CNN with DaViT-S, 3x.
 
 Recipe: https://github.com/dingmyu/davit
-Result: box AP 49.5, mask AP 44.3, reported by the authors, not reproduced here.
+Result: box AP 49.5, mask AP 44.3, reported by the authors of DaViT, not reproduced here.
 The authors published the config of DaViT-T only; drop path is our choice.
 """
 

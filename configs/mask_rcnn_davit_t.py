@@ -1,7 +1,7 @@
 """Mask R-CNN with DaViT-T, 1x.
 
 Recipe: https://github.com/dingmyu/davit
-Result: box AP 45.0, mask AP 41.1, reported by the authors, not reproduced here.
+Result: box AP 45.0, mask AP 41.1, reported by the authors of DaViT, not reproduced here.
 """
 
 _base_ = ['_base_/backbones/davit_t.py', '_base_/recipes/mask_rcnn_1x.py']

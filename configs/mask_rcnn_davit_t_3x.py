@@ -1,7 +1,7 @@
 """Mask R-CNN with DaViT-T, 3x.
 
 Recipe: https://github.com/dingmyu/davit
-Result: box AP 47.4, mask AP 42.9, reported by the authors, not reproduced here.
+Result: box AP 47.4, mask AP 42.9, reported by the authors of DaViT, not reproduced here.
 """
 
 _base_ = ['_base_/backbones/davit_t.py', '_base_/recipes/mask_rcnn_3x.py']

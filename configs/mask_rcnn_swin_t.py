@@ -1,7 +1,7 @@
 """Mask R-CNN with Swin-T, 1x.
 
 Recipe: https://github.com/SwinTransformer/Swin-Transformer-Object-Detection
-Result: box AP 43.7, mask AP 39.8, reported by the authors, not reproduced here.
+Result: box AP 43.7, mask AP 39.8, reported by the authors of Swin Transformer, not reproduced here.
 """
 
 _base_ = ['_base_/backbones/swin_t.py', '_base_/recipes/mask_rcnn_1x.py']

@@ -1,7 +1,7 @@
 """Mask R-CNN with Swin-T, 3x.
 
 Recipe: https://github.com/SwinTransformer/Swin-Transformer-Object-Detection
-Result: box AP 46.0, mask AP 41.6, reported by the authors, not reproduced here.
+Result: box AP 46.0, mask AP 41.6, reported by the authors of Swin Transformer, not reproduced here.
 """
 
 _base_ = ['_base_/backbones/swin_t.py', '_base_/recipes/mask_rcnn_3x.py']

@@ -1,7 +1,7 @@
 """RetinaNet with CONTAINER-LIGHT, 1x.
 
 Recipe: https://github.com/SwinTransformer/Swin-Transformer-Object-Detection
-Result: box AP 43.8, reported by the authors, not reproduced here.
+Result: box AP 43.8, reported by the authors of CONTAINER, not reproduced here.
 The authors' dense code is not published, so the recipe is Swin's. Their weights are on a drive
 without a direct address: put the file that https://github.com/allenai/container links to there.
 """

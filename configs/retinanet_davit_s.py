@@ -1,7 +1,7 @@
 """RetinaNet with DaViT-S, 1x.
 
 Recipe: https://github.com/dingmyu/davit
-Result: box AP 46.0, reported by the authors, not reproduced here.
+Result: box AP 46.0, reported by the authors of DaViT, not reproduced here.
 The authors published the config of DaViT-T only; drop path is our choice.
 """
 

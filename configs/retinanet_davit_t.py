@@ -1,7 +1,7 @@
 """RetinaNet with DaViT-T, 1x.
 
 Recipe: https://github.com/dingmyu/davit
-Result: box AP 44.0, reported by the authors, not reproduced here.
+Result: box AP 44.0, reported by the authors of DaViT, not reproduced here.
 """
 
 _base_ = ['_base_/backbones/davit_t.py', '_base_/recipes/retinanet_1x.py']

@@ -1,7 +1,7 @@
 """UPerNet with DaViT-B, crop 512, 160k.
 
 Recipe: https://github.com/dingmyu/davit
-Result: mIoU 49.4, reported by the authors, not reproduced here.
+Result: mIoU 49.4, reported by the authors of DaViT, not reproduced here.
 The authors published the config of DaViT-T only; drop path is our choice.
 """
 

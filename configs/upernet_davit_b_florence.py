@@ -1,9 +1,9 @@
 """UPerNet with DaViT-B of Florence-2, crop 512, 40k iterations of 64 images.
 
 Recipe: https://github.com/SwinTransformer/Swin-Transformer-Semantic-Segmentation
-Result: mIoU 54.9, mIoU (ms+flip) 55.5, reported by the authors, not reproduced here.
-From https://arxiv.org/abs/2311.06242, tables 7 to 9; with ImageNet-1K weights their DaViT-B has 49.
-They published no config: the rate is Swin's for 16 images times 4, drop path is our choice.
+Result: mIoU 54.9, mIoU (ms+flip) 55.5, reported by the authors of Florence-2, not reproduced here.
+From https://arxiv.org/abs/2311.06242, tables 7 to 9. They published no config: the rate is
+Swin's for 16 images times 4, drop path is our choice.
 """
 
 _base_ = ['_base_/backbones/davit_b_florence.py', '_base_/recipes/upernet.py']

@@ -1,7 +1,7 @@
 """UPerNet with DaViT-S, crop 512, 160k.
 
 Recipe: https://github.com/dingmyu/davit
-Result: mIoU 48.8, reported by the authors, not reproduced here.
+Result: mIoU 48.8, reported by the authors of DaViT, not reproduced here.
 The authors published the config of DaViT-T only; drop path is our choice.
 """
 

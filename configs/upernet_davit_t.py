@@ -1,7 +1,7 @@
 """UPerNet with DaViT-T, crop 512, 160k.
 
 Recipe: https://github.com/dingmyu/davit
-Result: mIoU 46.3, reported by the authors, not reproduced here.
+Result: mIoU 46.3, reported by the authors of DaViT, not reproduced here.
 """
 
 _base_ = ['_base_/backbones/davit_t.py', '_base_/recipes/upernet.py']

@@ -1,7 +1,8 @@
 """UPerNet with Swin-B, crop 512, 160k.
 
 Recipe: https://github.com/SwinTransformer/Swin-Transformer-Semantic-Segmentation
-Result: mIoU 48.13, 49.72 with ms+flip, reported by the authors, not reproduced here.
+Result: mIoU 48.13, mIoU (ms+flip) 49.72, reported by the authors of Swin Transformer, not
+reproduced here.
 """
 
 _base_ = ['_base_/backbones/swin_b.py', '_base_/recipes/upernet.py']

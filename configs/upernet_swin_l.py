@@ -1,9 +1,9 @@
 """UPerNet with Swin-L (ImageNet-22K), crop 640, 160k.
 
 Recipe: https://github.com/SwinTransformer/Swin-Transformer-Semantic-Segmentation
-Result: mIoU 52.05, 53.53 with ms+flip, reported by the authors, not reproduced here.
+Result: mIoU 52.05, mIoU (ms+flip) 53.53, reported by the authors of Swin Transformer, not
+reproduced here.
 They published no config for it: the 512 recipe at 640, with the window that fits their FLOPs.
-Result from https://github.com/microsoft/Swin-Transformer
 """
 
 _base_ = ['_base_/backbones/swin_l_22k.py', '_base_/recipes/upernet_640.py']

@@ -1,7 +1,8 @@
 """UPerNet with Swin-S, crop 512, 160k.
 
 Recipe: https://github.com/SwinTransformer/Swin-Transformer-Semantic-Segmentation
-Result: mIoU 47.64, 49.47 with ms+flip, reported by the authors, not reproduced here.
+Result: mIoU 47.64, mIoU (ms+flip) 49.47, reported by the authors of Swin Transformer, not
+reproduced here.
 """
 
 _base_ = ['_base_/backbones/swin_s.py', '_base_/recipes/upernet.py']

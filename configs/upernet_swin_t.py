@@ -1,7 +1,8 @@
 """UPerNet with Swin-T, crop 512, 160k.
 
 Recipe: https://github.com/SwinTransformer/Swin-Transformer-Semantic-Segmentation
-Result: mIoU 44.51, 45.81 with ms+flip, reported by the authors, not reproduced here.
+Result: mIoU 44.51, mIoU (ms+flip) 45.81, reported by the authors of Swin Transformer, not
+reproduced here.
 """
 
 _base_ = ['_base_/backbones/swin_t.py', '_base_/recipes/upernet.py']

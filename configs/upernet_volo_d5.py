@@ -1,7 +1,7 @@
 """UPerNet with VOLO-D5, crop 512, 160k.
 
 Recipe: https://github.com/SwinTransformer/Swin-Transformer-Semantic-Segmentation
-Result: mIoU 54.3, reported by the authors, not reproduced here.
+Result: mIoU 54.3, reported by the authors of VOLO, not reproduced here.
 The authors did not publish how they trained: the recipe is Swin's, the pyramid ViTDet's.
 """
 

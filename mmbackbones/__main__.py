@@ -14,13 +14,13 @@ from .doctor import examine
 from .paths import configs_of, path_of
 from .registry import MODELS
 from .weights.published import PUBLISHED, every_published
-from .weights.published_dense import COPIES, DENSE, LICENCES, SAME_MODEL
+from .weights.published_dense import COPIES, LICENCES, REPORTED, SAME_MODEL, SOURCES, Report
 
 STYLES = {'ok': 'green', 'note': 'yellow', 'BAD': 'bold red'}
 
 DETECTORS = """\
-Detectors and segmenters with a Swin, with the results that their makers report; they were not
-reproduced here. Those for our configs are fetched by `tools/test.py CONFIG published` and
+Detectors and segmenters that others published, with the results that they report; they were not
+reproduced here. Files for our configs are fetched by `tools/test.py CONFIG published` and
 `tools/image_demo.py IMAGE CONFIG`. A config of mmdet or mmseg becomes ours by
 `tools/convert_config.py CONFIG OUT`, and then takes the URL as its checkpoint; what follows
 `with` are --cfg-options, and `for` names other classes than the config has."""
@@ -92,13 +92,17 @@ def show_detectors():
     """The whole detectors and segmenters that others published: config, results, URL."""
     say(DETECTORS)
     ours = {theirs: name for name, theirs in SAME_MODEL.items()}
-    for whose, files in DENSE.items():
-        say(f'\n{whose} ({LICENCES.get(whose, "Apache-2.0")})', style='bold')
-        for config, (results, url) in files.items():
-            say(f'{config}: {", ".join(f"{name} {value}" for name, value in results.items())}')
+    for whose, rows in REPORTED.items():
+        has_files = any(url for _, url in rows.values())
+        licence = LICENCES.get(whose, 'Apache-2.0') if has_files else 'no files'
+        say(f'\n{whose} ({licence}), {SOURCES[whose]}', style='bold')
+        for config, row in rows.items():
+            report = Report(whose, *row)
+            say(f'{config}: {report.figures}')
             if config in ours:
                 say(f'    here: {ours[config]}')
-            say(f'    {url}')
+            if report.url:
+                say(f'    {report.url}')
             for copy in (name for name, place in COPIES.items() if place == (whose, config)):
                 say(f'    at Hugging Face: {copy}')
 

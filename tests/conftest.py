@@ -1,6 +1,7 @@
 """Tools are scripts, so tests find them on the path; one thread keeps small tests quick."""
 
 import importlib
+import logging
 import sys
 import threading
 from contextlib import ExitStack
@@ -11,9 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
-from mmengine.visualization import Visualizer
+from mmengine.utils import ManagerMixin
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
@@ -57,7 +57,7 @@ def serve():
 def call_tool(monkeypatch, capsys):
     """A function that runs a tool in this process; its exit status, its output and its errors.
 
-    For what ends before a model is trained: a process of its own takes seconds to import mm.
+    A process of its own would take seconds to import mm.
     """
 
     def function(name, *arguments):
@@ -73,32 +73,38 @@ def call_tool(monkeypatch, capsys):
     return function
 
 
+@pytest.fixture(scope='module')
+def without_logs():
+    """Nobody listens to PyTorch's compiler, which tells all about its symbols if anybody does."""
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
 @pytest.fixture
 def linspace_on_cpu(monkeypatch):
     """Models of mm that read `torch.linspace` while they are built can be built on meta."""
     linspace = torch.linspace
-    on_cpu = lambda *args, device='cpu': linspace(*args, device=device)  # noqa: E731
+
+    def on_cpu(*args, device='cpu'):
+        return linspace(*args, device=device)
+
     monkeypatch.setattr(torch, 'linspace', on_cpu)
+
+
+def kinds_with_instances(kind=ManagerMixin):
+    """The classes of which mmengine keeps instances by name: loggers, visualizers, scopes ..."""
+    for each in kind.__subclasses__():
+        yield each
+        yield from kinds_with_instances(each)
 
 
 @pytest.fixture(autouse=True)
 def _process(monkeypatch):
     """What tools and runners change in their process is as it was when the next test begins."""
     monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
-    monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
     monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
-
-
-@pytest.fixture(autouse=True)
-def _visualizers():
-    """mmengine hands out a visualizer by its name, with the folder of the run that made it."""
-    before = {kind: dict(kind._instance_dict) for kind in subclasses(Visualizer)}
+    before = {kind: kind._instance_dict.copy() for kind in kinds_with_instances()}
     yield
-    for kind in subclasses(Visualizer):
-        kind._instance_dict.clear()
-        kind._instance_dict.update(before.get(kind, {}))
-
-
-def subclasses(kind):
-    """A class and everything that inherits from it."""
-    return [kind, *(each for child in kind.__subclasses__() for each in subclasses(child))]
+    for kind in kinds_with_instances():
+        kind._instance_dict = before.get(kind, type(kind._instance_dict)())

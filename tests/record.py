@@ -1,9 +1,11 @@
-"""Records a published model: what its own code computes, with weights filled from their names.
+r"""Records a published model: what its own code computes, with weights filled from their names.
 
     python tests/record.py timm davit_tiny out.npz --size 224 224 --size 2 61 97
     python tests/record.py torchvision swin_t out.npz --size 448 448 --channels-last \
         --levels features.1 features.3 features.5 features.7
     python tests/record.py mmdet SwinTransformer out.npz --size 200 300 --tap norm
+    python tests/record.py transformers swinv2 out.npz --size 512 512 \
+        --arguments '{"image_size": 512}'
     python tests/record.py MODULE:FUNCTION NAME out.npz --size 224 224
 
 FUNCTION(NAME, **arguments) returns a network whose `state_dict()` has the names of the published
@@ -61,7 +63,33 @@ def mmdet(name, **arguments):
     return MODELS.build(dict(type=name, **arguments))
 
 
-LIBRARIES = {each.__name__: each for each in (timm, torchvision, mmpretrain, mmdet)}
+def transformers(name, **arguments):
+    """A classifier of Hugging Face, by its model type, and its stages before they are merged.
+
+    The arguments are those of its config. What is a backbone alone, as `maskformer-swin` in
+    MaskFormer, gives its own maps. record_whole.py records the whole models.
+    """
+    from transformers import AutoBackbone, AutoConfig, AutoModelForImageClassification
+
+    config = AutoConfig.for_model(name, **arguments)
+    try:
+        net = AutoModelForImageClassification.from_config(config)
+    except ValueError:  # there is no classifier with it
+        net = AutoBackbone.from_config(config)
+        return net, lambda x: net(x).feature_maps
+
+    def levels(image):
+        tokens, sides = net.base_model.embeddings(image)
+        wanted = dict.fromkeys(
+            ('output_hidden_states', 'output_hidden_states_before_downsampling', 'return_dict'),
+            True,
+        )
+        return net.base_model.encoder(tokens, sides, **wanted).reshaped_hidden_states[1:]
+
+    return net, levels
+
+
+LIBRARIES = {each.__name__: each for each in (timm, torchvision, mmpretrain, mmdet, transformers)}
 
 
 def build(source, name, arguments):
@@ -81,7 +109,10 @@ def outputs_of(net, modules, channels_last):
 
     def levels(image):
         found = []
-        keep = lambda module, inputs, output: found.append(output)  # noqa: E731
+
+        def keep(module, inputs, output):
+            found.append(output)
+
         hooks = [net.get_submodule(name).register_forward_hook(keep) for name in modules]
         net(image)
         for hook in hooks:
@@ -112,11 +143,10 @@ def unused(net, levels, image, keys):
     """The names of those that no level depends on; of statistics, those whose weight is unused."""
     sum(level.square().mean() for level in levels(image)).backward()
     idle = {n for n, p in net.named_parameters(remove_duplicate=False) if p.grad is None}
-    owner = lambda name: f'{name.rpartition(".")[0]}.weight'  # noqa: E731
     return [
         name
         for name, _, _, kind in keys
-        if name in idle or (kind == 'stat' and owner(name) in idle)
+        if name in idle or (kind == 'stat' and f'{name.rpartition(".")[0]}.weight' in idle)
     ]
 
 
@@ -150,7 +180,8 @@ def record(net, levels, shapes, tap):
 
 def parse(arguments):
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    as_it_is = argparse.RawDescriptionHelpFormatter  # with the examples as they stand
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_it_is)
     add = parser.add_argument
     add('source', help=f'{", ".join(LIBRARIES)} or MODULE:FUNCTION')
     add('model', help='its name there')
@@ -158,7 +189,7 @@ def parse(arguments):
     add('--size', type=int, nargs='+', action='append', required=True, help='[images] height width')
     add('--levels', nargs='+', help='names of modules whose outputs are the levels')
     add('--channels-last', action='store_true', help='these outputs are (B, H, W, C)')
-    add('--tap', choices=('raw', 'norm'), default='raw', help='raw stages, or behind output norms')
+    add('--tap', choices=('raw', 'norm'), default='raw', help='raw stages, or after output norms')
     add('--arguments', type=json.loads, default={}, help='for the constructor, as JSON')
     add('--note', action='append', default=[], help='what the numbers depend on')
     args = parser.parse_args(arguments)

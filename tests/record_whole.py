@@ -120,16 +120,17 @@ def record(model, shapes):
     return cases, values
 
 
-def main():
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(arguments=None):
+    """Record the model that the command line names."""
+    as_it_is = argparse.RawDescriptionHelpFormatter  # with the examples as they stand
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_it_is)
     models = {each.__name__: each for each in (mask2former, maskformer)}
     parser.add_argument('model', help=f'{", ".join(models)} or MODULE:FUNCTION')
     parser.add_argument('out', type=Path, help='the file to write, NAME.npz')
     parser.add_argument(
         '--size', type=int, nargs=4, action='append', required=True, help='of a batch of images'
     )
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     torch.manual_seed(0)
     function = models.get(args.model)
     if function is None:

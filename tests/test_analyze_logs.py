@@ -40,7 +40,11 @@ def analyze(monkeypatch, capsys):
     def call(*words):
         figures = []
         save = analyze_logs.Figure.savefig
-        keep = lambda figure, *a, **k: (figures.append(figure), save(figure, *a, **k))  # noqa: E731
+
+        def keep(figure, *args, **options):
+            figures.append(figure)
+            save(figure, *args, **options)
+
         monkeypatch.setattr(analyze_logs.Figure, 'savefig', keep)
         monkeypatch.setattr(sys, 'argv', ['analyze_logs.py', *map(str, words)])
         try:

@@ -19,7 +19,7 @@ import train
 from mmdet.datasets import CocoDataset
 from mmseg.registry import TRANSFORMS as MMSEG_TRANSFORMS
 from PIL import Image
-from test_train_options import CONFIGS
+from small_configs import CONFIGS
 
 COCO = """
 _base_ = '{configs}/mask_rcnn_swin_t.py'
@@ -687,7 +687,10 @@ def test_a_dataset_that_reads_annotations_its_own_way_has_no_fault(work, monkeyp
     """Its file is there while mm reads it, and not afterwards."""
     monkeypatch.chdir(work / 'coco')
     usual = CocoDataset.parse_data_info
-    own = lambda self, raw: self.coco and usual(self, raw)  # noqa: E731
+
+    def own(self, raw):
+        return self.coco and usual(self, raw)
+
     monkeypatch.setattr(CocoDataset, 'parse_data_info', own)
     assert look(monkeypatch, '--quick') is None
     assert 'no fault in train_dataloader' in capsys.readouterr().out
@@ -702,8 +705,8 @@ def test_images_are_turned_as_mm_turns_them(turned, work, monkeypatch, capsys):
     exif[0x0112] = 6  # to be turned by a quarter
     image.save(work / 'coco/data/images/a.jpg', exif=exif)
     for split in ('train', 'val'):
-        change = lambda c: c['images'][0].update(file_name='a.jpg')  # noqa: E731
-        edit(work / f'coco/data/{split}.json', change)
+        path = work / f'coco/data/{split}.json'
+        edit(path, lambda content: content['images'][0].update(file_name='a.jpg'))
     if turned:
         assert look(monkeypatch) is None
     else:

@@ -2,13 +2,10 @@
 
 import ast
 import copy
-import functools
 import re
-from pathlib import Path
 
 import pytest
 import torch
-from conftest import CONFIGS as PATHS
 from demo.mode import adapt
 from families import BY_FILE
 
@@ -16,29 +13,21 @@ pytest.importorskip('mmcv.ops', reason='mmcv was built without its operators')
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
-import mmdet
 from lib.normalization import foreign_normalization, normalization_of
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.hooks import CheckpointHook
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, PARAM_SCHEDULERS, DefaultScope
-from mmengine.utils import digit_version, import_modules_from_strings
+from mmengine.utils import import_modules_from_strings
+from shipped import ARCHS, CONFIGS, NAME, ROOT, config, model
 from torch import nn
 
 from mmbackbones.paths import configs_of
 from mmbackbones.weights.published import PUBLISHED
+from mmbackbones.weights.published_dense import find_report
 
-ROOT = Path(__file__).parents[1] / 'configs'
-CONFIGS = [path.stem for path in PATHS]
 FILES = sorted(ROOT.rglob('*.py'))
-NAME = re.compile(
-    r'(?P<method>(?:cascade_)?mask_rcnn|retinanet|upernet|detr|rtmdet|dino_[45]scale'
-    r'|mask2former(?:_panoptic|_semantic)?)_'
-    rf'(?P<family>{"|".join(BY_FILE)})_'
-    r'(?P<size>t|s|b|b_florence|l|xl|d[1-5]|light)(?:_(?P<schedule>3x|22k|p6|frozen))?'
-)
-ARCHS = dict(t='tiny', s='small', b='base', l='large', xl='xlarge', b_florence='base_fl')
 # Of whole models, as the authors publish them: exact numbers, or rounded millions.
 COUNTS = {
     (method, family, size): count
@@ -47,7 +36,6 @@ COUNTS = {
 }
 # (learning rate, decay) where it is not that of Swin.
 RECIPES = {start: recipe for row in BY_FILE.values() for start, recipe in row.recipes.items()}
-MAKERS = ('the authors', 'MMDetection', 'MMSegmentation')
 # Methods by the recipes of mmdet and mmseg, whose rates are told apart in tests/test_recipes.py.
 OTHERS = ('mask2former', 'dino', 'rtmdet')
 # Where it is not COCO with boxes.
@@ -63,26 +51,6 @@ BEST = dict(
     mask2former='coco/segm_mAP',
 )
 every_config = pytest.mark.parametrize('name', CONFIGS)
-
-
-@functools.cache
-def config(name):
-    return Config.fromfile(ROOT / f'{name}.py')
-
-
-@functools.cache
-def model(name):
-    """The whole model without memory: no weights are loaded, drawn or stored."""
-    cfg = copy.deepcopy(config(name))
-    cfg.model.backbone.init_cfg = None
-    import_modules_from_strings(f'{cfg.default_scope}.models')
-    with DefaultScope.overwrite_default_scope(cfg.default_scope), torch.device('meta'):
-        return MODELS.build(cfg.model)
-
-
-def recent_mmdet():
-    """Whether mmdet is of 3.5, which OneDL has, and not of 3.3 as OpenMMLab's."""
-    return digit_version(mmdet.__version__) >= digit_version('3.5')
 
 
 def published(name):
@@ -127,9 +95,8 @@ def test_name_says_method_backbone_size_schedule(name):
 def test_docstring_names_source_and_result(name):
     doc = ast.get_docstring(ast.parse((ROOT / f'{name}.py').read_text()))
     assert re.search(r'^Recipe: https://github\.com/\S+$', doc, re.M)
-    reported = re.search(r'^Result: .*\d\d\.\d.*', doc, re.M)
-    marks = [f'reported by {who}, not reproduced here' for who in MAKERS]
-    assert any(mark in doc for mark in (marks if reported else ['no published result']))
+    assert bool(find_report(name)) != ('Result: no published result' in doc)
+    assert doc.count('Result') == 1
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(ROOT)))

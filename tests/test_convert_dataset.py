@@ -11,7 +11,7 @@ import pytest
 from lib.config_checks import check_maps
 from mmengine.config import Config
 from pycocotools.coco import COCO
-from test_train_options import CONFIGS as FOLDER
+from small_configs import CONFIGS as FOLDER
 
 
 @pytest.fixture

@@ -3,28 +3,20 @@
 What `tools/export.py` does for engines is in test_export.py; here each library has its own way.
 """
 
-import logging
-
 import numpy as np
 import onnxruntime
 import openvino
 import pytest
 import torch
-from families import FAMILIES, NAMES, build, every_class
+from exporting import quick_for_some
+from families import FAMILIES, build, every_class
 from lib.engines import read_onnx, read_openvino
 from torch.export import Dim
 
+pytestmark = pytest.mark.usefixtures('without_logs')
 EXAMPLE = (2, 3, 200, 264)
 SIZES = [(1, 3, 320, 352), (2, 3, 250, 301)]
 FREE = ({0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC},)
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _quiet():
-    """PyTorch tells all about its symbols to whoever listens, as pytest does."""
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def difference(net, other, size):
@@ -62,7 +54,7 @@ def onnx_of(net, path, example, shapes=FREE):
 
 
 @every_class
-@pytest.mark.parametrize('batch', [1, 2])
+@pytest.mark.parametrize('batch', [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_jit_trace(name, batch):
     """With its own check, which runs the net without gradients and compares the graphs."""
     net = build(name, with_cp=True).eval()
@@ -75,12 +67,7 @@ def test_openvino_reads_the_net(name, tmp_path):
     equal(net, openvino_of(net, str(tmp_path / 'net.xml'), torch.randn(EXAMPLE)))
 
 
-QUICK = ('Container', 'SwinTransformer')  # the others take up to half a minute each
-
-
-@pytest.mark.parametrize(
-    'name', [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
-)
+@quick_for_some
 def test_onnx_of_any_size(name, tmp_path):
     net = build(name, **FAMILIES[name].first).eval()
     equal(net, onnx_of(net, str(tmp_path / 'net.onnx'), torch.randn(EXAMPLE)))
@@ -181,7 +168,10 @@ def test_static_quantisation_by_onnxruntime(name, tmp_path):
     onnx_of(net, path, torch.randn(SIZES[1]), None)
     quantize_static(path, path.replace('net', 'int8'), Images(), per_channel=True)
     session = onnxruntime.InferenceSession(path.replace('net', 'int8'))
-    run = lambda image: map(torch.from_numpy, session.run(None, {'image': image.numpy()}))  # noqa: E731
+
+    def run(image):
+        return map(torch.from_numpy, session.run(None, {'image': image.numpy()}))
+
     assert rounding(net, run) < 0.15
 
 
@@ -194,5 +184,8 @@ def test_quantisation_by_nncf(name):
     images = nncf.Dataset(list(photographs(3)))
     model = nncf.quantize(model, images, model_type=nncf.ModelType.TRANSFORMER)
     compiled = openvino.compile_model(model, 'CPU', dict(INFERENCE_PRECISION_HINT='f32'))
-    outputs = lambda image: [np.array(out) for out in compiled(image.numpy()).values()]  # noqa: E731
-    assert rounding(net, lambda image: map(torch.from_numpy, outputs(image))) < 0.15
+
+    def run(image):
+        return [torch.tensor(np.array(out)) for out in compiled(image.numpy()).values()]
+
+    assert rounding(net, run) < 0.15

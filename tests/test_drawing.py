@@ -34,7 +34,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmseg.datasets import ADE20KDataset
 from PIL import Image
-from test_configs import recent_mmdet
+from shipped import recent_mmdet
 
 from mmbackbones import CheckpointError, load_checkpoint
 

@@ -48,13 +48,13 @@ def prefixed(state, prefix):
     return {prefix + name: tensor for name, tensor in state.items()}
 
 
-def below(state, prefix):
+def without_prefix(state, prefix):
     return {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
 
 
 def official(part='encoder.', file='simmim'):
     """A bare Swin of the authors, as SimMIM and others have it."""
-    return below(layout(file), part)
+    return without_prefix(layout(file), part)
 
 
 def loaded(state, make=swin):
@@ -299,7 +299,7 @@ PRETRAINED |= {'esvit': ''}
 def test_pretraining_of_others(name, door, tmp_path):
     state = layout(name)
     net = door(swin, save(tmp_path, dict(model=state, epoch=99)))
-    assert_same(net, loaded(below(state, PRETRAINED[name])), but='norm')
+    assert_same(net, loaded(without_prefix(state, PRETRAINED[name])), but='norm')
     table = net.stages[0].blocks[1].attn.bias.relative_position_bias_table
     theirs = f'{PRETRAINED[name]}layers.0.blocks.1.attn.relative_position_bias_table'
     assert torch.equal(table, state[theirs])

@@ -22,9 +22,9 @@ import visualize
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import load_from_http, load_from_local
+from small_configs import DETECTOR
 from test_results import RETINANET
 from test_results import leave as leave_logs
-from test_train_options import CONFIGS, TINY
 
 
 class Call:
@@ -117,7 +117,7 @@ def call(tmp_path, monkeypatch, serve):
     """Run a tool in a folder with a small config and a picture, whose files a server has too."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'cache'))
-    (tmp_path / 'tiny.py').write_text(TINY.format(config=CONFIGS / 'mask_rcnn_swin_t.py'))
+    (tmp_path / 'tiny.py').write_text(DETECTOR)
     image_demo.cv2.imwrite('a.jpg', image_demo.np.zeros((64, 64, 3), 'uint8'))
     address = serve(tmp_path)
 

@@ -185,7 +185,7 @@ def renamed(tensors, renames):
     return found
 
 
-def below(prefix, tensors, plus=0):
+def prefixed(prefix, tensors, plus=0):
     return {f'{prefix}{name}': tensor + plus for name, tensor in tensors.items()}
 
 
@@ -193,8 +193,8 @@ WAYS = {
     'hf_whole_mask2former': [
         save_safetensors,
         lambda folder, state: save(folder, renamed(state, IN_MEMORY)),
-        lambda folder, state: save(folder, dict(state_dict=below('module.', state))),
-        lambda folder, state: save(folder, dict(model=below('', state, 1), model_ema=state)),
+        lambda folder, state: save(folder, dict(state_dict=prefixed('module.', state))),
+        lambda folder, state: save(folder, dict(model=prefixed('', state, 1), model_ema=state)),
     ],
     'hf_whole_maskformer': [
         lambda folder, state: save(folder, renamed(state, DECODER_IN_MEMORY)),
@@ -225,7 +225,7 @@ def test_files_load_as_they_are_published(file, tmp_path):
 
 def test_one_of_two_sets_can_be_chosen(tmp_path):
     state = layout('hf_whole_mask2former')
-    path = save(tmp_path, dict(model=below('', state, 1), model_ema=state))
+    path = save(tmp_path, dict(model=prefixed('', state, 1), model_ema=state))
     model = model_of('mask2former', 'instance')
     wanted = copy.deepcopy(model)
     report = load_checkpoint(model, path)

@@ -51,7 +51,10 @@ def test_a_missing_or_senseless_rate_is_named(paramwise):
 
 def test_the_log_has_the_rates_that_hold(monkeypatch):
     lines = []
-    log = lambda text, **_: lines.append(text.removeprefix('paramwise_options -- '))  # noqa: E731
+
+    def log(text, **_):
+        lines.append(text.removeprefix('paramwise_options -- '))
+
     monkeypatch.setattr('mmengine.optim.optimizer.default_constructor.print_log', log)
     model = Detector('SwinTransformer')
     groups = wrapper(model, layer_decay_rate=0.5).optimizer.param_groups

@@ -14,8 +14,8 @@ pytest.importorskip('mmseg')
 import check_data
 import train
 from mmengine.config import Config
+from small_configs import CONFIGS
 from test_check_data import annotation
-from test_train_options import CONFIGS
 
 PAGE = (CONFIGS / 'README.md').read_text()
 EXAMPLES = dict(re.findall(r'```python\n# (\w+\.py): .*?\n(.*?)```', PAGE, re.S))

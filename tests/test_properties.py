@@ -167,7 +167,10 @@ def test_checkpointing_changes_nothing_but_memory(name, data):
 def test_half_precision_trains(name, dtype, data):
     """Under autocast or with a net of that dtype, outputs and gradients are finite."""
     net, x = drawn(data, name, (torch.float,))
-    loss_of = lambda x: sum(out.float().square().mean() for out in net(x))  # noqa: E731
+
+    def loss_of(x):
+        return sum(out.float().square().mean() for out in net(x))
+
     if data.draw(st.booleans(), 'autocast'):
         with torch.autocast('cpu', dtype):
             loss = loss_of(x.requires_grad_())

@@ -1,6 +1,7 @@
 """Whole models of mmdet and mmseg with their own Swin predict the same with ours, by every door."""
 
 import copy
+import shutil
 import time
 
 import pytest
@@ -93,13 +94,17 @@ def randomised(model):
 
 @pytest.fixture(scope='module')
 def published(request, tmp_path_factory):
-    """(predictions of their model, our config, the path of their file) for a method."""
+    """(predictions of their model, our config, the path of their file) for a method.
+
+    What doors leave beside the file goes with it before the next method: together it is 1.5 GB.
+    """
     folder, cfg = tmp_path_factory.mktemp(request.param), small(METHODS[request.param])
     torch.manual_seed(0)
     theirs = randomised(build(cfg))
     meta = dict(dataset_meta=dict(classes=['a'] * 150, palette=[(0, 0, 0)] * 150))
     torch.save(dict(meta=meta, state_dict=theirs.state_dict()), folder / 'theirs.pth')
-    return predictions(theirs, cfg.default_scope), convert_config(cfg), folder / 'theirs.pth'
+    yield predictions(theirs, cfg.default_scope), convert_config(cfg), folder / 'theirs.pth'
+    shutil.rmtree(folder)
 
 
 def image():

@@ -38,6 +38,11 @@ DTYPES = [
 ]
 
 
+def as_bytes(tensor):
+    """A tensor's numbers, so that those that are none are compared too."""
+    return tensor.detach().contiguous().resolve_conj().flatten().view(torch.uint8)
+
+
 def same(one, other):
     """Whether two contents are alike, to their types; a ConfigDict is read as a dict."""
     one, other = ({**each} if type(each) is ConfigDict else each for each in (one, other))
@@ -46,8 +51,7 @@ def same(one, other):
     if isinstance(one, torch.Tensor):
         layout = one.shape == other.shape and one.stride() == other.stride()
         kind = one.dtype == other.dtype and one.requires_grad == other.requires_grad
-        bytes_of = lambda t: t.detach().contiguous().resolve_conj().flatten().view(torch.uint8)  # noqa: E731
-        flat = one.numel() == 0 or torch.equal(bytes_of(one), bytes_of(other))
+        flat = one.numel() == 0 or torch.equal(as_bytes(one), as_bytes(other))
         return layout and kind and flat and one.device == other.device
     if isinstance(one, np.ndarray):
         return one.dtype == other.dtype and one.shape == other.shape and (one == other).all()
@@ -186,7 +190,10 @@ def repacked(path, change, packing=zipfile.ZIP_STORED):
 @pytest.mark.parametrize('order', [b'big', b'little', None])
 def test_files_of_another_order_of_bytes_are_refused(order, tmp_path):
     torch.save({'a': torch.arange(9.0)}, tmp_path / 'a.pth')
-    change = lambda name, content: order if name.endswith('byteorder') else content  # noqa: E731
+
+    def change(name, content):
+        return order if name.endswith('byteorder') else content
+
     other = repacked(tmp_path / 'a.pth', change)
     if order == b'big':
         with pytest.raises(CheckpointError, match='by a machine of another byte order; it was not'):
@@ -442,13 +449,18 @@ def test_trainings_claim_no_more_than_they_have(claim, zipped, tmp_path):
 
 
 def test_threads_read_at_the_same_time_and_pytorch_is_left_alone(tmp_path, monkeypatch):
-    change = lambda *_: pytest.fail('PyTorch was changed')  # noqa: E731
+    def change(*_):
+        pytest.fail('PyTorch was changed')
+
     before = torch.serialization.get_safe_globals()
     for name in ('clear_safe_globals', 'add_safe_globals', 'safe_globals'):
         monkeypatch.setattr(torch.serialization, name, change)
     torch.save(training(), tmp_path / 'a.pth')
     wanted, found = torch.load(tmp_path / 'a.pth', weights_only=False), []
-    read = lambda: found.extend(read_pickle(tmp_path / 'a.pth') for _ in range(20))  # noqa: E731
+
+    def read():
+        found.extend(read_pickle(tmp_path / 'a.pth') for _ in range(20))
+
     threads = [threading.Thread(target=read) for _ in range(4)]
     for thread in threads:
         thread.start()

@@ -19,7 +19,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
 from mmengine.utils import import_modules_from_strings
-from test_configs import config, model, plain
+from shipped import config, model
+from test_configs import plain
 from test_convert_config import our_name, settings
 from test_published_models import configs
 

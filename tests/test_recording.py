@@ -1,16 +1,20 @@
 """The recorder: what it writes is read back, and tells one network from another."""
 
-import subprocess
+import json
+import re
+import runpy
 import sys
 from pathlib import Path
 
 import pytest
 import record
+import record_whole
 import torch
 from families import TINY
 from recording import TOLERANCE, Recording
 from torch import nn
 
+from mmbackbones import load_checkpoint
 from mmbackbones.registry import MODELS
 
 ROOT = Path(__file__).parent.parent
@@ -121,14 +125,48 @@ def test_levels_are_found_by_the_names_of_modules(tmp_path):
     assert max(max(each.values()) for each in errors(recording, net, levels)) < TOLERANCE / 10
 
 
-def test_it_is_a_command(tmp_path):
+STAGES = [f'stage{number}' for number in (1, 2, 3, 4)]
+SMALL_SWIN = dict(embed_dim=8, depths=[1, 2, 1, 1], num_heads=[1, 1, 2, 2], window_size=2)
+OF_HUGGING_FACE = {  # our class, more arguments of theirs, and what they hand out
+    'swin': ('SwinTransformer', {}, 'raw'),
+    'swinv2': ('SwinTransformerV2', dict(image_size=128), 'raw'),
+    'maskformer-swin': ('SwinTransformer', dict(out_features=STAGES), 'norm'),
+}
+
+
+@pytest.mark.parametrize('name', OF_HUGGING_FACE)
+def test_models_of_hugging_face_are_recorded_as_ours_read_them(name, tmp_path):
+    pytest.importorskip('transformers')
+    ours, more, tap = OF_HUGGING_FACE[name]
+    words = ('--size', '128', '128', '--tap', tap, '--arguments', json.dumps(SMALL_SWIN | more))
+    record.main(['transformers', name, str(tmp_path / 'theirs.npz'), *words])
+    recording = Recording(tmp_path / 'theirs')
+    arch = dict(dims=(8, 16, 32, 64), depths=(1, 2, 1, 1), heads=(1, 1, 2, 2))
+    net = MODELS.get(ours)(arch, window_size=2).eval()
+    torch.save(recording.state_dict(), tmp_path / 'theirs.pth')
+    load_checkpoint(net, tmp_path / 'theirs.pth')
+    for level in range(4 if tap == 'raw' else 0):
+        setattr(net, f'norm{level}', nn.Identity())
+    (case,) = recording.cases
+    with torch.no_grad():
+        assert max(recording.errors(case, net(recording.image(case))).values()) < TOLERANCE
+
+
+def test_help_has_the_examples_as_they_stand(capsys):
+    for module in (record, record_whole):
+        with pytest.raises(SystemExit):
+            module.main(['--help'])
+        shown = capsys.readouterr().out
+        examples = re.findall(r'^    python tests/.*', module.__doc__, re.M)
+        assert len(examples) > 1
+        assert set(examples) <= set(shown.splitlines())
+
+
+def test_it_is_a_command(tmp_path, monkeypatch, capsys):
     out = tmp_path / 'cli.npz'
-    command = ['tests/record.py', 'test_recording:strided', 'any', out, '--size', '32', '32']
-    done = subprocess.run(
-        [sys.executable, *map(str, command), '--levels', '0', '--channels-last'],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.startswith('[1, 3, 32, 32] level 0 raw [1, 8, 8, 8] noise '), done.stderr
+    words = f'test_recording:strided any {out} --size 32 32 --levels 0 --channels-last'
+    monkeypatch.setattr(sys, 'argv', ['record.py', *words.split()])
+    monkeypatch.setattr(sys, 'path', [*sys.path])  # of which it makes a longer one
+    runpy.run_path(record.__file__, run_name='__main__')
+    assert capsys.readouterr().out.startswith('[1, 3, 32, 32] level 0 raw [1, 8, 8, 8] noise ')
     assert Recording(tmp_path / 'cli').meta['model'] == 'any'

@@ -22,8 +22,8 @@ from lib.flops import build, count, parameters, passing
 from lib.training_logs import FIELDS, NAME
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from test_configs import ROOT
-from test_train_options import TINY
+from shipped import ROOT
+from small_configs import SEGMENTER
 
 SMALL = dict(dims=(16, 32, 64, 128), depths=(1, 1, 1, 1), heads=(1, 2, 4, 8))
 RETINANET = dict(
@@ -385,10 +385,7 @@ def test_a_training_and_its_table(call_tool, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = dict(train=2, val=1, size=64, batch_size=2, epochs=1, root='demo')
     options = [f'demo.{name}={value}' for name, value in options.items()]
-    text = TINY.format(config=ROOT / 'upernet_swin_t.py').replace('neck', 'decode_head')
-    heads = "model['auxiliary_head'] = dict(in_channels=64)\nmodel['decode_head']['channels'] = 8\n"
-    heads += "visualizer = dict(name='of this test')\n"  # mm keeps those of a name
-    (tmp_path / 'tiny.py').write_text(text + heads)
+    (tmp_path / 'tiny.py').write_text(SEGMENTER)
     call_tool('train', 'tiny.py', '--demo', '--work-dir', 'work', '--cfg-options', *options)
     _, output, errors = call_tool('results', 'work')
     assert output.startswith('**UPerHead**, 1 steps of 2 images from demo/ade; FLOPs at 64 x 64')

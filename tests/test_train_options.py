@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,26 +15,16 @@ from mmengine.config import Config
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import MODELS, STRATEGIES
 from mmengine.runner import Runner
+from small_configs import DETECTOR, SEGMENTER
 
 from mmbackbones.registry import HOOKS
-
-CONFIGS = Path(__file__).parent.parent / 'configs'
-TINY = """
-_base_ = '{config}'
-demo = dict(train=4, val=1, size=64, batch_size=2, epochs=1)
-numbers = dict(dims=[16, 32, 64, 128], depths=(1, 1, 1, 1), heads=(1, 2, 4, 8))
-model = dict(
-    backbone=dict(arch=dict(_delete_=True, **numbers)),
-    neck=dict(in_channels=numbers['dims']),
-)
-"""
 
 
 @pytest.fixture
 def configure(tmp_path, monkeypatch):
     """The config that train.py would train with, as if there was a GPU."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / 'tiny.py').write_text(TINY.format(config=CONFIGS / 'mask_rcnn_swin_t.py'))
+    (tmp_path / 'tiny.py').write_text(DETECTOR)
 
     def function(*arguments):
         monkeypatch.setattr(sys, 'argv', ['train.py', 'tiny.py', '--demo', *arguments])
@@ -61,11 +50,7 @@ def test_a_step_in_mixed_precision(configure, monkeypatch, tmp_path):
 
     Of a segmenter: on the CPU, mmcv's suppression of boxes takes no bfloat16.
     """
-    text = TINY.format(config=CONFIGS / 'upernet_swin_t.py').replace('neck', 'decode_head')
-    heads = (
-        "model['decode_head'].update(channels=32)\nmodel['auxiliary_head'] = dict(in_channels=64)\n"
-    )
-    (tmp_path / 'tiny.py').write_text(text + heads)
+    (tmp_path / 'tiny.py').write_text(SEGMENTER)
     cfg = configure('--amp', '--amp-dtype', 'bfloat16')
     monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
     runner, seen = Runner.from_cfg(cfg), []
@@ -101,8 +86,7 @@ def test_channels_that_do_not_fit_are_one_sentence(configure, option, words, cap
 
 
 def test_channels_of_heads(configure, tmp_path, capsys):
-    text = TINY.format(config=CONFIGS / 'upernet_swin_t.py').replace('neck', 'decode_head')
-    (tmp_path / 'tiny.py').write_text(text)
+    (tmp_path / 'tiny.py').write_text(SEGMENTER)
     for option, words in (
         ('model.auxiliary_head.in_channels=9', 'model.auxiliary_head takes maps [2] with in_cha'),
         ('model.auxiliary_head.in_index=7', 'takes maps [7]'),

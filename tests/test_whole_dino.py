@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.utils import import_modules_from_strings
 from recording import Recording
-from test_configs import recent_mmdet
+from shipped import recent_mmdet
 
 from mmbackbones import CheckpointError, load_checkpoint
 from mmbackbones.weights.whole.dino import CATEGORIES, for_finer_positions
@@ -210,8 +210,8 @@ def test_another_detector_is_refused_in_one_sentence(name, saved):
 def test_positions_of_older_files_are_every_second_frequency():
     weight, like = torch.randn(3, 32), torch.zeros(3, 64)  # 4 coordinates of 8 and 16 numbers
     wide = for_finer_positions(weight, like)
-    sines = lambda count: np.exp(-2 * (np.arange(count) // 2) / count)  # noqa: E731
-    old, new = (np.tile(sines(count), 4) for count in (8, 16))
+    exponents = (-2 * (np.arange(count) // 2) / count for count in (8, 16))
+    old, new = (np.tile(np.exp(each), 4) for each in exponents)
     kept = [i for i in range(64) if wide[:, i].any()]
     assert torch.equal(wide[:, kept], weight)
     assert np.allclose(new[kept], old)

@@ -19,20 +19,21 @@ import test as test_tool
 from lib.flops import build
 from mmengine.config import Config, DictAction
 from recording import Recording
-from test_configs import CONFIGS, model, recent_mmdet
+from shipped import CONFIGS, model, recent_mmdet
+from small_configs import CONFIGS as FOLDER
+from small_configs import DETECTOR
 from test_published_models import configs
-from test_train_options import CONFIGS as FOLDER
-from test_train_options import TINY
 
 from mmbackbones import CheckpointError, __main__, load_checkpoint
 from mmbackbones.registry import MODELS
 from mmbackbones.weights import loading, published_dense
 from mmbackbones.weights.published_dense import (
     COPIES,
-    DENSE,
     LICENCES,
+    REPORTED,
     SAME_MODEL,
-    find_published,
+    SOURCES,
+    find_report,
     with_published_weights,
 )
 
@@ -40,29 +41,32 @@ NEW = 'mmdet::mm_grounding_dino/'  # some of these came with mmdet 3.5
 AUTHORS = 'the authors of Swin Transformer'
 
 
-@pytest.mark.parametrize('whose', DENSE)
-def test_every_row_is_a_config_with_a_file_and_results(whose):
-    for row, (results, url) in DENSE[whose].items():
+@pytest.mark.parametrize('whose', REPORTED)
+def test_every_row_is_a_config_with_results(whose):
+    for row, (results, url) in REPORTED[whose].items():
         config = re.split(' for | with ', row)[0]
         if '::' in config:
             lacks = config.startswith(NEW) and not recent_mmdet()
             assert Path(configs(config)).is_file() or lacks
         else:
             assert config in CONFIGS or config.startswith('mmdetection/projects/')
-        assert re.fullmatch(r'https://\S+\.(pth|pkl)', url)
+        assert url is None or re.fullmatch(r'https://\S+\.(pth|pkl)', url)
         assert results
         assert all(0 < value < 100 for value in results.values())
-    urls = [url for files in DENSE.values() for _, url in files.values()]
+
+
+def test_every_file_is_listed_once():
+    urls = [url for rows in REPORTED.values() for _, url in rows.values() if url]
     assert len(set(urls)) == len(urls) == 117
 
 
 def test_what_is_first_stays_first():
     """A file of others comes after those that a config had."""
-    assert find_published('mask2former_swin_t')[0] == 'MMDetection'
-    assert find_published('mask2former_semantic_swin_t')[0] == 'MMSegmentation'
+    assert find_report('mask2former_swin_t')[0] == 'MMDetection'
+    assert find_report('mask2former_semantic_swin_t')[0] == 'MMSegmentation'
 
 
-WITH = sorted({row for files in DENSE.values() for row in files if ' with ' in row})
+WITH = sorted({row for files in REPORTED.values() for row in files if ' with ' in row})
 
 
 @pytest.mark.parametrize('row', WITH)
@@ -85,46 +89,38 @@ def test_options_of_a_row_make_a_model_whose_parts_fit(row):
 
 def test_copies_are_of_files_that_are_listed():
     for repository, (whose, row) in COPIES.items():
-        assert row in DENSE[whose]
+        assert row in REPORTED[whose]
         assert re.fullmatch('(facebook|openmmlab)/[-a-zA-Z0-9]+', repository)
-    assert set(LICENCES) <= set(DENSE)
-
-
-def test_configs_say_the_same_of_their_authors_results():
-    for config, (results, _) in DENSE[AUTHORS].items():
-        (line,) = re.findall('^Result: .*', (FOLDER / f'{config}.py').read_text(), re.M)
-        assert [float(n) for n in re.findall(r'\d+\.\d+', line)] == list(results.values())
-        assert 'reported by the authors, not reproduced here' in line
+    assert set(LICENCES) < set(SOURCES) == set(REPORTED)
 
 
 def test_our_configs_take_the_files_of_the_same_models():
-    rows = [*DENSE['detrex'], *DENSE['detrex, from ImageNet-22K']]
+    rows = [*REPORTED['detrex'], *REPORTED['detrex, from ImageNet-22K']]
     detrex = [row for row in rows if ' ' not in row]
-    assert set(with_published_weights()) == {*DENSE[AUTHORS], *SAME_MODEL, *detrex}
-    assert len(detrex) == 7
+    authors = [name for name, (_, url) in REPORTED[AUTHORS].items() if url]
+    assert set(with_published_weights()) == {*authors, *SAME_MODEL, *detrex}
+    assert (len(authors), len(detrex)) == (10, 7)
     for ours, theirs in SAME_MODEL.items():
-        whose, results, url = find_published(f'configs/{ours}.py')
-        assert (results, url) == DENSE[whose][theirs]
-        text = (FOLDER / f'{ours}.py').read_text()
-        (line,) = re.findall('^Result: .*', text, re.M)
-        assert f'reported by {whose}, not reproduced here' in line
-        shown = ', '.join(f'{name} {value}' for name, value in results.items())
-        assert line.startswith(f'Result: {shown}')
+        report = find_report(f'configs/{ours}.py')
+        assert report[1:] == REPORTED[report.whose][theirs]
+    assert find_report('upernet_swin_l').figures == 'mIoU 52.05, mIoU (ms+flip) 53.53'
+    assert published_dense.published_dense('upernet_swin_l') is None
 
 
 def test_the_list_shows_all(capsys):
     __main__.main(['list', '--detectors'])
     shown = capsys.readouterr().out
-    for files in DENSE.values():
-        for config, (results, url) in files.items():
+    for rows in REPORTED.values():
+        for config, (results, url) in rows.items():
             name, value = next(iter(results.items()))
             assert f'{config}: {name} {value}' in shown
-            assert f'    {url}\n' in shown
+            assert f'    {url}\n' in shown or url is None
+    assert 'None' not in shown
     for ours in SAME_MODEL:
         assert f'    here: {ours}\n' in shown
     for repository in COPIES:
         assert f'    at Hugging Face: {repository}\n' in shown
-    assert 'the authors of Mask2Former (CC-BY-NC-4.0)\n' in shown
+    assert 'the authors of Mask2Former (CC-BY-NC-4.0), https://github.com/facebook' in shown
     assert 'not\nreproduced here' in shown
 
 
@@ -161,15 +157,14 @@ def small(tmp_path, monkeypatch, serve):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'cache'))
     path, served = tmp_path / 'mask_rcnn_swin_t.py', tmp_path / 'served'
-    text = TINY.format(config=FOLDER / path.name)
-    path.write_text(f'{text}model.update(test_cfg=dict(rcnn=dict(score_thr=0.0)))\n')
-    results, url = DENSE[AUTHORS]['mask_rcnn_swin_t']
+    path.write_text(f'{DETECTOR}model.update(test_cfg=dict(rcnn=dict(score_thr=0.0)))\n')
+    results, url = REPORTED[AUTHORS]['mask_rcnn_swin_t']
     served.mkdir()
     torch.save(
         dict(state_dict=build(Config.fromfile(path)).state_dict()), served / url.split('/')[-1]
     )
     local = f'{serve(served)}/{url.split("/")[-1]}'
-    monkeypatch.setitem(DENSE[AUTHORS], 'mask_rcnn_swin_t', (results, local))
+    monkeypatch.setitem(REPORTED[AUTHORS], 'mask_rcnn_swin_t', (results, local))
     return tmp_path
 
 
@@ -208,5 +203,5 @@ def test_a_converted_config_comes_with_the_address_of_its_weights(monkeypatch, t
     name = 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py'
     call(monkeypatch, f'{name} {tmp_path / "ours.py"}')
     convert_config.main()
-    assert capsys.readouterr().err == f'published weights for it: {DENSE["MMDetection"][name][1]}\n'
+    assert capsys.readouterr().err == f'published weights for it: {find_report(name).url}\n'
     assert published_dense.published_dense(str(tmp_path / 'ours.py')) is None

@@ -1,18 +1,22 @@
-"""Whole detectors and segmenters that others published, with the results that they report.
+"""Detectors and segmenters that others published, with the results that they report.
 
-Nothing of it was reproduced here. Each file fits the config that it stands beside: one of ours, or
-one of mmdet or mmseg after `tools/convert_config.py`, with the options that follow. Where a data
-set is named, the config must be made for its classes. Metrics are on COCO val2017 and on ADE20K,
-where the name says nothing else.
+The only place where results are written by hand: `python tests/write_tables.py` copies them into
+the pages, the docstrings of the configs and mim's index. Nothing of it was reproduced here. A row
+stands beside the config of its model: one of ours, or one of mmdet or mmseg after
+`tools/convert_config.py`, with the options that follow. Where a data set is named, the config must
+be made for its classes. Metrics are on COCO val2017 and on ADE20K, where the name says nothing
+else.
 """
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 SWIN = 'https://github.com/SwinTransformer/storage/releases/download'
 META = 'https://dl.fbaipublicfiles.com/maskformer/mask2former'
 DETREX = 'https://github.com/IDEA-Research/detrex-storage/releases/download'
 DET, SEG = 'mmdet::mask2former/mask2former_', 'mmseg::mask2former/mask2former_'
+MOBY = 'the authors of MoBY, from weights that learned without labels'
 M2F = 'the authors of Mask2Former'
 M2F_22K = f'{M2F}, from ImageNet-22K'
 
@@ -30,8 +34,9 @@ AS_DETREX = (
     'model.positional_encoding.offset=-0.5'
 )
 
-# Whose they are -> config -> (metrics, URL); of several files for a config, the first is published.
-DENSE = {
+# Whose they are -> config -> (metrics, URL of the file, if there is one). Of several rows for a
+# config, the first is its result and its file.
+REPORTED = {
     'the authors of Swin Transformer': {
         'mask_rcnn_swin_t': (
             {'box AP': 43.7, 'mask AP': 39.8},
@@ -73,8 +78,10 @@ DENSE = {
             {'mIoU': 48.13, 'mIoU (ms+flip)': 49.72},
             f'{SWIN}/v1.0.1/upernet_swin_base_patch4_window7_512x512.pth',
         ),
+        'upernet_swin_b_22k': ({'mIoU': 50.04, 'mIoU (ms+flip)': 51.66}, None),
+        'upernet_swin_l': ({'mIoU': 52.05, 'mIoU (ms+flip)': 53.53}, None),
     },
-    'the authors of MoBY, from weights that learned without labels': {
+    MOBY: {
         'mask_rcnn_swin_t': (
             {'box AP': 43.6, 'mask AP': 39.6},
             f'{SWIN}/v1.0.3/moby_mask_rcnn_swin_tiny_patch4_window7_1x.pth',
@@ -518,6 +525,42 @@ DENSE = {
             'https://download.openmmlab.com/mmdetection/v3.0/codetr/co_dino_5scale_swin_large_16e_o365tococo-614254c9.pth',
         ),
     },
+    'the authors of MaxViT': {
+        'cascade_mask_rcnn_maxvit_t': ({'box AP': 52.1, 'mask AP': 44.6}, None),
+        'cascade_mask_rcnn_maxvit_s': ({'box AP': 53.1, 'mask AP': 45.4}, None),
+        'cascade_mask_rcnn_maxvit_b': ({'box AP': 53.4, 'mask AP': 45.7}, None),
+    },
+    'the authors of DaViT': {
+        'mask_rcnn_davit_t': ({'box AP': 45.0, 'mask AP': 41.1}, None),
+        'mask_rcnn_davit_s': ({'box AP': 47.7, 'mask AP': 42.9}, None),
+        'mask_rcnn_davit_b': ({'box AP': 48.2, 'mask AP': 43.3}, None),
+        'mask_rcnn_davit_t_3x': ({'box AP': 47.4, 'mask AP': 42.9}, None),
+        'mask_rcnn_davit_s_3x': ({'box AP': 49.5, 'mask AP': 44.3}, None),
+        'mask_rcnn_davit_b_3x': ({'box AP': 49.9, 'mask AP': 44.6}, None),
+        'retinanet_davit_t': ({'box AP': 44.0}, None),
+        'retinanet_davit_s': ({'box AP': 46.0}, None),
+        'retinanet_davit_b': ({'box AP': 46.7}, None),
+        'retinanet_davit_t_3x': ({'box AP': 46.5}, None),
+        'retinanet_davit_s_3x': ({'box AP': 48.2}, None),
+        'retinanet_davit_b_3x': ({'box AP': 48.7}, None),
+        'upernet_davit_t': ({'mIoU': 46.3}, None),
+        'upernet_davit_s': ({'mIoU': 48.8}, None),
+        'upernet_davit_b': ({'mIoU': 49.4}, None),
+    },
+    'the authors of Florence-2': {
+        'mask_rcnn_davit_b_florence': ({'box AP': 53.6, 'mask AP': 46.4}, None),
+        'mask_rcnn_davit_b_florence_frozen': ({'box AP': 53.3, 'mask AP': 46.1}, None),
+        'dino_4scale_davit_b_florence': ({'box AP': 59.2}, None),
+        'upernet_davit_b_florence': ({'mIoU': 54.9, 'mIoU (ms+flip)': 55.5}, None),
+    },
+    'the authors of VOLO': {
+        'upernet_volo_d5': ({'mIoU': 54.3}, None),
+    },
+    'the authors of CONTAINER': {
+        'mask_rcnn_container_light': ({'box AP': 45.1, 'mask AP': 41.3}, None),
+        'retinanet_container_light': ({'box AP': 43.8}, None),
+        'detr_container_light': ({'box AP': 38.9}, None),
+    },
 }
 
 # At Hugging Face: whose file a repository has a copy of, and the config it stands beside.
@@ -613,10 +656,31 @@ COPIES = {
     ),
 }
 
-# Of those who give another licence than Apache-2.0: the licence of their weights.
+DETREX_PAGE = 'https://github.com/IDEA-Research/detrex/tree/main/projects/dino'
+M2F_PAGE = 'https://github.com/facebookresearch/Mask2Former/blob/main/MODEL_ZOO.md'
+
+# Where each of them reports the results.
+SOURCES = {
+    'the authors of Swin Transformer': 'https://github.com/microsoft/Swin-Transformer',
+    MOBY: 'https://github.com/SwinTransformer/Transformer-SSL',
+    'MMDetection': 'https://github.com/open-mmlab/mmdetection',
+    'MMSegmentation': 'https://github.com/open-mmlab/mmsegmentation',
+    M2F: M2F_PAGE,
+    M2F_22K: M2F_PAGE,
+    'detrex': DETREX_PAGE,
+    'detrex, from ImageNet-22K': DETREX_PAGE,
+    'the authors of Co-DETR': 'https://github.com/Sense-X/Co-DETR',
+    'the authors of MaxViT': 'https://arxiv.org/abs/2204.01697',
+    'the authors of DaViT': 'https://github.com/dingmyu/davit',
+    'the authors of Florence-2': 'https://arxiv.org/abs/2311.06242',
+    'the authors of VOLO': 'https://arxiv.org/abs/2106.13112',
+    'the authors of CONTAINER': 'https://arxiv.org/abs/2106.01401',
+}
+
+# The licence of the files of those who give another than Apache-2.0.
 LICENCES = {
     'the authors of Swin Transformer': 'MIT',
-    'the authors of MoBY, from weights that learned without labels': 'MIT',
+    MOBY: 'MIT',
     M2F: 'CC-BY-NC-4.0',
     M2F_22K: 'CC-BY-NC-4.0',
 }
@@ -646,21 +710,35 @@ SAME_MODEL = {
 }
 
 
-def find_published(config):
-    """(whose, metrics, URL) of the weights published for a config, by its name or path, or None."""
+class Report(NamedTuple):
+    """A result of a model: who reports it, {metric: value}, and the URL of the weights, if any."""
+
+    whose: str
+    metrics: dict[str, float]
+    url: str | None
+
+    @property
+    def figures(self):
+        """The metrics as text."""
+        return ', '.join(f'{name} {value}' for name, value in self.metrics.items())
+
+
+def find_report(config):
+    """The `Report` of what others published for a config, by its name or path, or None."""
     name = config if '::' in config else Path(config).stem
     name = SAME_MODEL.get(name, name)
-    return next(((whose, *files[name]) for whose, files in DENSE.items() if name in files), None)
+    found = (Report(whose, *rows[name]) for whose, rows in REPORTED.items() if name in rows)
+    return next(found, None)
 
 
 def published_dense(config):
     """The URL of the weights published for a config, by its name or path, or None."""
-    found = find_published(config)
-    return found and found[-1]
+    found = find_report(config)
+    return found and found.url
 
 
 def with_published_weights():
     """The names of those of our configs for which there are published weights."""
-    names = [name for files in DENSE.values() for name in files]
+    names = [name for rows in REPORTED.values() for name, (_, url) in rows.items() if url]
     ours = [name for name in names if not re.search('[:/ ]', name)]
     return [*dict.fromkeys(ours), *SAME_MODEL]
