@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
-from torch.serialization import MAGIC_NUMBER
+from torch.serialization import MAGIC_NUMBER, default_restore_location
 
 from .errors import CheckpointError, damaged, foreign
 
@@ -84,9 +84,34 @@ class Function:
         return self.make(*args)
 
 
-def make_tensor(rebuild):
-    """PyTorch's function that rebuilds a tensor, without the sixth argument: hooks of the file."""
-    return lambda *args: rebuild(*args[:5], OrderedDict(), *args[6:])
+@dataclass
+class Storage:
+    """The bytes that tensors of a file share, and the type of their numbers."""
+
+    data: torch.UntypedStorage
+    dtype: torch.dtype
+
+
+def make_tensor(storage, offset, shape, stride, requires_grad=False, hooks=None, bits=None):
+    """A tensor of a storage. The hooks of a file would be code, and are ignored.
+
+    Args:
+        bits: `{'conj': True}` if its numbers are conjugated when they are read, as PyTorch stores
+            them; `{'neg': True}` if they are negated.
+    """
+    tensor = torch.empty(0, dtype=storage.dtype, device=storage.data.device)
+    tensor.set_(storage.data, offset, shape, stride)
+    for bit in [bit for bit, is_set in (bits or {}).items() if is_set]:
+        if tensor.nbytes > storage.data.nbytes():  # as `neg` makes a copy
+            raise pickle.UnpicklingError('a tensor repeats its numbers')
+        tensor = {'conj': torch.conj, 'neg': torch.neg}[bit](tensor)
+    return tensor.requires_grad_(bool(requires_grad))
+
+
+def make_tensor_of_dtype(storage, offset, shape, stride, requires_grad, hooks, dtype, bits=None):
+    """A tensor of a dtype that PyTorch has no class of storages for."""
+    storage = Storage(storage.data, dtype)
+    return make_tensor(storage, offset, shape, stride, requires_grad, hooks, bits)
 
 
 def make_parameter(data, requires_grad=True, *hooks_and_attributes):
@@ -146,9 +171,9 @@ IGNORED = f"""
 # What the functions that files name are here: they take what the file gives them.
 ALLOWED: dict[str, Any] = {
     **dict.fromkeys(IGNORED.split(), Ignored),
-    'torch._utils._rebuild_tensor': torch._utils._rebuild_tensor,
-    'torch._utils._rebuild_tensor_v2': make_tensor(torch._utils._rebuild_tensor_v2),
-    'torch._utils._rebuild_tensor_v3': make_tensor(torch._utils._rebuild_tensor_v3),
+    'torch._utils._rebuild_tensor': make_tensor,
+    'torch._utils._rebuild_tensor_v2': make_tensor,
+    'torch._utils._rebuild_tensor_v3': make_tensor_of_dtype,
     'torch._tensor._rebuild_from_type_v2': lambda function, kind, args, state: function.call(args),
     'torch._utils._rebuild_parameter': make_parameter,
     'torch._utils._rebuild_parameter_with_state': make_parameter,
@@ -167,9 +192,28 @@ ALLOWED: dict[str, Any] = {
     'numpy.core.multiarray.scalar': make_numpy_scalar,
 }
 # Types of numbers are no functions. A class of storages is the type of its numbers.
-DTYPES = {f'torch.{n}': t for n, t in vars(torch).items() if isinstance(t, torch.dtype)}
-STORAGES = {f'torch.{n}': s for n, s in vars(torch).items() if n.endswith('Storage')}
-DTYPES |= {name: getattr(s, '_dtype', torch.uint8) for name, s in STORAGES.items()}
+STORAGES = dict(
+    DoubleStorage=torch.double,
+    FloatStorage=torch.float,
+    HalfStorage=torch.half,
+    BFloat16Storage=torch.bfloat16,
+    LongStorage=torch.long,
+    IntStorage=torch.int,
+    ShortStorage=torch.short,
+    CharStorage=torch.int8,
+    ByteStorage=torch.uint8,
+    BoolStorage=torch.bool,
+    ComplexDoubleStorage=torch.cdouble,
+    ComplexFloatStorage=torch.cfloat,
+    QUInt8Storage=torch.quint8,
+    QInt8Storage=torch.qint8,
+    QInt32Storage=torch.qint32,
+    QUInt4x2Storage=torch.quint4x2,
+    QUInt2x4Storage=torch.quint2x4,
+    UntypedStorage=torch.uint8,
+)
+DTYPES = {name: dtype for name, dtype in vars(torch).items() if isinstance(dtype, torch.dtype)}
+DTYPES = {f'torch.{name}': dtype for name, dtype in (DTYPES | STORAGES).items()}
 MODULES = {  # one thing of several versions and devices
     '__builtin__': 'builtins',
     'numpy._core.multiarray': 'numpy.core.multiarray',
@@ -182,7 +226,12 @@ MODULES = {  # one thing of several versions and devices
 # How it is read
 
 
-class Reader(pickle._Unpickler):
+# Python's unpickler in C lets nobody replace what an instruction does. If the one in Python moves,
+# no file of torch.save can be read.
+Unpickler = pickle._Unpickler
+
+
+class Reader(Unpickler):
     """Reads the pickles of a stream by `ALLOWED`.
 
     Args:
@@ -197,7 +246,6 @@ class Reader(pickle._Unpickler):
         self.dispatch = CountedInstructions(self.dispatch)
         self.size, self.read_storage, self.claimed, self.storages = size, read_storage, 0, {}
         self.map_location = map_location
-        self.restore = torch.serialization._get_restore_location(map_location)
 
     def load(self):
         self.memo = {}  # a file of several pickles has a new one in each
@@ -237,6 +285,7 @@ class Reader(pickle._Unpickler):
             known = ('max_length', '_log_history', '_count_history')
             vars(target).update({name: state[name] for name in known})
         elif type(target) is OrderedDict and isinstance(state.get('_metadata'), dict):
+            # Versions of modules: if it moves, `load_state_dict` takes old files for new ones.
             target._metadata = state['_metadata']
 
     def load_bytearray8(self):
@@ -269,7 +318,7 @@ class Reader(pickle._Unpickler):
             raise pickle.UnpicklingError('a storage has no bytes')
         self.claim(len(data))
         storage = read_stream(BoundedBytes(data), self.map_location, StorageReader)
-        if not isinstance(storage, torch.storage.TypedStorage):
+        if not isinstance(storage, Storage):
             raise pickle.UnpicklingError('it refers to what is no storage')
         return storage
 
@@ -282,9 +331,9 @@ class Reader(pickle._Unpickler):
         if key not in self.storages:
             size = count * dtype.itemsize
             self.claim(size)
-            self.storages[key] = self.restore(self.read_storage(key, size), location)
-        data = self.storages[key]
-        return torch.storage.TypedStorage(wrap_storage=data, dtype=dtype, _internal=True)
+            data = self.read_storage(key, size)
+            self.storages[key] = move_storage(data, location, self.map_location)
+        return Storage(self.storages[key], dtype)
 
     def claim(self, size):
         """Raise if all that is made has more bytes than the file can need.
@@ -307,7 +356,7 @@ REFUSED = """
 """
 Reader.dispatch = {
     code: getattr(Reader, load.__name__)
-    for code, load in pickle._Unpickler.dispatch.items()
+    for code, load in Unpickler.dispatch.items()
     if load.__name__.removeprefix('load_') not in REFUSED.split()
 }
 
@@ -357,6 +406,25 @@ def read_stream(file, map_location, kind=Reader):
     return content
 
 
+def move_storage(storage, location, map_location):
+    """A storage on the device that `torch.load` would put it on.
+
+    Args:
+        storage: In the memory of the CPU.
+        location: Where it was when it was saved, such as 'cuda:0'.
+        map_location: As in `torch.load`.
+    """
+    if callable(map_location):
+        moved = map_location(storage, location)
+        if moved is not None:
+            return moved
+    elif isinstance(map_location, dict):
+        location = map_location.get(location, location)
+    elif map_location is not None:
+        location = str(map_location)
+    return default_restore_location(storage, location)
+
+
 def next_storage(stream, size):
     """A storage of the next bytes."""
     data = torch.empty(size, dtype=torch.uint8)
@@ -401,12 +469,10 @@ class CountedInstructions(dict):
 
 def size_of(made):
     """How many bytes an object has of its own: a parameter has those of its tensor."""
-    if isinstance(made, torch.nn.Parameter):
+    if isinstance(made, (torch.nn.Parameter, Storage)):  # whose bytes were counted
         return 0
     if isinstance(made, (dict, set, torch.Size)):
         return 8 * len(made)
-    if isinstance(made, torch.storage.TypedStorage):  # whose bytes were counted
-        return 0
     return len(made) if isinstance(made, bytes) else getattr(made, 'nbytes', 0)
 
 
