@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_map
 
 from .registry import HOOKS
 from .schedules import learning_rate
-from .weights.errors import some
+from .weights.errors import shorten_list
 from .weights.loading import (
     check_whole,
     find_whole,
@@ -108,7 +108,7 @@ def class_names(meta):
 def others(names, than):
     """The names in a list that another has not in the same places."""
     same = names and than and len(names) == len(than)
-    return some([n for i, n in enumerate(names or ['?']) if not same or n != than[i]])
+    return shorten_list([n for i, n in enumerate(names or ['?']) if not same or n != than[i]])
 
 
 def dataset_classes(runner):
@@ -133,12 +133,12 @@ class BFloat16Hook(Hook):
     def before_run(self, runner):
         for name, module in runner.model.named_modules():
             if self.extractors.search(name):
-                module.register_forward_pre_hook(lambda module, inputs: floats(inputs))
+                module.register_forward_pre_hook(lambda module, inputs: to_float32(inputs))
             if self.heads.search(name):
-                module.register_forward_hook(lambda module, inputs, outputs: floats(outputs))
+                module.register_forward_hook(lambda module, inputs, outputs: to_float32(outputs))
 
 
-def floats(values):
+def to_float32(values):
     """The same nested values, with float32 tensors in place of bfloat16 ones."""
     return tree_map(
         lambda x: x.float() if getattr(x, 'dtype', None) == torch.bfloat16 else x, values

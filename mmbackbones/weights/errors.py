@@ -9,7 +9,7 @@ class CheckpointError(ValueError):
 
 def foreign(name):
     """What to say of a file that names what is no weight."""
-    return f'asks for {brief(name)}, which is no weight and might run code'
+    return f'asks for {truncate(name)}, which is no weight and might run code'
 
 
 def refused(path, error):
@@ -22,21 +22,21 @@ def refused(path, error):
 
 def damaged(path, error):
     """The error for a file that is no checkpoint or only a part of one."""
-    reason = brief(str(error).split('. ')[0]) or type(error).__name__
+    reason = truncate(str(error).split('. ')[0]) or type(error).__name__
     return CheckpointError(
         f'{path} ({path.stat().st_size:,} bytes) is no whole checkpoint: {reason}; '
         f'expected a file of torch.save or safetensors, so fetch it again'
     )
 
 
-def brief(text, length=200):
+def truncate(text, length=200):
     """The beginning of a text, on one line, without what a terminal would obey."""
     line = ' '.join(str(text)[: 2 * length].split())[:length]
     return ''.join(c if c.isprintable() else '?' for c in line)
 
 
-def some(names, count=4):
+def shorten_list(names, count=4):
     """The first names, and how many more there are."""
-    names = [brief(name, 100) for name in names]
+    names = [truncate(name, 100) for name in names]
     more = f' and {len(names) - count} more' if len(names) > count else ''
     return ', '.join(names[:count]) + more

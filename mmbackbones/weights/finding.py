@@ -5,7 +5,7 @@ from functools import cache
 
 import torch
 
-from .errors import CheckpointError, some
+from .errors import CheckpointError, shorten_list
 from .format import OWN
 from .others import OTHERS
 from .reading import without_wrappers, words
@@ -46,7 +46,7 @@ def find_weights(net, tensors, source, prefix=None):
         where = f' below {wanted}' if wanted else ''
         raise CheckpointError(
             f'{source} is of no format known for {type(net).__name__} ({known}); its names{where} '
-            f'start with {some(inside or tensors)}{relatives_with(net, inside)}; '
+            f'start with {shorten_list(inside or tensors)}{relatives_with(net, inside)}; '
             f'check arch and family'
         )
     place = choose(list(places), tensors, source)

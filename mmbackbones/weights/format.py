@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .reading import below
+from .reading import strip_prefix
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Format:
 
     def part(self, tensors, prefix):
         """{name without the prefix: tensor} of one backbone, and the names of all others."""
-        inside, rest = below(tensors, prefix)
+        inside, rest = strip_prefix(tensors, prefix)
         around = re.sub(r'[^.]+\.$', '', prefix) + self.beside
         if self.beside and prefix:
             near = [name for name in rest if name.startswith(around)]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
-from .errors import brief, some
+from .errors import shorten_list, truncate
 from .kinds import ENDINGS_OF_WEIGHTS, names_in_index
 
 PLACE = r'(?P<repo>[\w.-]+/[\w.-]+)'
@@ -117,7 +117,7 @@ def choose_file(source, repo, revision):
     others = [n for n in names if n.lower().endswith(ENDINGS_OF_FILES) and not NO_WEIGHTS.search(n)]
     if usual or len(others) == 1:
         return (usual or others)[0]
-    found = f'several files of weights ({some(others)})' if others else 'no file of weights'
+    found = f'several files of weights ({shorten_list(others)})' if others else 'no file of weights'
     example = others[0] if others else 'FILE'
     version = f'@{revision}' if revision else ''
     raise FileNotFoundError(f'{source} has {found}; give one as hf://{repo}{version}/{example}')
@@ -151,7 +151,7 @@ def in_one_sentence(source):
         if reason == REASONS['RepositoryNotFoundError'] and TIMM_WITHOUT_TAG.search(source):
             reason = 'names of timm need their tag, as in swin_tiny_patch4_window7_224.ms_in1k'
         raise FileNotFoundError(
-            f'{source} cannot be fetched from the Hugging Face Hub; {reason or brief(error)}'
+            f'{source} cannot be fetched from the Hugging Face Hub; {reason or truncate(error)}'
         ) from error
 
 

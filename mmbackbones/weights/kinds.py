@@ -5,7 +5,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from .errors import CheckpointError, brief, some
+from .errors import CheckpointError, shorten_list, truncate
 
 ENDINGS_OF_WEIGHTS = ('.pth', '.pt', '.bin', '.ckpt', '.pkl', '.tar', '.safetensors')
 
@@ -157,7 +157,7 @@ def kind_of_zip(path):
         return KERAS
     inside = [name for name in names if name.lower().endswith(ENDINGS_OF_WEIGHTS)]
     if inside and 'data.pkl' not in ends:
-        return f'is an archive of zip; unpack it and give {brief(inside[0])}'
+        return f'is an archive of zip; unpack it and give {truncate(inside[0])}'
     if names and all(name.endswith('.npy') for name in names):
         return ENDINGS['.npz']
     if any('exported_program' in name or 'models/model.json' in name for name in names):
@@ -179,7 +179,7 @@ def shards_of(path):
     files = [path.with_name(name) for name in names_in_index(path)]
     if missing := [file.name for file in files if not file.is_file()]:
         raise CheckpointError(
-            f'{path} names {some(missing)}, which is not beside it; fetch all of its files'
+            f'{path} names {shorten_list(missing)}, which is not beside it; fetch all of its files'
         )
     return files
 
@@ -195,10 +195,11 @@ def names_in_index(path):
         outside = [name for name in names if name != Path(name).name or '\\' in name]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f'{path} is no index of weights: {brief(error)}; expected a weight_map'
+            f'{path} is no index of weights: {truncate(error)}; expected a weight_map'
         ) from error
     if outside:
         raise CheckpointError(
-            f'{path} names {some(outside)}, which is not beside it; take an index of its folder'
+            f'{path} names {shorten_list(outside)}, which is not beside it; take an index of its '
+            'folder'
         )
     return names

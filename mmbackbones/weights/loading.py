@@ -15,17 +15,17 @@ from mmengine.model import BaseAveragedModel, BaseTTAModel, is_model_wrapper
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from .errors import CheckpointError, brief, some
+from .errors import CheckpointError, shorten_list, truncate
 from .finding import choose, find_weights
 from .format import OWN
 from .reading import (
-    add,
-    below,
     check_numbers,
+    insert_unique,
     is_set_of_weights,
     named_tensors,
     read_checkpoint,
     renamed,
+    strip_prefix,
     with_nested_stages,
     without_wrappers,
 )
@@ -74,7 +74,7 @@ def summary(names, what):
     parts = dict.fromkeys(re.sub(r'\.(weight|bias|running_\w+|num_\w+)$', '', n) for n in names)
     parts = dict.fromkeys(p if p.count('.') < 2 else f'*.{p.split(".")[-1]}' for p in parts)
     parts = sorted(parts, key=lambda part: part.startswith('*'))
-    return f', {len(names)} {what} ({some(parts)})' if names else ''
+    return f', {len(names)} {what} ({shorten_list(parts)})' if names else ''
 
 
 def load_checkpoint(
@@ -161,8 +161,8 @@ def start_anew(model, names, source):
     ]
     if unknown:
         raise CheckpointError(
-            f'{source} lacks {some(unknown)}, of which this {type(model).__name__} has no values '
-            f'either, being on the meta device; build it on another device'
+            f'{source} lacks {shorten_list(unknown)}, of which this {type(model).__name__} has no '
+            f'values either, being on the meta device; build it on another device'
         )
     for module in modules:
         module.reset_parameters()
@@ -183,7 +183,7 @@ def find_whole(model, tensors, source, prefix=None):
         places = ['']
     place = choose(places, tensors, source)
     others = [each for each in places if each != place]
-    part, rest = below(tensors, place)
+    part, rest = strip_prefix(tensors, place)
     report = Report(str(source), 'of a whole model', place=place, others=others)
     report.dropped = without_sets(rest, place, others)
     if layout:
@@ -268,8 +268,8 @@ def load_named(model, tensors, source):
         hint = f', or let a part start anew in tools/train.py: allow_new={",".join(parts)}'
         raise CheckpointError(
             f'{source} is of another model than this {type(model).__name__}: {len(sizes)} tensors '
-            f'have other sizes ({some(sizes) or brief(error)}); take the config of its training'
-            f'{hint if sizes else ""}'
+            f'have other sizes ({shorten_list(sizes) or truncate(error)}); take the config of its '
+            f'training{hint if sizes else ""}'
         ) from error
 
 
@@ -278,8 +278,8 @@ def check_whole(model, source, missing, unknown):
     if missing or unknown:
         raise CheckpointError(
             f'{source} is of another model than this {type(model).__name__}: it lacks '
-            f'{len(missing)} tensors ({some(missing) or "none"}) and has {len(unknown)} unknown '
-            f'ones ({some(unknown) or "none"}); take the config of its training'
+            f'{len(missing)} tensors ({shorten_list(missing) or "none"}) and has {len(unknown)} '
+            f'unknown ones ({shorten_list(unknown) or "none"}); take the config of its training'
         )
 
 
@@ -313,7 +313,7 @@ def convert_state_dict(net, state_dict, prefix):
     Raises:
         CheckpointError: It is of no known format, or does not fit.
     """
-    theirs, _ = below(state_dict, prefix)
+    theirs, _ = strip_prefix(state_dict, prefix)
     if not theirs:
         return
     source = f'the state dict ({prefix}*)' if prefix else 'the state dict'
@@ -444,7 +444,7 @@ def rename_all(form, tensors, report):
         ours = form.rename(name)
         with laid_out(report, name):
             tensor = form.convert(ours, tensor)
-        add(theirs, ours, (name, tensor), report.source)
+        insert_unique(theirs, ours, (name, tensor), report.source)
     return theirs
 
 
@@ -455,8 +455,8 @@ def laid_out(report, name):
         yield
     except (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise CheckpointError(
-            f'{report.source}: {brief(name)} is not laid out as in files of format '
-            f'{report.format} ({brief(error)}); check arch and family'
+            f'{report.source}: {truncate(name)} is not laid out as in files of format '
+            f'{report.format} ({truncate(error)}); check arch and family'
         ) from error
 
 
@@ -479,9 +479,9 @@ def check_names(net, ours, theirs, report):
     if missing or foreign:
         raise CheckpointError(
             f'{report.source} (format {report.format}) is no checkpoint of this '
-            f'{type(net).__name__}: it lacks {len(missing)} tensors ({some(missing) or "none"}) '
-            f'and has {len(foreign)} unknown ones ({some(foreign) or "none"}); '
-            f'check arch and family'
+            f'{type(net).__name__}: it lacks {len(missing)} tensors '
+            f'({shorten_list(missing) or "none"}) and has {len(foreign)} unknown ones '
+            f'({shorten_list(foreign) or "none"}); check arch and family'
         )
 
 

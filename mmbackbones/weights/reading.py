@@ -8,7 +8,7 @@ import torch
 from mmengine.runner import CheckpointLoader
 
 from .downloading import local_file
-from .errors import CheckpointError, brief, damaged, some
+from .errors import CheckpointError, damaged, shorten_list, truncate
 from .kinds import refuse_other_kinds, shards_of
 from .pickles import read_pickle
 
@@ -66,7 +66,7 @@ def read_shards(path, map_location):
         found = named_tensors(read_tensors(shard, map_location))
         check_size(found, shard)
         for name, tensor in found.items():
-            add(tensors, name, tensor, path)
+            insert_unique(tensors, name, tensor, path)
     return tensors
 
 
@@ -127,7 +127,7 @@ def without_nests(content, source):
         content = next((content[n] for n in nests if is_set_of_weights(str(n))), content)
         instead = type(content).__name__
         if isinstance(content, dict):
-            instead = some(name for name in content if isinstance(name, str))
+            instead = shorten_list(name for name in content if isinstance(name, str))
         raise CheckpointError(
             f'{source} holds no tensors by name, but {instead or "nothing"}; give a file of weights'
         )
@@ -138,7 +138,7 @@ def without_nests(content, source):
     tensors = renamed(tensors, without_wrappers, source)
     odd = [name for name, tensor in tensors.items() if tensor.is_complex()]
     if odd:
-        raise CheckpointError(f'{source}: {some(odd)} has complex numbers; save real ones')
+        raise CheckpointError(f'{source}: {shorten_list(odd)} has complex numbers; save real ones')
     return tensors
 
 
@@ -195,7 +195,7 @@ def named_arrays(content):
     return {k: torch.from_numpy(a) for k, a in arrays.items() if a.dtype.kind in 'biuf'}
 
 
-def below(tensors, prefix):
+def strip_prefix(tensors, prefix):
     """{name without the prefix: tensor} of those that have it, and the names of the others."""
     inside = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
     return inside, [name for name in tensors if not name.startswith(prefix)]
@@ -205,16 +205,16 @@ def renamed(tensors, rename, source):
     """{name: tensor} by other names, of which no two may be equal."""
     found = {}
     for name, tensor in tensors.items():
-        add(found, rename(name), tensor, source)
+        insert_unique(found, rename(name), tensor, source)
     return found
 
 
-def add(named, name, value, source):
+def insert_unique(named, name, value, source):
     """named[name] = value, but for a name that has a value already, which is an error."""
     if name in named:
         raise CheckpointError(
-            f'{source} has two tensors for {brief(name)}; which one is meant cannot be known, so '
-            f'save one of them alone'
+            f'{source} has two tensors for {truncate(name)}; which one is meant cannot be known, '
+            f'so save one of them alone'
         )
     named[name] = value
 
@@ -236,7 +236,7 @@ def check_numbers(tensors, source, masks=()):
     spoilt = [n for n, t in tensors.items() if not (is_finite(t) or (n in masks and is_mask(t)))]
     if spoilt:
         raise CheckpointError(
-            f'{source}: {len(spoilt)} tensors have NaN or infinity ({some(spoilt)}); '
+            f'{source}: {len(spoilt)} tensors have NaN or infinity ({shorten_list(spoilt)}); '
             f'take a file from before its training diverged'
         )
 
