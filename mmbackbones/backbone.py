@@ -9,10 +9,18 @@ from typing import Any
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from .layers import LayerNorm, in_exported_graph, in_graph, in_transform, lean, plain, without_cudnn
+from .layers import (
+    BATCH_NORMS,
+    LayerNorm,
+    in_exported_graph,
+    in_graph,
+    in_transform,
+    lean,
+    plain,
+    without_cudnn,
+)
 from .weights import convert_state_dict, load_checkpoint
 
 
@@ -58,12 +66,14 @@ class Backbone(BaseModule):
         init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` reads every published format.
     """
 
+    stem: Any  # a module that has `in_channels`
+    stages: Any  # an `nn.ModuleList`
     strides: tuple[int, ...] = (4, 8, 16, 32)  # of the published sizes; of a net, one per stage
     archs: dict[str, Any] = {}  # the published sizes: name -> numbers
     formats: tuple = ()  # of their checkpoints, see weights/
     output_norm: type[nn.Module] = LayerNorm  # of each returned stage: dim -> module
-    # The parameters that no published classifier has: it has four stages.
-    ours = r'norm\d+\.|stages\.(?:[4-9]|\d\d+)\.'
+    # May be missing from checkpoints: classifiers have no output norms and four stages.
+    optional_keys: str = r'norm\d+\.|stages\.(?:[4-9]|\d\d+)\.'
 
     def __init__(
         self,
@@ -96,6 +106,7 @@ class Backbone(BaseModule):
         for i in self.out_indices:
             self.add_module(f'norm{i}', self.output_norm(dims[i]))
         self.apply(init_linear)
+        self.register_load_state_dict_pre_hook(convert_before_loading)
         self._freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -131,7 +142,7 @@ class Backbone(BaseModule):
         """Set training mode; what is frozen stays in evaluation mode."""
         super().train(mode)
         self._freeze()
-        norms = [m for m in self.modules() if isinstance(m, _BatchNorm)] if self.norm_eval else []
+        norms = [m for m in self.modules() if isinstance(m, BATCH_NORMS)] if self.norm_eval else []
         for norm in norms:
             norm.eval()
         return self
@@ -158,11 +169,6 @@ class Backbone(BaseModule):
         block = 0 if place[2] is None else int(place[2]) + 1
         return sum(depths[: int(place[1])]) + block, layers
 
-    def _load_from_state_dict(self, state_dict, prefix, *others):
-        """Called by `load_state_dict`: tensors of any known format are converted first."""
-        convert_state_dict(self, state_dict, prefix)
-        super()._load_from_state_dict(state_dict, prefix, *others)
-
     def init_weights(self):
         """Load the checkpoint that `init_cfg` names; without one, weights stay as constructed."""
         cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg]
@@ -173,7 +179,8 @@ class Backbone(BaseModule):
             raise ValueError('init_cfg has Pretrained in a list; give it alone, as a dict')
         if not self.is_init:
             load_checkpoint(self, **loading_arguments(pretrained[0]))
-            self._is_init = True
+            net: Any = self
+            net.is_init = True
 
     def _refuse(self, unknown):
         own, common = (
@@ -186,6 +193,11 @@ class Backbone(BaseModule):
                 f'{type(self).__name__} has no argument {", ".join(unknown)}; '
                 f'it has {", ".join(names)}'
             )
+
+
+def convert_before_loading(net, state_dict, prefix, *others):
+    """Called by `load_state_dict`: tensors of any known format are converted first."""
+    convert_state_dict(net, state_dict, prefix)
 
 
 def loading_arguments(init_cfg):
@@ -203,7 +215,8 @@ def loading_arguments(init_cfg):
 @contextmanager
 def keep_statistics(module):
     """Batch norms inside keep their running statistics: those of a map seen again count once."""
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    norms: list[Any] = [m for m in module.modules() if isinstance(m, BATCH_NORMS)]
+    norms = [norm for norm in norms if norm.track_running_stats]
     kept = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0

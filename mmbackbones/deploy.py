@@ -434,7 +434,9 @@ class Model:
     def own_masks(self, masks, boxes, prepared):
         """Masks (n, H, W) of the picture itself."""
         if self.about['masks'] == 'boxes':
-            return paste(masks, boxes, *prepared.size, self.about.get('mask_threshold', 0.5))
+            threshold = self.about.get('mask_threshold', 0.5)
+            height, width = prepared.size
+            return paste(masks, boxes, height, width, threshold)
         (height, width), whole = prepared.inner, np.empty((len(masks), *prepared.size), bool)
         for target, mask in zip(whole, masks, strict=True):
             inner = mask[:height, :width].astype(np.float32)

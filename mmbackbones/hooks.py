@@ -6,11 +6,11 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, set_random_seed
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils._pytree import tree_map
+from mmengine.utils import apply_to
 
+from .layers import BATCH_NORMS
 from .registry import HOOKS
-from .schedules import learning_rate
+from .schedules import learning_rate, source_of
 from .weights.errors import shorten_list
 from .weights.loading import (
     check_whole,
@@ -51,7 +51,7 @@ class WholeCheckpointHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint):
         """Load all of it or raise; mmengine then loads the same tensors under our names."""
-        source = runner._load_from or 'the checkpoint'
+        source = source_of(runner)
         tensors = checkpoint.get('state_dict') or without_nests(checkpoint, source)
         tensors = {name.removeprefix('module.'): tensor for name, tensor in tensors.items()}
         if is_sharded(runner.model):  # by names alone: here are pieces of its tensors
@@ -113,6 +113,8 @@ def others(names, than):
 
 def dataset_classes(runner):
     """The names of the classes of the first dataset that a runner has built, or None."""
+    # The public `train_loop` would build one that is not needed. If these move, trainings that load
+    # a checkpoint stop here.
     loops = runner._train_loop, runner._val_loop, runner._test_loop
     datasets = [loop.dataloader.dataset for loop in loops if isinstance(loop, BaseLoop)]
     found = (class_names(getattr(dataset, 'metainfo', None)) for dataset in datasets)
@@ -140,9 +142,12 @@ class BFloat16Hook(Hook):
 
 def to_float32(values):
     """The same nested values, with float32 tensors in place of bfloat16 ones."""
-    return tree_map(
-        lambda x: x.float() if getattr(x, 'dtype', None) == torch.bfloat16 else x, values
-    )
+    return apply_to(values, is_bfloat16, torch.Tensor.float)
+
+
+def is_bfloat16(value):
+    """Whether something is a tensor of bfloat16."""
+    return isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16
 
 
 @HOOKS.register_module()
@@ -170,7 +175,7 @@ class BatchNormMomentumHook(Hook):
 
     def before_train(self, runner):
         for module in runner.model.modules():
-            if isinstance(module, _BatchNorm):
+            if isinstance(module, BATCH_NORMS):
                 module.momentum = self.momentum
 
 

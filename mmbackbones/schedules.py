@@ -27,7 +27,7 @@ class ScheduleHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint):
         """Put the config's schedule, as it is after the steps done, into the checkpoint."""
-        if not runner._resume:
+        if not runner._resume:  # if it moves, trainings that load a checkpoint stop here
             return
         check_epoch_length(runner, checkpoint['meta'])
         schedulers, saved = runner.param_schedulers, checkpoint.get('param_schedulers')
@@ -49,7 +49,7 @@ class ScheduleHook(Hook):
         runner.logger.warning(
             'the schedule and the options of the optimizer of this config hold, not those of %s: '
             'the learning rate is %.3g now, and was %.3g',
-            *(runner._load_from or 'the checkpoint', learning_rate(runner), before),
+            *(source_of(runner), learning_rate(runner), before),
         )
 
     def settings(self, states):
@@ -71,6 +71,11 @@ class ScheduleHook(Hook):
                 'what it leads to is never reached; set its begin and end, or a longer training',
                 *(number, kind, unit, each.begin, each.end, total),
             )
+
+
+def source_of(runner):
+    """What a runner loads, for messages. If the attribute moves, trainings stop here."""
+    return runner._load_from or 'the checkpoint'
 
 
 def learning_rate(runner):
@@ -121,7 +126,7 @@ def check_parameters(runner, groups):
     counts, wanted = ([len(group['params']) for group in each] for each in (groups, ours))
     if counts != wanted and not is_sharded(runner.model):
         raise CheckpointError(
-            f'{runner._load_from} cannot be resumed: it trained {sum(counts)} tensors in '
+            f'{source_of(runner)} cannot be resumed: it trained {sum(counts)} tensors in '
             f'{len(counts)} groups, this config trains {sum(wanted)} in {len(wanted)}; set '
             f'frozen_stages and paramwise_cfg as they were, or start from its weights with '
             f'load_from and without resuming'

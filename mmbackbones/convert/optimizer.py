@@ -135,7 +135,7 @@ def translate_keys(keys, rules, pairs):
 
 def candidates(name):
     """'a.backbone.stem.norm.weight' -> 'backbone.stem', 'backbone.stem.norm', ..., all of it."""
-    before = re.match(r'(.*?)\.(?:stem|stages|norm\d)', name)[1]
+    before = re.split(r'\.(?:stem|stages|norm\d)', name, maxsplit=1)[0]
     parts = name[before.rfind('.') + 1 :].split('.')
     yield from ('.'.join(parts[:count]) for count in range(2, len(parts) + 1))
     yield name

@@ -1,5 +1,8 @@
 """The residual block that all architectures share, and what goes into it."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -61,7 +64,7 @@ class Block(nn.Module):
         mlp: A module from (B, H, W, C) to itself; `Mlp(dim)` if None.
     """
 
-    norm = LayerNorm  # the kind of both norms: dim -> module
+    norm: Callable[..., Any] = LayerNorm  # the kind of both norms: dim -> module
 
     def __init__(self, dim, mixer, drop_path=0.0, mlp=None):
         super().__init__()

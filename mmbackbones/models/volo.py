@@ -100,7 +100,7 @@ class Stem(nn.Module):
     def __init__(self, in_channels, dim, hidden):
         super().__init__()
         self.in_channels = in_channels
-        layers = [nn.Conv2d(in_channels, hidden, 7, 2, 3, bias=False)]
+        layers: list[nn.Module] = [nn.Conv2d(in_channels, hidden, 7, 2, 3, bias=False)]
         for conv in (nn.Conv2d(hidden, hidden, 3, padding=1, bias=False) for _ in range(2)):
             layers += [nn.BatchNorm2d(hidden), nn.ReLU(), conv]
         self.conv = nn.Sequential(*layers, nn.BatchNorm2d(hidden), nn.ReLU())
@@ -186,7 +186,7 @@ class VOLO(Backbone):
     """
 
     archs, formats = ARCHS, weights.FORMATS
-    ours = r'norm\d+\.|up\.'
+    optional_keys = r'norm\d+\.|up\.'
 
     def __init__(
         self,

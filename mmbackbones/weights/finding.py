@@ -2,11 +2,12 @@
 
 import re
 from functools import cache
+from typing import Any
 
 import torch
 
 from .errors import CheckpointError, shorten_list
-from .format import OWN
+from .format import OWN, Format
 from .others import OTHERS
 from .reading import without_wrappers, words
 
@@ -55,7 +56,7 @@ def find_weights(net, tensors, source, prefix=None):
 
 def formats_in(net, names):
     """{what stands before the names: format} of all sets of a backbone's tensors in a file."""
-    places = {}
+    places: dict[str, Format] = {}
     for form in net.formats:
         for place in form.prefixes(names):
             places.setdefault(place, form)
@@ -103,9 +104,9 @@ def relatives_with(net, names):
 
 def relatives(net):
     """The families of backbones other than a net's, which may be of a subclass."""
-    base = next(each for each in reversed(type(net).__mro__) if 'formats' in vars(each))
-    families = [each for each in base.__subclasses__() if vars(each).get('formats')]
-    return [each for each in families if not isinstance(net, each)]
+    bases: list[Any] = [kind for kind in type(net).__mro__ if 'formats' in vars(kind)]
+    families = [kind for kind in bases[-1].__subclasses__() if vars(kind).get('formats')]
+    return [family for family in families if not isinstance(net, family)]
 
 
 def own_names(net):

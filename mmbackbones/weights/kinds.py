@@ -124,14 +124,15 @@ def kind_of_file(path):
         return 'is an archive of tar; unpack it with tar -xf'
     if re.search(r'\.data-\d+-of-\d+$', path.name):
         return TENSORFLOW
-    index = re.sub(r'-\d+-of-\d+(?=\.\w+$)', '', path.name)
-    if index != path.name and not path.name.startswith(f'{path.stem[:-15]}-00001-of-00001'):
+    piece = re.search(r'-\d+-of-0*(\d+)(?=\.\w+$)', path.name)
+    if piece and piece[1] != '1':
+        index = path.name.replace(piece[0], '')
         return f'is one of several pieces; give {index}.index.json, which names them all'
     is_readable = start.startswith((b'PK\3\4', b'\x80')) or start[8:10] == b'{"'
-    kind = ENDINGS.get(path.suffix.lower())
-    if (is_readable and kind != PADDLE) or path.name.endswith('.index.json'):
+    by_ending = ENDINGS.get(path.suffix.lower())
+    if (is_readable and by_ending != PADDLE) or path.name.endswith('.index.json'):
         return None
-    return kind and kind.format(join=joined(path.parent))
+    return by_ending and by_ending.format(join=joined(path.parent))
 
 
 def is_web_page(start):

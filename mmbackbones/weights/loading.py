@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 from .errors import CheckpointError, shorten_list, truncate
 from .finding import choose, find_weights
 from .format import OWN
+from .net import Resizable, is_backbone
 from .reading import (
     check_numbers,
     insert_unique,
@@ -42,27 +43,27 @@ class Report:
 
     source: str
     format: str
-    loaded: list = field(default_factory=list)
-    resized: list = field(default_factory=list)
-    dropped: list = field(default_factory=list)
-    new: list = field(default_factory=list)
-    windows: dict = field(default_factory=dict)
-    notes: list = field(default_factory=list)
-    warnings: list = field(default_factory=list)
-    place: str = ''  # what stands before the names of the backbone in the file
-    others: list = field(default_factory=list)  # the same of sets of weights that were not taken
+    loaded: list[str] = field(default_factory=list)
+    resized: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    new: list[str] = field(default_factory=list)
+    windows: dict[int, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    place: str = ''  # the prefix of the weights' names in the file
+    others: list[str] = field(default_factory=list)  # prefixes of weights that were not loaded
 
-    def __str__(self):
-        listed = ' or '.join(other.removesuffix('.') or 'the top' for other in self.others)
-        taken = f' ({self.place.removesuffix(".") or "the top"}, not {listed})' if listed else ''
+    def __str__(self) -> str:
+        others = ' or '.join(other.removesuffix('.') or 'the top' for other in self.others)
+        choice = f' ({self.place.removesuffix(".") or "the top"}, not {others})' if others else ''
         loaded = (
-            f'{self.source}{taken}: format {self.format}, {len(self.loaded)} tensors loaded'
+            f'{self.source}{choice}: format {self.format}, {len(self.loaded)} tensors loaded'
             f'{summary(self.resized, "resized")}{summary(self.dropped, "dropped")}'
             f'{summary(self.new, "newly initialised")}'
         )
         return '; '.join([loaded, *self.notes])
 
-    def log(self):
+    def log(self) -> None:
         """Log it, and what is likely to be a mistake as warnings."""
         print_log(str(self), logger='current')
         for warning in self.warnings:
@@ -71,9 +72,9 @@ class Report:
 
 def summary(names, what):
     """', 8 dropped (norm, *.attn_mask)' for dotted names, short ones first; nothing for none."""
-    parts = dict.fromkeys(re.sub(r'\.(weight|bias|running_\w+|num_\w+)$', '', n) for n in names)
-    parts = dict.fromkeys(p if p.count('.') < 2 else f'*.{p.split(".")[-1]}' for p in parts)
-    parts = sorted(parts, key=lambda part: part.startswith('*'))
+    layers = [re.sub(r'\.(weight|bias|running_\w+|num_\w+)$', '', name) for name in names]
+    short = [name if name.count('.') < 2 else f'*.{name.split(".")[-1]}' for name in layers]
+    parts = sorted(dict.fromkeys(short), key=lambda part: part.startswith('*'))
     return f', {len(names)} {what} ({shorten_list(parts)})' if names else ''
 
 
@@ -107,7 +108,7 @@ def load_checkpoint(
     """
     tensors, model = read_checkpoint(source, map_location), unwrapped(model)
     with off_meta(model, tensors) as empty:
-        if hasattr(model, 'formats'):
+        if is_backbone(model):
             fitted, report = converted(model, tensors, source, prefix)
             model.load_state_dict(fitted, strict=False)
         else:
@@ -128,25 +129,32 @@ def off_meta(model, tensors):
     if device.type == 'meta':  # where a file was only looked at
         yield set()
         return
-    before, memory = [], {}  # a tensor that two modules share stays one
-    for prefix, module in model.named_modules():
-        for table in (module._parameters, module._buffers):
-            for name, tensor in table.items():
-                if tensor is not None and tensor.is_meta:
-                    before.append((f'{prefix}.{name}'.removeprefix('.'), table, name, tensor))
-    for _, table, name, tensor in before:
+    before = [
+        (module, name, tensor, f'{prefix}.{name}'.removeprefix('.'))
+        for prefix, module in model.named_modules()
+        for name, tensor in own_tensors(module)
+        if tensor.is_meta
+    ]
+    memory: dict[torch.Tensor, torch.Tensor] = {}  # a tensor that two modules share stays one
+    for module, name, tensor, _ in before:
         if tensor not in memory:
             zeros = torch.zeros_like(tensor, device=device, requires_grad=False)
             memory[tensor] = zeros
             if isinstance(tensor, nn.Parameter):
                 memory[tensor] = nn.Parameter(zeros, requires_grad=tensor.requires_grad)
-        table[name] = memory[tensor]
+        setattr(module, name, memory[tensor])
     try:
-        yield {full for full, *_ in before}
+        yield {full_name for *_, full_name in before}
     except BaseException:
-        for _, table, name, tensor in before:
-            table[name] = tensor
+        for module, name, tensor, _ in before:
+            setattr(module, name, tensor)
         raise
+
+
+def own_tensors(module):
+    """(name, tensor) of the parameters and buffers of a module, without those of its children."""
+    yield from module.named_parameters(recurse=False, remove_duplicate=False)
+    yield from module.named_buffers(recurse=False, remove_duplicate=False)
 
 
 def start_anew(model, names, source):
@@ -257,14 +265,18 @@ def load_named(model, tensors, source):
     except CheckpointError as error:  # of a backbone, which does not know the file
         raise CheckpointError(f'{source}: {error}') from error
     except RuntimeError as error:
-        backbones = [name for name, module in model.named_modules() if hasattr(module, 'formats')]
+        backbones = [name for name, module in model.named_modules() if is_backbone(module)]
         converted = tuple(f'{name}.' for name in backbones)  # names there may mean other tensors
-        sizes = [
-            f'{name}, {tuple(tensor.shape)} and here {tuple(ours[name].shape)}'
+        unfit = [
+            name
             for name, tensor in tensors.items()
             if name in ours and tensor.shape != ours[name].shape and not name.startswith(converted)
         ]
-        parts = dict.fromkeys('.'.join(size.split(', ')[0].split('.')[:-2]) for size in sizes)
+        sizes = [
+            f'{name}, {tuple(tensors[name].shape)} and here {tuple(ours[name].shape)}'
+            for name in unfit
+        ]
+        parts = dict.fromkeys('.'.join(name.split('.')[:-2]) for name in unfit)
         hint = f', or let a part start anew in tools/train.py: allow_new={",".join(parts)}'
         raise CheckpointError(
             f'{source} is of another model than this {type(model).__name__}: {len(sizes)} tensors '
@@ -287,7 +299,7 @@ def unwrapped(model):
     """A model without what is around it for several processes, averages, flips or a compiler."""
     around = (BaseTTAModel, BaseAveragedModel, AveragedModel)
     while True:
-        if hasattr(model, '_orig_mod'):
+        if hasattr(model, '_orig_mod'):  # if it moves, compiled models cannot be loaded into
             model = model._orig_mod
         elif is_model_wrapper(model) or isinstance(model, around):
             model = model.module
@@ -297,7 +309,7 @@ def unwrapped(model):
 
 def places_of_mm(model, names):
     """What stands before a model's names in a file, for each set of them that is as whole."""
-    ours, counts = model.state_dict(), Counter()
+    ours, counts = model.state_dict(), Counter[str]()
     for name in names:
         starts = [0, *(dot.end() for dot in re.finditer(r'\.', name))]
         counts.update(name[:start] for start in starts if name[start:] in ours)
@@ -346,9 +358,15 @@ def shape(tensor):
 
 def is_sharded(net):
     """Whether FSDP or ZeRO 3 hold the parameters: names and shapes here are of their pieces."""
+    if torch.distributed.is_available():
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        if any(isinstance(module, FullyShardedDataParallel) for module in net.modules()):
+            return True
+    # A net inside of FSDP sees its parameters alone. If FSDP's mark moves, pieces are loaded as if
+    # they were whole, which fails with an error about sizes.
     marks = ('_fsdp_flattened', 'ds_id')
-    wrapped = any('_fsdp_wrapped_module' in name for name, _ in net.named_modules())
-    return wrapped or any(hasattr(p, mark) for p in net.parameters() for mark in marks)
+    return any(hasattr(p, mark) for p in net.parameters() for mark in marks)
 
 
 def converted(net, tensors, source, prefix=None):
@@ -367,7 +385,9 @@ def converted(net, tensors, source, prefix=None):
     state = net.state_dict()
     names = {without_wrappers(name): name for name in state}
     ours = {name: state[whole] for name, whole in names.items()}
-    theirs = with_counters(without_neighbours(net, rename_all(form, part, report), report), ours)
+    theirs = rename_all(form, part, report)
+    theirs = without_neighbours(net, theirs, report)
+    theirs = with_counters(theirs, ours)
     check_names(net, ours, theirs, report)
     fitted = {name: fit(net, name, theirs[name][1], ours[name], report) for name in report.loaded}
     check_numbers(fitted, report.source)
@@ -380,8 +400,8 @@ def without_sets(names, place, others):
     """The names that do not belong to other sets of weights, as far as these differ in theirs."""
     starts = []
     for other in others:
-        parts, taken = other.split('.'), place.split('.') + [None]
-        same = next(i for i, part in enumerate(parts) if part != taken[i])
+        parts, chosen = other.split('.'), [*place.split('.'), None]
+        same = next(i for i, part in enumerate(parts) if part != chosen[i])
         starts.append('.'.join(parts[: same + 1]) + ('.' if parts[same] else ''))
     return [name for name in names if not name.startswith(tuple(starts))]
 
@@ -391,7 +411,7 @@ def without_neighbours(net, theirs, report):
 
     Their names begin as no name of a backbone does in this format.
     """
-    ours = re.compile(rf'stem\.|stages\.|{net.ours}')
+    ours = re.compile(rf'stem\.|stages\.|{net.optional_keys}')
     known = {first_part(their) for name, (their, _) in theirs.items() if ours.match(name)}
     kept = {}
     for name, (their, tensor) in theirs.items():
@@ -434,7 +454,7 @@ def check_not_sharded(net, source):
 
 def rename_all(form, tensors, report):
     """{our name: (their name, tensor in our layout)}, without what the format says to drop."""
-    theirs = {}
+    theirs: dict[str, tuple[str, torch.Tensor]] = {}
     with laid_out(report, 'one of its tensors'):
         tensors = form.prepare(tensors)
     for name, tensor in tensors.items():
@@ -464,11 +484,11 @@ def check_names(net, ours, theirs, report):
     """Sort names into loaded, dropped and new; raise if one is missing or unannounced."""
 
     def unused(name):
-        part = re.match(rf'{net.ours}|stages\.\d+\.', name)
+        part = re.match(rf'{net.optional_keys}|stages\.\d+\.', name)
         return part and not any(other.startswith(part[0]) for other in ours)
 
     def fresh(name):
-        part = re.match(net.ours, name)
+        part = re.match(net.optional_keys, name)
         return part and not any(other.startswith(part[0]) for other in theirs)
 
     report.loaded = [name for name in ours if name in theirs]
@@ -488,12 +508,10 @@ def check_names(net, ours, theirs, report):
 def fit(net, name, tensor, like, report):
     """A tensor in the shape and dtype of ours; a module with a `fit` method resizes its own."""
     module, shape = net.get_submodule(name.rpartition('.')[0]), tensor.shape
-    if name.startswith('stem.') and shape[1:2] == (3,) != like.shape[1:2] == (
-        net.stem.in_channels,
-    ):
+    if is_for_rgb_alone(net, name, tensor, like):
         tensor = for_channels(tensor, net.stem.in_channels)
         report.resized.append(name)
-    elif shape != like.shape and hasattr(module, 'fit') and tensor.dim() == like.dim():
+    elif shape != like.shape and isinstance(module, Resizable) and tensor.dim() == like.dim():
         with laid_out(report, name):
             tensor = module.fit(tensor)
         report.resized.append(name)
@@ -508,6 +526,14 @@ def fit(net, name, tensor, like, report):
             f'take a file of the weights as they were trained'
         )
     return tensor.to(like.dtype)
+
+
+def is_for_rgb_alone(net, name, tensor, like):
+    """Whether a tensor is the first convolution for RGB, where the net's is for other images."""
+    if not name.startswith('stem.') or tensor.dim() < 2 or like.dim() < 2:
+        return False
+    channels = net.stem.in_channels
+    return tensor.shape[1] == 3 and channels != 3 and like.shape[1] == channels
 
 
 def for_channels(weight, count):

@@ -11,6 +11,7 @@ import re
 import sys
 import zipfile
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -241,9 +242,15 @@ class Reader(Unpickler):
         map_location: As in `torch.load`.
     """
 
+    # What `load` of the class above sets.
+    stack: list[Any]
+    append: Callable[[Any], None]
+    read: Callable[[int], bytes]
+    pop_mark: Callable[[], list[Any]]
+
     def __init__(self, stream, size, read_storage, map_location):
         super().__init__(stream, encoding='latin1')
-        self.dispatch = CountedInstructions(self.dispatch)
+        vars(self)['dispatch'] = CountedInstructions(self.dispatch)
         self.size, self.read_storage, self.claimed, self.storages = size, read_storage, 0, {}
         self.map_location = map_location
 
@@ -286,7 +293,7 @@ class Reader(Unpickler):
             vars(target).update({name: state[name] for name in known})
         elif type(target) is OrderedDict and isinstance(state.get('_metadata'), dict):
             # Versions of modules: if it moves, `load_state_dict` takes old files for new ones.
-            target._metadata = state['_metadata']
+            vars(target)['_metadata'] = state['_metadata']
 
     def load_bytearray8(self):
         """Bytes of an array, of which pickle would make room for as many as the file says."""
@@ -371,7 +378,8 @@ class StorageReader(Reader):
 def read_zip(file, map_location):
     """What a zip file of `torch.save` holds: a pickle, and a file for each storage."""
     archive = zipfile.ZipFile(file)
-    for entry in archive.infolist():
+    entries: list[Any] = archive.infolist()
+    for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED:  # little can unpack to very much
             raise Refused('is compressed, which torch.save never does')
         entry.CRC = entry.CRC or None  # torch.save can leave checksums out
@@ -478,7 +486,8 @@ def size_of(made):
 
 def check_object_count(content):
     """Raise if a text of it would never end: what is shared counts wherever it is used."""
-    counts, todo = {}, [(content, False)]
+    counts: dict[int, int] = {}
+    todo = [(content, False)]
     while todo:
         each, parts_are_counted = todo.pop()
         if parts_are_counted:

@@ -61,7 +61,7 @@ def is_safetensors(path):
 
 def read_shards(path, map_location):
     """{name: tensor} of all the files that an index names."""
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for shard in shards_of(path):
         found = named_tensors(read_tensors(shard, map_location))
         check_size(found, shard)
@@ -96,7 +96,9 @@ def load_from_checked_file(source, map_location='cpu'):
 
 def load_checked_files_only():
     """Let mmengine load checkpoints by `load_from_checked_file` alone, in this whole process."""
-    addresses = tuple(CheckpointLoader._schemes)  # '' among them, which fits every path
+    # All that mmengine and others have loaders for; '' is among them, which fits every path. If the
+    # list moves, no tool can start, as it could not know whether a loader runs code from files.
+    addresses = tuple(CheckpointLoader._schemes)
     CheckpointLoader.register_scheme(addresses, loader=load_from_checked_file, force=True)
 
 
@@ -203,7 +205,7 @@ def strip_prefix(tensors, prefix):
 
 def renamed(tensors, rename, source):
     """{name: tensor} by other names, of which no two may be equal."""
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     for name, tensor in tensors.items():
         insert_unique(found, rename(name), tensor, source)
     return found
