@@ -170,6 +170,7 @@ class OptionsAction(DictAction):
             except (AssertionError, RecursionError, SyntaxError, ValueError) as error:
                 parser.error(f'{option_string} {each}: expected KEY=VALUE ({truncate(error)})')
 
+    # If mmengine's method moves, --cfg-options takes dicts for text, and tests of them fail.
     @staticmethod
     def _parse_iterable(val):
         if 'dict(' in val or '{' in val:

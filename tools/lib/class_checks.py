@@ -94,7 +94,7 @@ def refused_by_mmdet(parts, dataset):
         if hasattr(part, 'num_classes') and not OTHERS & set(name.split('.')):
             alone = SimpleNamespace(named_modules=lambda: [(name, part)])  # noqa: B023
             try:
-                hook._check_head(SimpleNamespace(model=alone, train_dataloader=loader), 'train')
+                hook.before_train_epoch(SimpleNamespace(model=alone, train_dataloader=loader))
             except AssertionError:
                 yield name, part.num_classes
 
