@@ -207,7 +207,7 @@ def show_doctor():
         states.append(state)
         if state != 'ok':
             say(f'     -> {cure}')
-    sys.exit('BAD' in states)
+    sys.exit(1 if 'BAD' in states else 0)
 
 
 def main(arguments=None):

@@ -9,8 +9,7 @@ from .registry import HOOKS
 from .weights.errors import CheckpointError
 from .weights.loading import is_sharded
 
-# The `end` of a schedule without one, in mmengine.
-ENDLESS = int(1e9)
+NO_END = int(1e9)  # mmengine's `end` of a schedule that has none
 
 
 @HOOKS.register_module()
@@ -49,7 +48,9 @@ class ScheduleHook(Hook):
         runner.logger.warning(
             'the schedule and the options of the optimizer of this config hold, not those of %s: '
             'the learning rate is %.3g now, and was %.3g',
-            *(source_of(runner), learning_rate(runner), before),
+            source_of(runner),
+            learning_rate(runner),
+            before,
         )
 
     def settings(self, states):
@@ -63,13 +64,18 @@ class ScheduleHook(Hook):
             unit, total = 'steps', runner.max_iters
             if each.by_epoch:
                 unit, total = 'epochs', runner.max_epochs
-            if each.begin < total and (each.end <= total or each.end >= ENDLESS):
+            if each.begin < total and (each.end <= total or each.end >= NO_END):
                 continue
             kind = type(each).__name__.replace('ParamScheduler', '')
             runner.logger.warning(
                 'param_scheduler.%d (%s) is for the %s %d to %d, but this training ends after %d: '
                 'what it leads to is never reached; set its begin and end, or a longer training',
-                *(number, kind, unit, each.begin, each.end, total),
+                number,
+                kind,
+                unit,
+                each.begin,
+                each.end,
+                total,
             )
 
 
@@ -140,5 +146,8 @@ def check_epoch_length(runner, meta):
         runner.logger.warning(
             'the checkpoint has %d epochs of %.0f steps, now an epoch has %d: the batch size, the '
             'number of processes or the data are others, and schedules by steps go on at %d',
-            *(epochs, steps / max(1, epochs), length, steps),
+            epochs,
+            steps / max(1, epochs),
+            length,
+            steps,
         )

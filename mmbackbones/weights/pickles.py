@@ -402,8 +402,10 @@ def read_stream(file, map_location, kind=Reader):
     first = reader.load()
     if type(first) is not int or first != MAGIC_NUMBER:
         return first
-    reader.load(), reader.load()  # the version of the format, and what machine wrote it
-    content, keys = reader.load(), reader.load()
+    reader.load()  # the version of the format
+    reader.load()  # the machine that wrote it
+    content = reader.load()
+    keys = reader.load()
     check_keys(keys)
     for key in keys:
         file.read(8)  # the count of numbers, which the pickle has too
