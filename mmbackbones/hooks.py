@@ -1,6 +1,7 @@
 """What a training run needs beside a model."""
 
 import re
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
@@ -140,7 +141,7 @@ class BFloat16Hook(Hook):
                 module.register_forward_hook(lambda module, inputs, outputs: to_float32(outputs))
 
 
-def to_float32(values):
+def to_float32(values: Any) -> Any:
     """The same nested values, with float32 tensors in place of bfloat16 ones."""
     return apply_to(values, is_bfloat16, torch.Tensor.float)
 

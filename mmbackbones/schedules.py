@@ -21,7 +21,8 @@ class ScheduleHook(Hook):
     the checkpoint has them. At the start, the log says which schedules do not fit the training.
     """
 
-    # What of a scheduler changes with each step; everything else is its setting.
+    # What of a scheduler changes with each step; everything else is its setting. If the private
+    # ones move, resumed trainings say that their schedule has changed.
     counters = {'last_step', 'verbose', '_global_step', '_last_value'}
 
     def after_load_checkpoint(self, runner, checkpoint):

@@ -44,6 +44,8 @@ def convert_config(cfg: Config) -> Config:
     Raises:
         ValueError: There is no such Swin, or one has an argument that ours has no counterpart for.
     """
+    # The public methods of a config import what new-style configs name. If the dict moves, no
+    # config can be converted.
     root = plain_copy(cfg._cfg_dict if isinstance(cfg, Config) else cfg)
     places = list(find_swins(root, (), root.get('default_scope')))
     if not places:

@@ -72,6 +72,7 @@ def lean():
 
 def keeper():
     """The function that decides what autograd keeps: `pack`, somebody else's, or None."""
+    # PyTorch has no public way to ask. If this one moves, hooks of others are overruled.
     top = getattr(torch._C._autograd, '_top_saved_tensors_default_hooks', None)
     if top is None:  # before PyTorch 2.8
         return pack if STATE.marks is not None else None
@@ -125,6 +126,7 @@ class Kept:
 
     def __init__(self, tensor):
         self.detached = tensor.detach()  # with its graph, it would keep itself alive
+        # As a storage's `_cdata`, it has no public name. If they move, no backbone trains.
         self.version = None if tensor.is_inference() else tensor._version
 
     def tensor(self):

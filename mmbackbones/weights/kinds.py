@@ -83,7 +83,7 @@ FOLDERS = {
 JOIN = 'python -m torch.distributed.checkpoint.format_utils dcp_to_torch {folder} weights.pth'
 
 
-def refuse_other_kinds(path):
+def refuse_other_kinds(path: Path) -> None:
     """Raise if a path leads to what is known and is no file of PyTorch's weights.
 
     Raises:
@@ -95,7 +95,7 @@ def refuse_other_kinds(path):
         raise CheckpointError(f'{path} {kind}')
 
 
-def kind_of_folder(path):
+def kind_of_folder(path: Path) -> str:
     """What a folder holds and which file to give instead."""
     files = sorted(each.name for each in path.iterdir())
     for known, kind in FOLDERS.items():
@@ -107,7 +107,7 @@ def kind_of_folder(path):
     return f'is a folder; give a file of it, such as {likely[0] if likely else "weights.pth"}'
 
 
-def kind_of_file(path):
+def kind_of_file(path: Path) -> str | None:
     """What a file is, or None if it could be one of weights."""
     with path.open('rb') as file:
         start = file.read(512)
@@ -135,13 +135,13 @@ def kind_of_file(path):
     return by_ending and by_ending.format(join=joined(path.parent))
 
 
-def is_web_page(start):
+def is_web_page(start: bytes) -> bool:
     """Whether a file that begins so is a page for browsers, which servers send instead of files."""
     start = start.lstrip(b'\xef\xbb\xbf \t\r\n').lower()
     return start.startswith((b'<!doctype', b'<html'))
 
 
-def kind_of_zip(path):
+def kind_of_zip(path: Path) -> str | None:
     """What a zip file is, or None if torch.save wrote it."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -166,12 +166,12 @@ def kind_of_zip(path):
     return None
 
 
-def joined(folder):
+def joined(folder: Path) -> str:
     """The command that joins a folder of torch.distributed.checkpoint."""
     return JOIN.format(folder=folder)
 
 
-def shards_of(path):
+def shards_of(path: Path) -> list[Path]:
     """The files that an index of Hugging Face names, such as model.safetensors.index.json.
 
     Raises:
@@ -185,7 +185,7 @@ def shards_of(path):
     return files
 
 
-def names_in_index(path):
+def names_in_index(path: Path) -> list[str]:
     """The names of the files beside an index of Hugging Face that it names.
 
     Raises:

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -12,14 +13,15 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseAveragedModel, BaseTTAModel, is_model_wrapper
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from .errors import CheckpointError, shorten_list, truncate
 from .finding import choose, find_weights
-from .format import OWN
-from .net import Resizable, is_backbone
+from .format import OWN, Format
+from .net import BackboneNet, Resizable, is_backbone
 from .reading import (
+    Tensors,
     check_numbers,
     insert_unique,
     is_set_of_weights,
@@ -32,6 +34,8 @@ from .reading import (
 )
 from .whole import find_layout, in_mm_names
 from .windows import compare_windows
+
+Renamed = dict[str, tuple[str, Tensor]]  # {our name: (their name, tensor in our layout)}
 
 
 @dataclass
@@ -70,7 +74,7 @@ class Report:
             print_log(warning, logger='current', level=logging.WARNING)
 
 
-def summary(names, what):
+def summary(names: list[str], what: str) -> str:
     """', 8 dropped (norm, *.attn_mask)' for dotted names, short ones first; nothing for none."""
     layers = [re.sub(r'\.(weight|bias|running_\w+|num_\w+)$', '', name) for name in names]
     short = [name if name.count('.') < 2 else f'*.{name.split(".")[-1]}' for name in layers]
@@ -176,7 +180,9 @@ def start_anew(model, names, source):
         module.reset_parameters()
 
 
-def find_whole(model, tensors, source, prefix=None):
+def find_whole(
+    model: nn.Module, tensors: Tensors, source: str | Path, prefix: str | None = None
+) -> tuple[Tensors, Report]:
     """The part of a file's tensors that is a whole model, in mm's names, and a `Report` to fill.
 
     Raises:
@@ -200,7 +206,7 @@ def find_whole(model, tensors, source, prefix=None):
     return part, report
 
 
-def load_whole(model, tensors, report, new=()):
+def load_whole(model: nn.Module, tensors: Tensors, report: Report, new: Iterable[str] = ()) -> None:
     """Load a detector or segmenter, all of it or nothing; its backbone converts its own part.
 
     Args:
@@ -234,7 +240,7 @@ def load_whole(model, tensors, report, new=()):
     report.new = missing
 
 
-def check_parts(parts, names, model):
+def check_parts(parts: Iterable[str], names: Iterable[str], model: str) -> None:
     """Raise if no name begins with one of the parts that may start anew."""
     known = {name[: dot.start()] for name in names for dot in re.finditer(r'\.', name)}
     for part in parts:
@@ -285,7 +291,9 @@ def load_named(model, tensors, source):
         ) from error
 
 
-def check_whole(model, source, missing, unknown):
+def check_whole(
+    model: nn.Module, source: str | Path, missing: list[str], unknown: list[str]
+) -> None:
     """Raise if a file lacks tensors of a model, or has others."""
     if missing or unknown:
         raise CheckpointError(
@@ -295,7 +303,7 @@ def check_whole(model, source, missing, unknown):
         )
 
 
-def unwrapped(model):
+def unwrapped(model: Any) -> nn.Module:
     """A model without what is around it for several processes, averages, flips or a compiler."""
     around = (BaseTTAModel, BaseAveragedModel, AveragedModel)
     while True:
@@ -307,7 +315,7 @@ def unwrapped(model):
             return model
 
 
-def places_of_mm(model, names):
+def places_of_mm(model: nn.Module, names: Iterable[str]) -> list[str]:
     """What stands before a model's names in a file, for each set of them that is as whole."""
     ours, counts = model.state_dict(), Counter[str]()
     for name in names:
@@ -317,7 +325,7 @@ def places_of_mm(model, names):
     return [place for place, count in likely.items() if count == max(likely.values())]
 
 
-def convert_state_dict(net, state_dict, prefix):
+def convert_state_dict(net: BackboneNet, state_dict: dict[str, Any], prefix: str) -> None:
     """Turn what a `load_state_dict` has for a backbone into names and layouts of ours, in place.
 
     What is ours already stays. It may be incomplete, which is for `strict` to judge.
@@ -351,12 +359,12 @@ def convert_state_dict(net, state_dict, prefix):
     state_dict.update({prefix + name: tensor for name, tensor in fitted.items()})
 
 
-def shape(tensor):
+def shape(tensor: Any) -> torch.Size | None:
     """The shape of a tensor; a quantised layer saves other things as well, which have none."""
     return getattr(tensor, 'shape', None)
 
 
-def is_sharded(net):
+def is_sharded(net: nn.Module | BackboneNet) -> bool:
     """Whether FSDP or ZeRO 3 hold the parameters: names and shapes here are of their pieces."""
     if torch.distributed.is_available():
         from torch.distributed.fsdp import FullyShardedDataParallel
@@ -369,7 +377,9 @@ def is_sharded(net):
     return any(hasattr(p, mark) for p in net.parameters() for mark in marks)
 
 
-def converted(net, tensors, source, prefix=None):
+def converted(
+    net: BackboneNet, tensors: Tensors, source: str | Path, prefix: str | None = None
+) -> tuple[Tensors, Report]:
     """{our name: tensor} of everything that a backbone loads from a file's tensors, and a `Report`.
 
     Raises:
@@ -396,7 +406,7 @@ def converted(net, tensors, source, prefix=None):
     return {names[name]: placed(fitted[name], ours[name]) for name in fitted}, report
 
 
-def without_sets(names, place, others):
+def without_sets(names: list[str], place: str, others: list[str]) -> list[str]:
     """The names that do not belong to other sets of weights, as far as these differ in theirs."""
     starts = []
     for other in others:
@@ -406,7 +416,7 @@ def without_sets(names, place, others):
     return [name for name in names if not name.startswith(tuple(starts))]
 
 
-def without_neighbours(net, theirs, report):
+def without_neighbours(net: BackboneNet, theirs: Renamed, report: Report) -> Renamed:
     """The renamed tensors without those of other modules, such as a text encoder beside a bare net.
 
     Their names begin as no name of a backbone does in this format.
@@ -422,19 +432,19 @@ def without_neighbours(net, theirs, report):
     return kept
 
 
-def first_part(name):
+def first_part(name: str) -> str:
     """What a dotted name begins with, without a number."""
     return name.split('.')[0].rstrip('0123456789')
 
 
-def with_counters(theirs, ours):
+def with_counters(theirs: Renamed, ours: Tensors) -> Renamed:
     """The renamed tensors, with the counters of batch norms that older files do not have."""
     counters = [name for name in ours if name.endswith('num_batches_tracked')]
     known = [n for n in counters if n.replace('num_batches_tracked', 'running_var') in theirs]
     return {name: (name, torch.tensor(0)) for name in known} | theirs
 
 
-def placed(tensor, like):
+def placed(tensor: Any, like: Any) -> Any:
     """A whole tensor, cut as another one is if FSDP2 has distributed that."""
     if not hasattr(like, 'device_mesh') or hasattr(tensor, 'device_mesh'):
         return tensor
@@ -443,7 +453,7 @@ def placed(tensor, like):
     return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
 
 
-def check_not_sharded(net, source):
+def check_not_sharded(net: BackboneNet, source: str | Path) -> None:
     """Raise if a net's parameters are pieces, which no file has."""
     if is_sharded(net):
         raise CheckpointError(
@@ -452,9 +462,9 @@ def check_not_sharded(net, source):
         )
 
 
-def rename_all(form, tensors, report):
+def rename_all(form: Format, tensors: Tensors, report: Report) -> Renamed:
     """{our name: (their name, tensor in our layout)}, without what the format says to drop."""
-    theirs: dict[str, tuple[str, torch.Tensor]] = {}
+    theirs: Renamed = {}
     with laid_out(report, 'one of its tensors'):
         tensors = form.prepare(tensors)
     for name, tensor in tensors.items():
@@ -469,7 +479,7 @@ def rename_all(form, tensors, report):
 
 
 @contextmanager
-def laid_out(report, name):
+def laid_out(report: Report, name: str) -> Iterator[None]:
     """What PyTorch says about a tensor of an unexpected shape becomes a `CheckpointError`."""
     try:
         yield
@@ -480,7 +490,7 @@ def laid_out(report, name):
         ) from error
 
 
-def check_names(net, ours, theirs, report):
+def check_names(net: BackboneNet, ours: Tensors, theirs: Renamed, report: Report) -> None:
     """Sort names into loaded, dropped and new; raise if one is missing or unannounced."""
 
     def unused(name):
@@ -505,7 +515,7 @@ def check_names(net, ours, theirs, report):
         )
 
 
-def fit(net, name, tensor, like, report):
+def fit(net: BackboneNet, name: str, tensor: Tensor, like: Tensor, report: Report) -> Tensor:
     """A tensor in the shape and dtype of ours; a module with a `fit` method resizes its own."""
     module, shape = net.get_submodule(name.rpartition('.')[0]), tensor.shape
     if is_for_rgb_alone(net, name, tensor, like):
@@ -528,7 +538,7 @@ def fit(net, name, tensor, like, report):
     return tensor.to(like.dtype)
 
 
-def is_for_rgb_alone(net, name, tensor, like):
+def is_for_rgb_alone(net: BackboneNet, name: str, tensor: Tensor, like: Tensor) -> bool:
     """Whether a tensor is the first convolution for RGB, where the net's is for other images."""
     if not name.startswith('stem.') or tensor.dim() < 2 or like.dim() < 2:
         return False
@@ -536,7 +546,7 @@ def is_for_rgb_alone(net, name, tensor, like):
     return tensor.shape[1] == 3 and channels != 3 and like.shape[1] == channels
 
 
-def for_channels(weight, count):
+def for_channels(weight: Tensor, count: int) -> Tensor:
     """A convolution of RGB images for `count` channels: red, green, blue in turn, of the same sum.
 
     For one channel it is the sum, so that a grey image gives what it gave before.

@@ -13,6 +13,7 @@ import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ MAX_OBJECTS = 10**7  # of one file; published files have thousands
 OTHER_BYTE_ORDER = 'was written by a machine of another byte order'
 
 
-def read_pickle(path, map_location='cpu'):
+def read_pickle(path: Path, map_location: Any = 'cpu') -> Any:
     """What `torch.save` or `pickle.dump` wrote, refusing whatever is not data.
 
     Args:
@@ -289,6 +290,7 @@ class Reader(Unpickler):
                 target.__setstate__(state)  # which compares shape and bytes
                 self.claim(target.nbytes)
         elif isinstance(target, HistoryBuffer):  # whose own method changes all histories
+            # If these move, resumed trainings lose their histories of losses.
             known = ('max_length', '_log_history', '_count_history')
             vars(target).update({name: state[name] for name in known})
         elif type(target) is OrderedDict and isinstance(state.get('_metadata'), dict):
@@ -416,7 +418,9 @@ def read_stream(file, map_location, kind=Reader):
     return content
 
 
-def move_storage(storage, location, map_location):
+def move_storage(
+    storage: torch.UntypedStorage, location: str, map_location: Any
+) -> torch.UntypedStorage:
     """A storage on the device that `torch.load` would put it on.
 
     Args:
