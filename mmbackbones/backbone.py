@@ -153,7 +153,7 @@ class Backbone(BaseModule):
         for part in parts + [getattr(self, norm) for norm in norms]:
             part.eval().requires_grad_(False)
 
-    def get_layer_depth(self, param_name, prefix=''):
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """(layer, layers): how many layers from the image a parameter is, the stem being 0.
 
         Every module of a stage's `blocks` is a layer; a downsampling belongs to the one before it,
@@ -169,12 +169,13 @@ class Backbone(BaseModule):
         block = 0 if place[2] is None else int(place[2]) + 1
         return sum(depths[: int(place[1])]) + block, layers
 
-    def init_weights(self):
+    def init_weights(self) -> None:
         """Load the checkpoint that `init_cfg` names; without one, weights stay as constructed."""
         cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg]
         pretrained = [cfg for cfg in cfgs if cfg and cfg['type'] == 'Pretrained']
         if not pretrained:
-            return super().init_weights()
+            super().init_weights()
+            return
         if len(cfgs) > 1:
             raise ValueError('init_cfg has Pretrained in a list; give it alone, as a dict')
         if not self.is_init:

@@ -448,7 +448,7 @@ class Model:
         height, width = prepared.inner
         return resize_labels(labels[:height, :width], *prepared.size)
 
-    def own_classes(self, output, prepared):
+    def own_classes(self, output: dict[str, Any], prepared: Prepared) -> np.ndarray:
         """The class of each pixel of the picture itself."""
         scores, (height, width) = output.get('scores', ()), prepared.inner
         if len(scores) < 2 or prepared.inner == prepared.size:

@@ -28,7 +28,6 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted([*ROOT.glob('mmbackbones/**/*.py'), *ROOT.glob('tools/**/*.py')])
 LAYERS = 'mmbackbones/layers'
 NAME = re.compile(r'_[A-Za-z]\w*(?<!_)')  # neither __dunder__ nor _scope_
-OURS = {'_demo', '_roi_extractor'}  # parts of names of folders and modules
 OF_TUPLES = {'_asdict', '_fields', '_make', '_replace'}  # Python documents them
 
 
@@ -51,12 +50,6 @@ def has_methods(kinds, name):
     """Whether classes, given as 'module.Class', have a method of this name."""
     pairs = (kind.rpartition('.')[::2] for kind in kinds.split())
     return all(hasattr(getattr(import_module(where), kind), name) for where, kind in pairs)
-
-
-def fsdp_marks_parameters():
-    """FSDP sets the mark with `setattr` by a constant of the private file."""
-    file = Path(import_module('torch.distributed.fsdp._flat_param').__file__)
-    return "'_fsdp_flattened'" in file.read_text().replace('"', "'")
 
 
 HEADS = 'mmdet.models.dense_heads'
@@ -135,7 +128,10 @@ KNOWN = [
         '_fsdp_flattened',
         'mmbackbones/weights/loading.py',
         'pieces of FSDP are taken for whole parameters',
-        fsdp_marks_parameters,
+        lambda: (
+            import_module('torch.distributed.fsdp._common_utils').FSDP_FLATTENED
+            == '_fsdp_flattened'
+        ),
     ),
     Private(
         '_orig_mod _checkpoint_wrapped_module',
@@ -249,7 +245,7 @@ KNOWN = [
 
 def is_private(name):
     """Whether a name belongs to another package alone."""
-    return bool(NAME.fullmatch(name)) and name not in OURS | OF_TUPLES
+    return bool(NAME.fullmatch(name)) and name not in OF_TUPLES
 
 
 def private_names(path):
@@ -259,6 +255,11 @@ def private_names(path):
     """
     tree = ast.parse(path.read_text())
     own = {each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)}
+    # Docstrings and parts of f-strings are texts.
+    texts = [each.value for each in ast.walk(tree) if isinstance(each, ast.Expr)]
+    texts += [
+        part for each in ast.walk(tree) if isinstance(each, ast.JoinedStr) for part in each.values
+    ]
     for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.Attribute):
@@ -270,8 +271,8 @@ def private_names(path):
             names = [part for each in node.names for part in each.name.split('.')]
         elif isinstance(node, ast.keyword):
             names = [node.arg or '']
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            names = node.value.split() if '\n' not in node.value else []
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in texts:
+            names = [word for word in node.value.split() if word == word.lower()]
         yield from filter(is_private, names)
 
 
@@ -311,8 +312,9 @@ def test_no_class_overrides_a_private_method_of_another_package():
             if inspect.isclass(kind) and kind.__module__ == name:
                 others = [base for base in kind.__mro__ if not base.__module__.startswith('mmback')]
                 inherited = {each for base in others for each in vars(base)}
-                found += [each for each in vars(kind) if is_private(each) and each in inherited]
-    assert set(found) <= {'_abc_impl', '_is_protocol', '_is_runtime_protocol', '_fields_defaults'}
+                own = [each for each, value in vars(kind).items() if inspect.isfunction(value)]
+                found += [each for each in own if is_private(each) and each in inherited]
+    assert found == []
 
 
 def test_public_ways_that_replace_private_ones_are_in_the_oldest_supported_pytorch():

@@ -7,11 +7,12 @@ its maps at strides 8 and 16. No dense code was published, so what follows is ou
 * any input size: images are padded to a multiple of 8, and an odd fine map to an even one.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from ..backbone import Backbone, Stage, arch_settings
 from ..layers import (
@@ -215,11 +216,11 @@ class VOLO(Backbone):
         if 0 in self.out_indices:
             self.up = ChannelsFirst(nn.ConvTranspose2d(fine, fine // 2, 2, 2))
 
-    def output(self, i, x):
+    def output(self, i: int, x: Tensor) -> Tensor:
         """What is handed out of stage i; of the first one, up-sampled."""
         return super().output(i, self.up(x) if i == 0 else x)
 
-    def levels(self, x):
+    def levels(self, x: Tensor) -> Iterator[Tensor]:
         """The maps; the fine one, up-sampled, may be wider than the image."""
         H, W = ((side + 3) // 4 for side in x.shape[2:])
         for i, level in zip(self.out_indices, super().levels(x), strict=True):

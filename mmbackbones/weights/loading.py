@@ -21,6 +21,7 @@ from .finding import choose, find_weights
 from .format import OWN, Format
 from .net import BackboneNet, Resizable, is_backbone
 from .reading import (
+    COMPILED,
     Tensors,
     check_numbers,
     insert_unique,
@@ -307,8 +308,8 @@ def unwrapped(model: Any) -> nn.Module:
     """A model without what is around it for several processes, averages, flips or a compiler."""
     around = (BaseTTAModel, BaseAveragedModel, AveragedModel)
     while True:
-        if hasattr(model, '_orig_mod'):  # if it moves, compiled models cannot be loaded into
-            model = model._orig_mod
+        if hasattr(model, COMPILED):
+            model = getattr(model, COMPILED)
         elif is_model_wrapper(model) or isinstance(model, around):
             model = model.module
         else:

@@ -22,8 +22,8 @@ SETS = {'state', 'model', 'module', 'net', 'network', 'params', 'weights', 'ema'
 SETS |= {'student', 'backbone', 'encoder', 'averaged', 'shadow', 'shadows'}
 NO_SETS = re.compile(r'optim|sched|scaler|sampler|rng|hub|meta')
 # Parts that torch.compile and PyTorch's checkpoint wrapper put into names of tensors. If they move,
-# new files of such models are not recognised.
-WRAPPERS = ('_orig_mod', '_checkpoint_wrapped_module')
+# such models and their new files are not recognised.
+COMPILED, CHECKPOINTED = '_orig_mod', '_checkpoint_wrapped_module'
 
 
 def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Tensors:
@@ -181,9 +181,7 @@ def words(name: str) -> set[str]:
 
 def without_wrappers(name: str) -> str:
     """A name without what PyTorch puts into it where a module is compiled or recomputed."""
-    if '_mod' not in name:
-        return name
-    return '.'.join(part for part in name.split('.') if part not in WRAPPERS)
+    return '.'.join(part for part in name.split('.') if part not in (COMPILED, CHECKPOINTED))
 
 
 def with_nested_stages(name: str) -> str:
