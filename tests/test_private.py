@@ -28,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted([*ROOT.glob('mmbackbones/**/*.py'), *ROOT.glob('tools/**/*.py')])
 LAYERS = 'mmbackbones/layers'
 NAME = re.compile(r'_[A-Za-z]\w*(?<!_)')  # neither __dunder__ nor _scope_
+OURS = {'_demo'}  # a part of the name of a folder
 OF_TUPLES = {'_asdict', '_fields', '_make', '_replace'}  # Python documents them
 
 
@@ -52,6 +53,7 @@ def has_methods(kinds, name):
     return all(hasattr(getattr(import_module(where), kind), name) for where, kind in pairs)
 
 
+CHECKPOINT_WRAPPER = 'torch.distributed.algorithms._checkpoint.checkpoint_wrapper'
 HEADS = 'mmdet.models.dense_heads'
 ROI = 'mmdet.models.roi_heads'
 KNOWN = [
@@ -119,12 +121,6 @@ KNOWN = [
         ),
     ),
     Private(
-        '_orig_mod',
-        'mmbackbones/weights/loading.py',
-        'compiled models cannot be loaded into',
-        lambda: hasattr(torch.compile(nn.Identity()), '_orig_mod'),
-    ),
-    Private(
         '_fsdp_flattened',
         'mmbackbones/weights/loading.py',
         'pieces of FSDP are taken for whole parameters',
@@ -136,12 +132,11 @@ KNOWN = [
     Private(
         '_orig_mod _checkpoint_wrapped_module',
         'mmbackbones/weights/reading.py',
-        'files of compiled or recomputing models are not recognised',
+        'compiled or recomputing models and their files are not recognised',
         lambda: (
-            'checkpoint_wrapped_module'
-            in inspect.getsource(
-                import_module('torch.distributed.algorithms._checkpoint.checkpoint_wrapper')
-            )
+            hasattr(torch.compile(nn.Identity()), '_orig_mod')
+            and import_module(CHECKPOINT_WRAPPER)._CHECKPOINT_WRAPPED_MODULE
+            == '_checkpoint_wrapped_module'
         ),
     ),
     Private(
@@ -245,7 +240,7 @@ KNOWN = [
 
 def is_private(name):
     """Whether a name belongs to another package alone."""
-    return bool(NAME.fullmatch(name)) and name not in OF_TUPLES
+    return bool(NAME.fullmatch(name)) and name not in OURS | OF_TUPLES
 
 
 def private_names(path):
@@ -257,9 +252,8 @@ def private_names(path):
     own = {each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)}
     # Docstrings and parts of f-strings are texts.
     texts = [each.value for each in ast.walk(tree) if isinstance(each, ast.Expr)]
-    texts += [
-        part for each in ast.walk(tree) if isinstance(each, ast.JoinedStr) for part in each.values
-    ]
+    for each in ast.walk(tree):
+        texts += each.values if isinstance(each, ast.JoinedStr) else []
     for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.Attribute):
