@@ -286,6 +286,11 @@ def test_no_other_private_parts_are_used(path):
     assert set(private_names(path)) == known
 
 
+def test_each_private_part_is_used_in_one_file():
+    names = [name for each in KNOWN for name in each.names.split() if name != '_C']
+    assert sorted(names) == sorted(set(names))
+
+
 def test_the_search_finds_every_kind_of_use(tmp_path):
     file = tmp_path / 'a.py'
     file.write_text(
