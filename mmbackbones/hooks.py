@@ -18,7 +18,7 @@ from .weights.loading import (
     find_whole,
     is_sharded,
     load_whole,
-    shape,
+    shape_of,
     unwrapped,
 )
 from .weights.reading import without_nests
@@ -93,7 +93,7 @@ class WholeCheckpointHook(Hook):
 
     def parts_that_fit(self, state, tensors):
         """The parts that may start anew, but whose tensors all have the sizes of ours."""
-        unfit = [name for name in state if shape(tensors.get(name)) != shape(state[name])]
+        unfit = [name for name in state if shape_of(tensors.get(name)) != shape_of(state[name])]
         return [part for part in self.new if not any(n.startswith(f'{part}.') for n in unfit)]
 
 

@@ -112,23 +112,23 @@ def load_checkpoint(
             what a backbone would load; `model` is as it was.
     """
     tensors, model = read_checkpoint(source, map_location), unwrapped(model)
-    with off_meta(model, tensors) as empty:
+    with memory_for(model, tensors) as on_meta:
         if is_backbone(model):
-            fitted, report = converted(model, tensors, source, prefix)
+            fitted, report = convert_tensors(model, tensors, source, prefix)
             model.load_state_dict(fitted, strict=False)
         else:
             part, report = find_whole(model, tensors, source, prefix)
             load_whole(model, part, report)
-        start_anew(model, empty - set(report.loaded), source)
+        initialise(model, on_meta - set(report.loaded), source)
     report.log()
     return report
 
 
 @contextmanager
-def off_meta(model, tensors):
-    """The names of what a model has on the meta device, which gets memory to be loaded into.
+def memory_for(model, tensors):
+    """Replace a model's tensors on the meta device by zeros; the context is the set of their names.
 
-    It is where the file's tensors are. After an error all is on the meta device again.
+    They are on the device of the file's tensors. After an error all are on the meta device again.
     """
     device = next(iter(tensors.values())).device
     if device.type == 'meta':  # where a file was only looked at
@@ -162,8 +162,8 @@ def own_tensors(module):
     yield from module.named_buffers(recurse=False, remove_duplicate=False)
 
 
-def start_anew(model, names, source):
-    """Start output norms and the like, which were on the meta device and are in no file."""
+def initialise(model, names, source):
+    """Initialise output norms and the like, which were on the meta device and are in no file."""
     names = [name for name in names if not name.endswith('num_batches_tracked')]  # zeros already
     owners = {name.rpartition('.')[0]: name for name in names}
     modules = [model.get_submodule(owner) for owner in owners]
@@ -184,7 +184,7 @@ def start_anew(model, names, source):
 def find_whole(
     model: nn.Module, tensors: Tensors, source: str | Path, prefix: str | None = None
 ) -> tuple[Tensors, Report]:
-    """The part of a file's tensors that is a whole model, in mm's names, and a `Report` to fill.
+    """The tensors of a file that are a whole model's, in mm's names, and a `Report` to fill.
 
     Raises:
         CheckpointError: It is of another model, or one of several sets of weights cannot be chosen.
@@ -226,12 +226,12 @@ def load_whole(model: nn.Module, tensors: Tensors, report: Report, new: Iterable
     unfit = {
         name
         for name, tensor in tensors.items()
-        if name.startswith(parts) and shape(tensor) != shape(ours.get(name))
+        if name.startswith(parts) and shape_of(tensor) != shape_of(ours.get(name))
     }
     tensors = {name: tensor for name, tensor in tensors.items() if name not in unfit}
     learned = dict(model.named_parameters())
     check_numbers(named_tensors(tensors), source, masks=tensors.keys() - learned.keys())
-    tensors = {name: placed(tensor, ours.get(name)) for name, tensor in tensors.items()}
+    tensors = {name: distributed_as(tensor, ours.get(name)) for name, tensor in tensors.items()}
     with all_or_nothing(model):
         missing, unknown = load_named(model, tensors, source)
         missing = [name for name in missing if not name.endswith('num_batches_tracked')]
@@ -305,7 +305,7 @@ def check_whole(
 
 
 def unwrapped(model: Any) -> nn.Module:
-    """A model without what is around it for several processes, averages, flips or a compiler."""
+    """A model without wrappers: data parallelism, averages, test-time augmentation, compilers."""
     around = (BaseTTAModel, BaseAveragedModel, AveragedModel)
     while True:
         if hasattr(model, COMPILED):
@@ -317,7 +317,7 @@ def unwrapped(model: Any) -> nn.Module:
 
 
 def places_of_mm(model: nn.Module, names: Iterable[str]) -> list[str]:
-    """What stands before a model's names in a file, for each set of them that is as whole."""
+    """The prefixes of a model's names in a file; of several, those with the most names."""
     ours, counts = model.state_dict(), Counter[str]()
     for name in names:
         starts = [0, *(dot.end() for dot in re.finditer(r'\.', name))]
@@ -327,9 +327,9 @@ def places_of_mm(model: nn.Module, names: Iterable[str]) -> list[str]:
 
 
 def convert_state_dict(net: BackboneNet, state_dict: dict[str, Any], prefix: str) -> None:
-    """Turn what a `load_state_dict` has for a backbone into names and layouts of ours, in place.
+    """Convert a backbone's part of a state dict into our names and layouts, in place.
 
-    What is ours already stays. It may be incomplete, which is for `strict` to judge.
+    What is ours already stays. It may be incomplete: `strict` decides whether that is an error.
 
     Raises:
         CheckpointError: It is of no known format, or does not fit.
@@ -344,23 +344,23 @@ def convert_state_dict(net: BackboneNet, state_dict: dict[str, Any], prefix: str
         check_not_sharded(net, source)
     ours = net.state_dict()
     own = theirs.keys() <= ours.keys()
-    if own and all(shape(theirs[name]) == shape(ours[name]) for name in theirs):
+    if own and all(shape_of(theirs[name]) == shape_of(ours[name]) for name in theirs):
         for name in theirs:
-            state_dict[prefix + name] = placed(theirs[name], ours[name])
+            state_dict[prefix + name] = distributed_as(theirs[name], ours[name])
         return
     if own:
         report = Report(source, OWN.name, loaded=list(theirs))
-        fitted = {name: fit(net, name, theirs[name], ours[name], report) for name in theirs}
+        fitted = {name: fit_tensor(net, name, theirs[name], ours[name], report) for name in theirs}
         compare_windows(net, theirs, report)
     else:
-        fitted, report = converted(net, theirs, source)
+        fitted, report = convert_tensors(net, theirs, source)
     report.log()
     for name in theirs:
         del state_dict[prefix + name]
     state_dict.update({prefix + name: tensor for name, tensor in fitted.items()})
 
 
-def shape(tensor: Any) -> torch.Size | None:
+def shape_of(tensor: Any) -> torch.Size | None:
     """The shape of a tensor; a quantised layer saves other things as well, which have none."""
     return getattr(tensor, 'shape', None)
 
@@ -378,7 +378,7 @@ def is_sharded(net: nn.Module | BackboneNet) -> bool:
     return any(hasattr(p, mark) for p in net.parameters() for mark in marks)
 
 
-def converted(
+def convert_tensors(
     net: BackboneNet, tensors: Tensors, source: str | Path, prefix: str | None = None
 ) -> tuple[Tensors, Report]:
     """{our name: tensor} of everything that a backbone loads from a file's tensors, and a `Report`.
@@ -400,11 +400,13 @@ def converted(
     theirs = without_neighbours(net, theirs, report)
     theirs = with_counters(theirs, ours)
     check_names(net, ours, theirs, report)
-    fitted = {name: fit(net, name, theirs[name][1], ours[name], report) for name in report.loaded}
+    fitted = {
+        name: fit_tensor(net, name, theirs[name][1], ours[name], report) for name in report.loaded
+    }
     check_numbers(fitted, report.source)
     tables = {form.rename(name): tensor for name, tensor in part.items()}
     compare_windows(net, tables | {name: tensor for name, (_, tensor) in theirs.items()}, report)
-    return {names[name]: placed(fitted[name], ours[name]) for name in fitted}, report
+    return {names[name]: distributed_as(fitted[name], ours[name]) for name in fitted}, report
 
 
 def without_sets(names: list[str], place: str, others: list[str]) -> list[str]:
@@ -418,9 +420,9 @@ def without_sets(names: list[str], place: str, others: list[str]) -> list[str]:
 
 
 def without_neighbours(net: BackboneNet, theirs: Renamed, report: Report) -> Renamed:
-    """The renamed tensors without those of other modules, such as a text encoder beside a bare net.
+    """The renamed tensors without those of other modules, such as a text encoder beside a net.
 
-    Their names begin as no name of a backbone does in this format.
+    These are known by the first part of their names, which no tensor of a backbone has in a format.
     """
     ours = re.compile(rf'stem\.|stages\.|{net.optional_keys}')
     known = {first_part(their) for name, (their, _) in theirs.items() if ours.match(name)}
@@ -445,8 +447,8 @@ def with_counters(theirs: Renamed, ours: Tensors) -> Renamed:
     return {name: (name, torch.tensor(0)) for name in known} | theirs
 
 
-def placed(tensor: Any, like: Any) -> Any:
-    """A whole tensor, cut as another one is if FSDP2 has distributed that."""
+def distributed_as(tensor: Any, like: Any) -> Any:
+    """A whole tensor, distributed as another one is if that belongs to FSDP2."""
     if not hasattr(like, 'device_mesh') or hasattr(tensor, 'device_mesh'):
         return tensor
     from torch.distributed.tensor import distribute_tensor
@@ -466,22 +468,22 @@ def check_not_sharded(net: BackboneNet, source: str | Path) -> None:
 def rename_all(form: Format, tensors: Tensors, report: Report) -> Renamed:
     """{our name: (their name, tensor in our layout)}, without what the format says to drop."""
     theirs: Renamed = {}
-    with laid_out(report, 'one of its tensors'):
+    with layout_errors(report, 'one of its tensors'):
         tensors = form.prepare(tensors)
     for name, tensor in tensors.items():
         if any(re.search(pattern, name) for pattern in form.drops):
             report.dropped.append(name)
             continue
         ours = form.rename(name)
-        with laid_out(report, name):
+        with layout_errors(report, name):
             tensor = form.convert(ours, tensor)
         insert_unique(theirs, ours, (name, tensor), report.source)
     return theirs
 
 
 @contextmanager
-def laid_out(report: Report, name: str) -> Iterator[None]:
-    """What PyTorch says about a tensor of an unexpected shape becomes a `CheckpointError`."""
+def layout_errors(report: Report, name: str) -> Iterator[None]:
+    """Inside, PyTorch's errors about tensors of unexpected shapes become a `CheckpointError`."""
     try:
         yield
     except (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
@@ -516,14 +518,14 @@ def check_names(net: BackboneNet, ours: Tensors, theirs: Renamed, report: Report
         )
 
 
-def fit(net: BackboneNet, name: str, tensor: Tensor, like: Tensor, report: Report) -> Tensor:
+def fit_tensor(net: BackboneNet, name: str, tensor: Tensor, like: Tensor, report: Report) -> Tensor:
     """A tensor in the shape and dtype of ours; a module with a `fit` method resizes its own."""
     module, shape = net.get_submodule(name.rpartition('.')[0]), tensor.shape
     if is_for_rgb_alone(net, name, tensor, like):
         tensor = for_channels(tensor, net.stem.in_channels)
         report.resized.append(name)
     elif shape != like.shape and isinstance(module, Resizable) and tensor.dim() == like.dim():
-        with laid_out(report, name):
+        with layout_errors(report, name):
             tensor = module.fit(tensor)
         report.resized.append(name)
     if tensor.shape != like.shape:
