@@ -194,28 +194,15 @@ ALLOWED: dict[str, Any] = {
     'numpy.core.multiarray.scalar': make_numpy_scalar,
 }
 # Types of numbers are no functions. A class of storages is the type of its numbers.
-STORAGES = dict(
-    DoubleStorage=torch.double,
-    FloatStorage=torch.float,
-    HalfStorage=torch.half,
-    BFloat16Storage=torch.bfloat16,
-    LongStorage=torch.long,
-    IntStorage=torch.int,
-    ShortStorage=torch.short,
-    CharStorage=torch.int8,
-    ByteStorage=torch.uint8,
-    BoolStorage=torch.bool,
-    ComplexDoubleStorage=torch.cdouble,
-    ComplexFloatStorage=torch.cfloat,
-    QUInt8Storage=torch.quint8,
-    QInt8Storage=torch.qint8,
-    QInt32Storage=torch.qint32,
-    QUInt4x2Storage=torch.quint4x2,
-    QUInt2x4Storage=torch.quint2x4,
-    UntypedStorage=torch.uint8,
-)
-DTYPES = {name: dtype for name, dtype in vars(torch).items() if isinstance(dtype, torch.dtype)}
-DTYPES = {f'torch.{name}': dtype for name, dtype in (DTYPES | STORAGES).items()}
+STORAGES = """
+    Double:float64 Float:float32 Half:float16 BFloat16:bfloat16 Long:int64 Int:int32 Short:int16
+    Char:int8 Byte:uint8 Untyped:uint8 Bool:bool ComplexDouble:complex128 ComplexFloat:complex64
+    QUInt8:quint8 QInt8:qint8 QInt32:qint32 QUInt4x2:quint4x2 QUInt2x4:quint2x4
+"""
+DTYPES = {f'torch.{name}': t for name, t in vars(torch).items() if isinstance(t, torch.dtype)}
+for storage, dtype in (pair.split(':') for pair in STORAGES.split()):
+    if f'torch.{dtype}' in DTYPES:  # later versions may have no quantised ones
+        DTYPES[f'torch.{storage}Storage'] = DTYPES[f'torch.{dtype}']
 MODULES = {  # one thing of several versions and devices
     '__builtin__': 'builtins',
     'numpy._core.multiarray': 'numpy.core.multiarray',
