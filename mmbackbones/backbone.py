@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.model import BaseModule
@@ -66,14 +66,15 @@ class Backbone(BaseModule):
         init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` reads every published format.
     """
 
-    stem: Any  # a module that has `in_channels`
-    stages: Any  # an `nn.ModuleList`
+    if TYPE_CHECKING:  # at run time, torch.jit would take their types from here
+        stem: Any  # a module that has `in_channels`
+        stages: Any  # an `nn.ModuleList` of `Stage`
     strides: tuple[int, ...] = (4, 8, 16, 32)  # of the published sizes; of a net, one per stage
     archs: dict[str, Any] = {}  # the published sizes: name -> numbers
     formats: tuple = ()  # of their checkpoints, see weights/
     output_norm: type[nn.Module] = LayerNorm  # of each returned stage: dim -> module
     # May be missing from checkpoints: classifiers have no output norms and four stages.
-    optional_keys: str = r'norm\d+\.|stages\.(?:[4-9]|\d\d+)\.'
+    optional_keys = r'norm\d+\.|stages\.(?:[4-9]|\d\d+)\.'
 
     def __init__(
         self,
