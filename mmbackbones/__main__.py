@@ -5,7 +5,7 @@ import inspect
 import sys
 
 import torch
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from . import __version__, operators
@@ -35,7 +35,7 @@ def show_table(rows, **widths):
     """Print rows of text; a column is at least so wide, and what is too wide for it is folded."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name, width in widths.items():
-        justify = 'right' if name == 'parameters' else 'left'
+        justify: JustifyMethod = 'right' if name == 'parameters' else 'left'
         table.add_column(name, justify=justify, min_width=width, overflow='fold')
     for row in rows:
         table.add_row(*row)
@@ -211,7 +211,7 @@ def show_doctor():
         states.append(state)
         if state != 'ok':
             say(f'     -> {cure}')
-    sys.exit('BAD' in states)
+    sys.exit(1 if 'BAD' in states else 0)
 
 
 def main(arguments=None):

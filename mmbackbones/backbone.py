@@ -4,15 +4,23 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from .layers import LayerNorm, in_exported_graph, in_graph, in_transform, lean, plain, without_cudnn
+from .layers import (
+    BATCH_NORMS,
+    LayerNorm,
+    in_exported_graph,
+    in_graph,
+    in_transform,
+    lean,
+    plain,
+    without_cudnn,
+)
 from .weights import convert_state_dict, load_checkpoint
 
 
@@ -58,12 +66,15 @@ class Backbone(BaseModule):
         init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` reads every published format.
     """
 
+    if TYPE_CHECKING:  # at run time, torch.jit would take their types from here
+        stem: Any  # a module that has `in_channels`
+        stages: Any  # an `nn.ModuleList` of `Stage`
     strides: tuple[int, ...] = (4, 8, 16, 32)  # of the published sizes; of a net, one per stage
     archs: dict[str, Any] = {}  # the published sizes: name -> numbers
     formats: tuple = ()  # of their checkpoints, see weights/
     output_norm: type[nn.Module] = LayerNorm  # of each returned stage: dim -> module
-    # The parameters that no published classifier has: it has four stages.
-    ours = r'norm\d+\.|stages\.(?:[4-9]|\d\d+)\.'
+    # May be missing from checkpoints: classifiers have no output norms and four stages.
+    optional_keys = r'norm\d+\.|stages\.(?:[4-9]|\d\d+)\.'
 
     def __init__(
         self,
@@ -96,6 +107,7 @@ class Backbone(BaseModule):
         for i in self.out_indices:
             self.add_module(f'norm{i}', self.output_norm(dims[i]))
         self.apply(init_linear)
+        self.register_load_state_dict_pre_hook(convert_before_loading)
         self._freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -131,7 +143,7 @@ class Backbone(BaseModule):
         """Set training mode; what is frozen stays in evaluation mode."""
         super().train(mode)
         self._freeze()
-        norms = [m for m in self.modules() if isinstance(m, _BatchNorm)] if self.norm_eval else []
+        norms = [m for m in self.modules() if isinstance(m, BATCH_NORMS)] if self.norm_eval else []
         for norm in norms:
             norm.eval()
         return self
@@ -142,7 +154,7 @@ class Backbone(BaseModule):
         for part in parts + [getattr(self, norm) for norm in norms]:
             part.eval().requires_grad_(False)
 
-    def get_layer_depth(self, param_name, prefix=''):
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """(layer, layers): how many layers from the image a parameter is, the stem being 0.
 
         Every module of a stage's `blocks` is a layer; a downsampling belongs to the one before it,
@@ -158,22 +170,19 @@ class Backbone(BaseModule):
         block = 0 if place[2] is None else int(place[2]) + 1
         return sum(depths[: int(place[1])]) + block, layers
 
-    def _load_from_state_dict(self, state_dict, prefix, *others):
-        """Called by `load_state_dict`: tensors of any known format are converted first."""
-        convert_state_dict(self, state_dict, prefix)
-        super()._load_from_state_dict(state_dict, prefix, *others)
-
-    def init_weights(self):
+    def init_weights(self) -> None:
         """Load the checkpoint that `init_cfg` names; without one, weights stay as constructed."""
         cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg]
         pretrained = [cfg for cfg in cfgs if cfg and cfg['type'] == 'Pretrained']
         if not pretrained:
-            return super().init_weights()
+            super().init_weights()
+            return
         if len(cfgs) > 1:
             raise ValueError('init_cfg has Pretrained in a list; give it alone, as a dict')
         if not self.is_init:
             load_checkpoint(self, **loading_arguments(pretrained[0]))
-            self._is_init = True
+            net: Any = self
+            net.is_init = True
 
     def _refuse(self, unknown):
         own, common = (
@@ -186,6 +195,11 @@ class Backbone(BaseModule):
                 f'{type(self).__name__} has no argument {", ".join(unknown)}; '
                 f'it has {", ".join(names)}'
             )
+
+
+def convert_before_loading(net, state_dict, prefix, *others):
+    """Called by `load_state_dict`: tensors of any known format are converted first."""
+    convert_state_dict(net, state_dict, prefix)
 
 
 def loading_arguments(init_cfg):
@@ -203,7 +217,8 @@ def loading_arguments(init_cfg):
 @contextmanager
 def keep_statistics(module):
     """Batch norms inside keep their running statistics: those of a map seen again count once."""
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    norms: list[Any] = [m for m in module.modules() if isinstance(m, BATCH_NORMS)]
+    norms = [norm for norm in norms if norm.track_running_stats]
     kept = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0

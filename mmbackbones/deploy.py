@@ -424,29 +424,31 @@ class Model:
             found['names'] = self.names(found['labels'])
         return found
 
-    def own_boxes(self, boxes, prepared):
+    def own_boxes(self, boxes: np.ndarray, prepared: Prepared) -> np.ndarray:
         """Boxes in the picture's own pixels."""
         (height, width), (rows, columns) = prepared.inner, prepared.size
         if self.about.get('size') and not self.about.get('pad'):  # where no mm does it
             boxes = boxes.clip(0, np.array([width, height, width, height], boxes.dtype))
         return boxes / np.array([width / columns, height / rows] * 2, np.float32)
 
-    def own_masks(self, masks, boxes, prepared):
+    def own_masks(self, masks: np.ndarray, boxes: np.ndarray, prepared: Prepared) -> np.ndarray:
         """Masks (n, H, W) of the picture itself."""
         if self.about['masks'] == 'boxes':
-            return paste(masks, boxes, *prepared.size, self.about.get('mask_threshold', 0.5))
+            threshold = self.about.get('mask_threshold', 0.5)
+            height, width = prepared.size
+            return paste(masks, boxes, height, width, threshold)
         (height, width), whole = prepared.inner, np.empty((len(masks), *prepared.size), bool)
         for target, mask in zip(whole, masks, strict=True):
             inner = mask[:height, :width].astype(np.float32)
             target[:] = resize_scores(inner, *prepared.size) >= 0.5
         return whole
 
-    def own_labels(self, labels, prepared):
+    def own_labels(self, labels: np.ndarray, prepared: Prepared) -> np.ndarray:
         """A map of numbers in the size of the picture itself."""
         height, width = prepared.inner
         return resize_labels(labels[:height, :width], *prepared.size)
 
-    def own_classes(self, output, prepared):
+    def own_classes(self, output: dict[str, Any], prepared: Prepared) -> np.ndarray:
         """The class of each pixel of the picture itself."""
         scores, (height, width) = output.get('scores', ()), prepared.inner
         if len(scores) < 2 or prepared.inner == prepared.size:
@@ -478,7 +480,7 @@ class Model:
             image[pixels] = np.rint(mixed)
         return self.draw_boxes(image, found) if 'boxes' in found else image
 
-    def draw_boxes(self, image, found):
+    def draw_boxes(self, image: np.ndarray, found: dict[str, Any]) -> np.ndarray:
         """An image with boxes, names and scores, the best last."""
         from PIL import Image, ImageDraw
 

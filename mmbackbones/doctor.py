@@ -60,7 +60,10 @@ def examine():
 
 def python():
     """Whether the tests were run with this Python."""
-    state = 'BAD' if sys.version_info < (3, 10) else 'ok' if sys.version_info < (3, 15) else 'note'
+    running = sys.version_info[:2]
+    state = 'ok' if running < (3, 15) else 'note'
+    if running < (3, 10):
+        state = 'BAD'
     cure = 'the tests were run with Python 3.10 to 3.14; take one of these'
     number = '.'.join(map(str, sys.version_info[:3]))
     yield Finding(state, f'Python {number}', cure)
@@ -181,7 +184,8 @@ def operators():
     left = plain.compiled() and plain.installed()
     text = f'mmcv uses {plain.state()}' + (f'; {left} is not needed any more' if left else '')
     yield Finding('note' if left else 'ok', text, 'python -m mmbackbones operators --remove')
-    for device in ('cpu', 'cuda') if torch.cuda.is_available() else ('cpu',):
+    devices = ['cpu', 'cuda'] if torch.cuda.is_available() else ['cpu']
+    for device in devices:
         try:
             found = operate(device)
         except Exception as error:  # a missing extension, or one that was built for another torch

@@ -1,23 +1,24 @@
 """What a training run needs beside a model."""
 
 import re
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, set_random_seed
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils._pytree import tree_map
+from mmengine.utils import apply_to
 
+from .layers import BATCH_NORMS
 from .registry import HOOKS
-from .schedules import learning_rate
-from .weights.errors import some
+from .schedules import learning_rate, source_of
+from .weights.errors import shorten_list
 from .weights.loading import (
     check_whole,
     find_whole,
     is_sharded,
     load_whole,
-    shape,
+    shape_of,
     unwrapped,
 )
 from .weights.reading import without_nests
@@ -51,7 +52,7 @@ class WholeCheckpointHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint):
         """Load all of it or raise; mmengine then loads the same tensors under our names."""
-        source = runner._load_from or 'the checkpoint'
+        source = source_of(runner)
         tensors = checkpoint.get('state_dict') or without_nests(checkpoint, source)
         tensors = {name.removeprefix('module.'): tensor for name, tensor in tensors.items()}
         if is_sharded(runner.model):  # by names alone: here are pieces of its tensors
@@ -92,7 +93,7 @@ class WholeCheckpointHook(Hook):
 
     def parts_that_fit(self, state, tensors):
         """The parts that may start anew, but whose tensors all have the sizes of ours."""
-        unfit = [name for name in state if shape(tensors.get(name)) != shape(state[name])]
+        unfit = [name for name in state if shape_of(tensors.get(name)) != shape_of(state[name])]
         return [part for part in self.new if not any(n.startswith(f'{part}.') for n in unfit)]
 
 
@@ -108,11 +109,13 @@ def class_names(meta):
 def others(names, than):
     """The names in a list that another has not in the same places."""
     same = names and than and len(names) == len(than)
-    return some([n for i, n in enumerate(names or ['?']) if not same or n != than[i]])
+    return shorten_list([n for i, n in enumerate(names or ['?']) if not same or n != than[i]])
 
 
 def dataset_classes(runner):
     """The names of the classes of the first dataset that a runner has built, or None."""
+    # The public `train_loop` would build one that is not needed. If these move, trainings that load
+    # a checkpoint stop here.
     loops = runner._train_loop, runner._val_loop, runner._test_loop
     datasets = [loop.dataloader.dataset for loop in loops if isinstance(loop, BaseLoop)]
     found = (class_names(getattr(dataset, 'metainfo', None)) for dataset in datasets)
@@ -133,16 +136,19 @@ class BFloat16Hook(Hook):
     def before_run(self, runner):
         for name, module in runner.model.named_modules():
             if self.extractors.search(name):
-                module.register_forward_pre_hook(lambda module, inputs: floats(inputs))
+                module.register_forward_pre_hook(lambda module, inputs: to_float32(inputs))
             if self.heads.search(name):
-                module.register_forward_hook(lambda module, inputs, outputs: floats(outputs))
+                module.register_forward_hook(lambda module, inputs, outputs: to_float32(outputs))
 
 
-def floats(values):
+def to_float32(values: Any) -> Any:
     """The same nested values, with float32 tensors in place of bfloat16 ones."""
-    return tree_map(
-        lambda x: x.float() if getattr(x, 'dtype', None) == torch.bfloat16 else x, values
-    )
+    return apply_to(values, is_bfloat16, torch.Tensor.float)
+
+
+def is_bfloat16(value):
+    """Whether something is a tensor of bfloat16."""
+    return isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16
 
 
 @HOOKS.register_module()
@@ -170,7 +176,7 @@ class BatchNormMomentumHook(Hook):
 
     def before_train(self, runner):
         for module in runner.model.modules():
-            if isinstance(module, _BatchNorm):
+            if isinstance(module, BATCH_NORMS):
                 module.momentum = self.momentum
 
 

@@ -14,8 +14,8 @@ class LearningRateDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     The name and the key are mmpretrain's; this one serves whole detectors and segmenters.
     """
 
-    def _validate_cfg(self):
-        super()._validate_cfg()
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+        super().__init__(optim_wrapper_cfg, paramwise_cfg)
         rate = self.paramwise_cfg.get('layer_decay_rate')
         if rate is None or not 0 < rate <= 1:
             raise ValueError(

@@ -5,6 +5,7 @@ from collections import defaultdict
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeGuard
 
 PACKAGE = Path(__file__).parent
 ROOT = PACKAGE / '.mim' if (PACKAGE / '.mim').is_dir() else PACKAGE.parent
@@ -41,12 +42,13 @@ def configs_of(name):
 @cache
 def backbone_settings(path):
     """The values of a config's and its bases' `backbone`, None for what is no plain value."""
-    tree, settings = ast.parse(path.read_text()), {}
+    tree = ast.parse(path.read_text())
+    settings: dict[str, Any] = {}
     assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
     lists = [node.value for node in assigned if ast.unparse(node.targets[0]) == '_base_']
     # Where a base is a string, or one in a list; those of other packages are left out.
-    names = [node.value for found in lists for node in ast.walk(found) if is_text(node)]
-    for base in [path.parent / name for name in names if '::' not in name]:
+    texts = [str(node.value) for found in lists for node in ast.walk(found) if is_text(node)]
+    for base in [path.parent / name for name in texts if '::' not in name]:
         settings |= backbone_settings(base.resolve()) if base.is_file() else {}
     found = [node.value for node in assigned if ast.unparse(node.targets[0]) == 'backbone']
     keywords = [node for node in ast.walk(tree) if isinstance(node, ast.keyword)]
@@ -57,6 +59,6 @@ def backbone_settings(path):
     return settings
 
 
-def is_text(node):
+def is_text(node: ast.AST) -> TypeGuard[ast.Constant]:
     """Whether a node of a syntax tree is a string."""
     return isinstance(node, ast.Constant) and isinstance(node.value, str)

@@ -9,8 +9,7 @@ from .registry import HOOKS
 from .weights.errors import CheckpointError
 from .weights.loading import is_sharded
 
-# The `end` of a schedule without one, in mmengine.
-ENDLESS = int(1e9)
+NO_END = int(1e9)  # mmengine's `end` of a schedule that has none
 
 
 @HOOKS.register_module()
@@ -22,12 +21,13 @@ class ScheduleHook(Hook):
     the checkpoint has them. At the start, the log says which schedules do not fit the training.
     """
 
-    # What of a scheduler changes with each step; everything else is its setting.
+    # What of a scheduler changes with each step; everything else is its setting. If the private
+    # ones move, resumed trainings say that their schedule has changed.
     counters = {'last_step', 'verbose', '_global_step', '_last_value'}
 
     def after_load_checkpoint(self, runner, checkpoint):
         """Put the config's schedule, as it is after the steps done, into the checkpoint."""
-        if not runner._resume:
+        if not runner._resume:  # if it moves, trainings that load a checkpoint stop here
             return
         check_epoch_length(runner, checkpoint['meta'])
         schedulers, saved = runner.param_schedulers, checkpoint.get('param_schedulers')
@@ -49,7 +49,9 @@ class ScheduleHook(Hook):
         runner.logger.warning(
             'the schedule and the options of the optimizer of this config hold, not those of %s: '
             'the learning rate is %.3g now, and was %.3g',
-            *(runner._load_from or 'the checkpoint', learning_rate(runner), before),
+            source_of(runner),
+            learning_rate(runner),
+            before,
         )
 
     def settings(self, states):
@@ -63,14 +65,24 @@ class ScheduleHook(Hook):
             unit, total = 'steps', runner.max_iters
             if each.by_epoch:
                 unit, total = 'epochs', runner.max_epochs
-            if each.begin < total and (each.end <= total or each.end >= ENDLESS):
+            if each.begin < total and (each.end <= total or each.end >= NO_END):
                 continue
             kind = type(each).__name__.replace('ParamScheduler', '')
             runner.logger.warning(
                 'param_scheduler.%d (%s) is for the %s %d to %d, but this training ends after %d: '
                 'what it leads to is never reached; set its begin and end, or a longer training',
-                *(number, kind, unit, each.begin, each.end, total),
+                number,
+                kind,
+                unit,
+                each.begin,
+                each.end,
+                total,
             )
+
+
+def source_of(runner):
+    """What a runner loads, for messages. If the attribute moves, trainings stop here."""
+    return runner._load_from or 'the checkpoint'
 
 
 def learning_rate(runner):
@@ -121,7 +133,7 @@ def check_parameters(runner, groups):
     counts, wanted = ([len(group['params']) for group in each] for each in (groups, ours))
     if counts != wanted and not is_sharded(runner.model):
         raise CheckpointError(
-            f'{runner._load_from} cannot be resumed: it trained {sum(counts)} tensors in '
+            f'{source_of(runner)} cannot be resumed: it trained {sum(counts)} tensors in '
             f'{len(counts)} groups, this config trains {sum(wanted)} in {len(wanted)}; set '
             f'frozen_stages and paramwise_cfg as they were, or start from its weights with '
             f'load_from and without resuming'
@@ -135,5 +147,8 @@ def check_epoch_length(runner, meta):
         runner.logger.warning(
             'the checkpoint has %d epochs of %.0f steps, now an epoch has %d: the batch size, the '
             'number of processes or the data are others, and schedules by steps go on at %d',
-            *(epochs, steps / max(1, epochs), length, steps),
+            epochs,
+            steps / max(1, epochs),
+            length,
+            steps,
         )

@@ -1,7 +1,9 @@
 """mmengine's strategies for its FlexibleRunner, of which trainings can be resumed."""
 
+from typing import Any
+
 import torch
-from mmengine import _strategy as engine
+from mmengine import registry
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.utils import clip_grad_norm_
 
@@ -19,11 +21,17 @@ class Counted:
         """As the strategy does it, with the counts that the log has."""
         meta, begun = extra_ckpt['meta'], extra_ckpt['message_hub']['runtime_info']
         meta['iter'], meta['epoch'] = begun['iter'] + 1, min(meta['epoch'], begun['epoch'] + 1)
-        super().save_checkpoint(filename, extra_ckpt=extra_ckpt, **kwargs)
+        strategy: Any = super()
+        strategy.save_checkpoint(filename, extra_ckpt=extra_ckpt, **kwargs)
+
+
+# mmengine's own; its module is private, its registry is not.
+Sharded: Any = registry.STRATEGIES.get('FSDPStrategy')
+DeepSpeed: Any = registry.STRATEGIES.get('DeepSpeedStrategy')
 
 
 @STRATEGIES.register_module()
-class FSDPStrategy(Counted, engine.FSDPStrategy):
+class FSDPStrategy(Counted, Sharded):
     """Fully sharded training, with arguments in the order that PyTorch now has."""
 
     def build_optim_wrapper(self, optim_wrapper, model=None):
@@ -41,7 +49,7 @@ class FSDPStrategy(Counted, engine.FSDPStrategy):
 
 
 @STRATEGIES.register_module()
-class DeepSpeedStrategy(Counted, engine.DeepSpeedStrategy):
+class DeepSpeedStrategy(Counted, DeepSpeed):
     """Training by DeepSpeed, whose folders are read with PyTorch's safety on."""
 
     def load_checkpoint(self, filename, **options):

@@ -16,7 +16,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
 
 from mmbackbones import SwinTransformer, convert_config
-from mmbackbones.convert import THEIRS
+from mmbackbones.convert import MMDET_FORMAT
 from mmbackbones.convert.families import CLASSIFIER, CLASSIFIER_V2
 from mmbackbones.convert.optimizer import tensor_names
 from mmbackbones.registry import MODELS
@@ -76,7 +76,7 @@ def settings(model, cfg):
 def our_name(name):
     """Our name for a tensor of theirs, as the loader says."""
     part = name.removeprefix('backbone.')
-    return name if part == name else f'backbone.{THEIRS.rename(part)}'
+    return name if part == name else f'backbone.{MMDET_FORMAT.rename(part)}'
 
 
 def theirs(scope, args):

@@ -14,8 +14,8 @@ import torch.distributed as dist
 
 import mmbackbones
 from mmbackbones import CheckpointError, SwinTransformer
-from mmbackbones.weights import downloading, fetching
-from mmbackbones.weights.downloading import cached_name, download, local_file
+from mmbackbones.weights import downloading, web
+from mmbackbones.weights.downloading import cached_name, download_url, local_file
 
 SIZE = dict(dims=(8, 16, 32, 64), depths=(1, 1, 1, 1), heads=(1, 1, 1, 1))
 PAGE = b' \n<!DoctYPE html><html>Sign in</html>'
@@ -104,8 +104,8 @@ def test_files_of_one_name_are_kept_apart(server):
     server.answers |= {f'/{f}/model.safetensors': [(f.encode(),)] for f in 'ab'}
     urls = [f'{server.url}/{folder}/model.safetensors' for folder in 'ab']
     urls += [f'{other.url}/a/model.safetensors']
-    assert [download(url).read_bytes() for url in urls * 2] == [b'a', b'b', b'3'] * 2
-    assert {download(url).name for url in urls} == {'model.safetensors'}
+    assert [download_url(url).read_bytes() for url in urls * 2] == [b'a', b'b', b'3'] * 2
+    assert {download_url(url).name for url in urls} == {'model.safetensors'}
     other.shutdown()
     other.server_close()
 
@@ -143,7 +143,7 @@ def test_nothing_outside_of_the_cache_is_touched(url, cache, tmp_path):
     before = sorted(tmp_path.rglob('*'))
     for path in (f'{tmp_path}/host.pth', 'host.pth', '../host.pth', '%2e%2e/host.pth'):
         with pytest.raises(FileNotFoundError, match='is no address of a file'):
-            download(url.format(path.lstrip('/')))
+            download_url(url.format(path.lstrip('/')))
     assert sorted(tmp_path.rglob('*')) == before
 
 
@@ -174,7 +174,7 @@ def test_names_in_the_cache_are_names_on_every_disk(url):
 def test_long_names_stay_apart(server):
     paths = [f'/{"a" * 300}{end}.pth' for end in 'bc']
     server.answers |= {path: [(path.encode(),)] for path in paths}
-    files = [download(server.url + path) for path in paths]
+    files = [download_url(server.url + path) for path in paths]
     assert [file.read_bytes() for file in files] == [path.encode() for path in paths]
 
 
@@ -186,21 +186,21 @@ def test_a_link_out_of_the_cache_is_not_followed(server, cache, tmp_path):
     cache.mkdir(parents=True)
     (cache / f'127.0.0.1_{server.server_port}').symlink_to(tmp_path / 'others')
     with pytest.raises(FileNotFoundError, match='a link leads from'):
-        download(f'{server.url}/net.pth')
+        download_url(f'{server.url}/net.pth')
     assert (tmp_path / 'others/net.pth').read_bytes() == b''
 
 
 def test_a_connection_that_is_cut_once_is_tried_again(server):
     content = checkpoint()
     server.answers['/net.pth'] = [(content, None, 1000), (content,)]
-    assert download(f'{server.url}/net.pth').read_bytes() == content
+    assert download_url(f'{server.url}/net.pth').read_bytes() == content
     assert len(server.asked) == 2
 
 
 def test_a_connection_that_is_always_cut_leaves_no_file(server, cache):
     server.answers['/net.pth'] = [(checkpoint(), None, 1000)]
     with pytest.raises(FileNotFoundError, match=r'\(1,000 of .* bytes came\); bring the file to '):
-        download(f'{server.url}/net.pth')
+        download_url(f'{server.url}/net.pth')
     assert len(server.asked) == 2
     assert kept(cache) == []
 
@@ -209,16 +209,16 @@ def test_the_hash_in_a_name_is_verified(server, cache):
     right, wrong = checkpoint(1), checkpoint(2)
     path = named(right)
     server.answers[path] = [(wrong,), (right,)]
-    assert download(server.url + path).read_bytes() == right
+    assert download_url(server.url + path).read_bytes() == right
     server.answers[path] = [(wrong,)]
-    download(server.url + path)
+    download_url(server.url + path)
     assert len(server.asked) == 2
     kept(cache)[0].write_bytes(wrong)  # by whatever means: it is not trusted
     with pytest.raises(CheckpointError, match=rf'has the SHA-256 .* says {path[5:13]}; take anoth'):
-        download(server.url + path)
+        download_url(server.url + path)
     assert [file.read_bytes() for file in kept(cache)] == [wrong]  # until there is a better one
     server.answers['/net-20201231.pth'] = [(wrong,)]  # a date
-    assert download(f'{server.url}/net-20201231.pth').read_bytes() == wrong
+    assert download_url(f'{server.url}/net-20201231.pth').read_bytes() == wrong
 
 
 @pytest.mark.parametrize(
@@ -234,15 +234,15 @@ def test_the_hash_in_a_name_is_verified(server, cache):
 def test_what_is_no_checkpoint_is_not_kept(server, cache, answer, words):
     server.answers['/net.pth'] = [answer]
     with pytest.raises(CheckpointError, match=words):
-        download(f'{server.url}/net.pth')
+        download_url(f'{server.url}/net.pth')
     assert kept(cache) == []
     cut = cache / cached_name(f'{server.url}/net.pth')
     cut.write_bytes(PAGE)  # as an older version left it
     with pytest.raises(CheckpointError, match=words):
-        download(f'{server.url}/net.pth')
+        download_url(f'{server.url}/net.pth')
     assert cut.read_bytes() == PAGE
     server.answers['/net.pth'] = [(checkpoint(),)]
-    assert download(f'{server.url}/net.pth').read_bytes() == checkpoint()
+    assert download_url(f'{server.url}/net.pth').read_bytes() == checkpoint()
 
 
 def test_what_cannot_be_reached_is_named_with_the_way_out(server, cache):
@@ -251,9 +251,9 @@ def test_what_cannot_be_reached_is_named_with_the_way_out(server, cache):
     assert str(cache / cached_name(f'{server.url}/missing.pth')) in str(caught.value)
     assert server.asked == ['/missing.pth']
     with pytest.raises(FileNotFoundError, match=r'refused.*bring the file to .*w\.pth'):
-        download('http://127.0.0.1:1/w.pth')
+        download_url('http://127.0.0.1:1/w.pth')
     with pytest.raises(FileNotFoundError, match='cannot be downloaded'):
-        download('http://host:port/w.pth')
+        download_url('http://host:port/w.pth')
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def fetch(url, folder, barrier, results):
     """What one of several processes does, all at the same time."""
     torch.hub.get_dir = lambda: folder
     barrier.wait()
-    results.put(download(url).read_bytes())
+    results.put(download_url(url).read_bytes())
 
 
 def test_processes_that_meet_in_the_cache_all_get_the_whole_file(server, cache):
@@ -333,9 +333,9 @@ def train(rank, url, folder, results):
     dist.get_node_local_rank = lambda fallback_rank: rank
     store = dist.FileStore(f'{folder}_store', 2)
     dist.init_process_group('gloo', store=store, rank=rank, world_size=2)
-    said = [download(f'{url}/net.pth').name]
+    said = [download_url(f'{url}/net.pth').name]
     try:
-        download(f'{url}/missing.pth')
+        download_url(f'{url}/missing.pth')
     except FileNotFoundError as error:
         said.append(str(error))
     results.put(said)
@@ -360,7 +360,7 @@ def test_one_process_of_a_training_downloads_and_all_get_its_error(server, cache
 
 def test_progress_is_shown(server, capsys):
     server.answers['/net.pth'] = [(checkpoint(),)]
-    download(f'{server.url}/net.pth')
+    download_url(f'{server.url}/net.pth')
     err = capsys.readouterr().err
     assert 'net.pth' in err
     assert '13.5/13.5 kB' in err
@@ -373,10 +373,10 @@ def test_without_a_training_each_process_downloads():
 
 def test_a_long_download_says_how_much_has_come(tmp_path, monkeypatch):
     lines = []
-    monkeypatch.setattr(fetching, 'EVERY', 0)
-    monkeypatch.setattr(fetching, 'print_log', lambda text, logger: lines.append(text))
+    monkeypatch.setattr(web, 'LOG_INTERVAL', 0)
+    monkeypatch.setattr(web, 'print_log', lambda text, logger: lines.append(text))
     content = bytes(3 * 2**19)
     with open(tmp_path / 'a.pth', 'wb') as file:
-        fetching.copy_with_progress(io.BytesIO(content), file, 'a.pth', len(content))
+        web.copy_with_progress(io.BytesIO(content), file, 'a.pth', len(content))
     assert (tmp_path / 'a.pth').read_bytes() == content
     assert lines == [f'a.pth: {n:,} of 1,572,864 bytes' for n in (2**20, 3 * 2**19)]

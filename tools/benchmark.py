@@ -37,7 +37,7 @@ from tqdm import tqdm
 
 from mmbackbones.backbone import Backbone
 from mmbackbones.registry import MODELS
-from mmbackbones.weights.errors import CheckpointError, brief
+from mmbackbones.weights.errors import CheckpointError, truncate
 
 MALLOCS = 'keep-pages', 'glibc'
 ENGINES = dict(onnxruntime=read_onnx, openvino=read_openvino)
@@ -271,7 +271,7 @@ def prepared(args, build):
         try:
             yield name, contestant(function, backend, args)
         except torch.onnx.OnnxExporterError as error:
-            tqdm.write(f'{name} is left out, as it cannot be exported: {brief(error)}')
+            tqdm.write(f'{name} is left out, as it cannot be exported: {truncate(error)}')
 
 
 def work(args, images):
@@ -331,7 +331,7 @@ def show_exported(args):
     try:
         runs = runs_of(args)
     except (CheckpointError, ImportError, OSError, SyntaxError, ValueError) as error:
-        sys.exit(brief(error, 500))
+        sys.exit(truncate(error, 500))
     images = list(pictures(shapes(args)))
     figures = ratios_of(measure(runs, images, args.rounds))
     for row in figures.values():

@@ -10,7 +10,7 @@ from lib.run_config import CONFIGS
 from mmengine.config import Config
 
 from mmbackbones import convert_config
-from mmbackbones.weights.errors import brief
+from mmbackbones.weights.errors import truncate
 from mmbackbones.weights.published_dense import published_dense
 
 DETECTRON2 = 'it is a config of detectron2, which calls classes; give one of mm'
@@ -57,7 +57,9 @@ def convert(path):
     try:
         cfg = Config.fromfile(path, import_custom_modules=False)
     except Exception as error:  # a config is code, which fails in its own ways
-        reason = f'it cannot be read, {type(error).__name__}: {brief(error) or "no reason given"}'
+        reason = (
+            f'it cannot be read, {type(error).__name__}: {truncate(error) or "no reason given"}'
+        )
         calls = isinstance(error, RuntimeError) and not str(error)  # what it would import, a class
         raise ValueError(DETECTRON2 if calls or is_lazy(path) else reason) from None
     try:
@@ -83,7 +85,7 @@ def main():
     try:
         cfg, text = convert(path)
     except (SyntaxError, TypeError, ValueError) as error:
-        parser.error(f'{args.config}: {brief(error, 500)}')
+        parser.error(f'{args.config}: {truncate(error, 500)}')
     if url := published_dense(args.config):
         print(f'published weights for it: {url}', file=sys.stderr)
     if args.out:

@@ -31,7 +31,7 @@ from mmengine.registry import DATASETS, MODELS
 from mmengine.structures import BaseDataElement
 
 from mmbackbones import CheckpointError, load_checkpoint
-from mmbackbones.weights.errors import brief
+from mmbackbones.weights.errors import truncate
 from mmbackbones.weights.published_dense import published_dense
 
 RANDOM = 'random'  # instead of a checkpoint
@@ -100,7 +100,7 @@ def find(args, folder, steps, parser):
             return images_of(path, args, parser), None
         path.stat()
     except Exception as error:  # of any file client
-        parser.error(f'there is no image, folder or video {brief(source)}: {brief(error)}')
+        parser.error(f'there is no image, folder or video {truncate(source)}: {truncate(error)}')
     if path.suffix.lower() in CODECS:
         capture = cv2.VideoCapture(str(path))
         if capture.isOpened():
@@ -109,7 +109,7 @@ def find(args, folder, steps, parser):
         drawing.read_image(steps, path)
     except Exception as error:  # whatever the loader of a config raises
         videos = f'a video ({" ".join(CODECS)}) that OpenCV can read'
-        parser.error(f'{brief(source)} is neither an image nor {videos}: {brief(error)}')
+        parser.error(f'{truncate(source)} is neither an image nor {videos}: {truncate(error)}')
     return [path], None
 
 
@@ -124,7 +124,7 @@ def images_of(folder, args, parser):
     if others := len(files) - len(images):
         print(f'passed over: {others} files that are no images by their suffix', file=sys.stderr)
     if not images:
-        parser.error(f'{brief(folder)} holds no images')
+        parser.error(f'{truncate(folder)} holds no images')
     return images
 
 
@@ -299,7 +299,7 @@ def main():
     if demo.predictions:
         dump(demo.predictions.images, args.pred_out, indent=1)
         done.append(args.pred_out)
-    print(*map(brief, done), sep='\n')
+    print(*map(truncate, done), sep='\n')
     if not done:
         sys.exit('nothing was drawn')
 

@@ -6,11 +6,11 @@ import warnings
 from mmengine.config import Config, ConfigDict
 
 from .arguments import theirs_of, translate
-from .families import THEIRS
-from .finding import no_swin, plain, swins
+from .families import MMDET_FORMAT
+from .finding import find_swins, no_swin, plain_copy
 from .optimizer import rewrite_keys
 
-__all__ = ['THEIRS', 'convert_config']
+__all__ = ['MMDET_FORMAT', 'convert_config']
 
 # What stands at the top of configs of 2.x alone, and of later ones alone.
 OLD = ('optimizer', 'optimizer_config', 'lr_config', 'runner', 'checkpoint_config', 'evaluation')
@@ -44,8 +44,10 @@ def convert_config(cfg: Config) -> Config:
     Raises:
         ValueError: There is no such Swin, or one has an argument that ours has no counterpart for.
     """
-    root = plain(cfg._cfg_dict if isinstance(cfg, Config) else cfg)
-    places = list(swins(root, (), root.get('default_scope')))
+    # The public methods of a config import what new-style configs name. If the dict moves, no
+    # config can be converted.
+    root = plain_copy(cfg._cfg_dict if isinstance(cfg, Config) else cfg)
+    places = list(find_swins(root, (), root.get('default_scope')))
     if not places:
         raise ValueError(no_swin(root))
     old = any(key in root for key in OLD) and not any(key in root for key in NEW)

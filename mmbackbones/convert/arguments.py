@@ -15,7 +15,7 @@ from .finding import listed, type_name
 
 SHARED = ('in_channels', 'drop_path_rate')  # they mean the same
 CLASSIFIERS = (CLASSIFIER, CLASSIFIER_V2)
-PLAIN = dict(ffn_ratio=4)
+DEFAULTS_OF_BLOCKS = dict(ffn_ratio=4)
 PER_BLOCK = ('window_size', 'with_cp', 'pad_small_map')
 
 
@@ -68,7 +68,7 @@ def check(theirs, family, label, path):
         if name == 'patch_size' and not isinstance(value, int) and len(set(value)) == 1:
             value = value[0]
         if (name in FIXED and value != wanted[name]) or (
-            name in LAYERS and not fits(value, LAYERS[name])
+            name in LAYERS and not is_known_layer(value, LAYERS[name])
         ):
             raise ValueError(
                 f'{path}.{name} is {theirs[name]!r}, and mmbackbones.{family.ours.__name__} has '
@@ -76,7 +76,7 @@ def check(theirs, family, label, path):
             )
 
 
-def fits(layer, choices):
+def is_known_layer(layer, choices):
     """Whether the config of a layer, or its type, says nothing but what is among the choices."""
     layer = dict(layer) if isinstance(layer, dict) else dict(type=layer)
     layer['type'] = type_name(layer.get('type')).split('.')[-1]
@@ -124,10 +124,12 @@ def blocks(theirs, depths, family, path):
     given = theirs['stage_cfgs']
     found = their_blocks(theirs, depths)
     windows = [{block['window_size'] for block in stage} for stage in found]
-    others = [item for stage in found for block in stage for item in block.items()]
-    plain = all(key in PER_BLOCK or value in ({}, PLAIN.get(key)) for key, value in others)
-    whole = [len(stage) for stage in found] == list(depths)
-    if not plain or not whole or any(len(sizes) > 1 for sizes in windows):
+    settings = [item for stage in found for block in stage for item in block.items()]
+    are_ours = all(
+        key in PER_BLOCK or value in ({}, DEFAULTS_OF_BLOCKS.get(key)) for key, value in settings
+    )
+    are_complete = [len(stage) for stage in found] == list(depths)
+    if not are_ours or not are_complete or any(len(sizes) > 1 for sizes in windows):
         raise ValueError(
             f'{path}.stage_cfgs is {given!r}; mmbackbones.{family.ours.__name__} takes window_size '
             f'from it, one for each stage; change it, or keep the backbone of mmpretrain'

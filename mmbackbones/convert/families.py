@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from ..backbone import Backbone
 from ..models import SwinTransformer, SwinTransformerV2
 from ..weights.format import Format
 
 # What they take, and what it is if a config does not say. Those of mmdet and mmseg agree.
-DENSE = dict(
+MMDET_ARGUMENTS = dict(
     pretrain_img_size=224,
     in_channels=3,
     embed_dims=96,
@@ -34,7 +35,7 @@ DENSE = dict(
     init_cfg=None,
 )
 # SwinTransformer/Swin-Transformer-Object-Detection, and its forks.
-OFFICIAL = dict(
+OFFICIAL_ARGUMENTS = dict(
     pretrain_img_size=224,
     in_chans=3,
     embed_dim=96,
@@ -57,7 +58,7 @@ OFFICIAL = dict(
     frozen_stages=-1,
     init_cfg=None,
 )
-MMPRETRAIN = dict(
+MMPRETRAIN_ARGUMENTS = dict(
     arch='tiny',
     img_size=224,
     patch_size=4,
@@ -79,7 +80,9 @@ MMPRETRAIN = dict(
     patch_cfg=dict(),
     init_cfg=None,
 )
-MMPRETRAIN_V2 = MMPRETRAIN | dict(img_size=256, window_size=8, pretrained_window_sizes=(0, 0, 0, 0))
+MMPRETRAIN_V2_ARGUMENTS = MMPRETRAIN_ARGUMENTS | dict(
+    img_size=256, window_size=8, pretrained_window_sizes=(0, 0, 0, 0)
+)
 # Arguments that ours lacks: they must be as above, and layers of these types.
 FIXED = (
     'patch_size',
@@ -115,7 +118,7 @@ class Family:
     name: str
     arguments: dict  # with their defaults
     tensors: Format
-    ours: type = SwinTransformer
+    ours: type[Backbone] = SwinTransformer
     # What they call our arguments, where that differs.
     names: dict = field(default_factory=dict)
 
@@ -124,22 +127,25 @@ class Family:
         return theirs[self.names.get(name, name)]
 
 
-def tensors(model, name):
-    """How the tensors of a backbone are called in files of a format."""
-    return next(form for form in model.formats if form.name == name)
+def format_of(backbone: type[Backbone], name: str) -> Format:
+    """The format of a backbone's checkpoints that has this name."""
+    return next(form for form in backbone.formats if form.name == name)
 
 
-THEIRS = tensors(SwinTransformer, 'mmdet or mmseg')
-MMDET = Family('mmdet', DENSE, THEIRS)
+MMDET_FORMAT = format_of(SwinTransformer, 'mmdet or mmseg')
+MMDET = Family('mmdet', MMDET_ARGUMENTS, MMDET_FORMAT)
 AUTHORS = Family(
     'the official code',
-    OFFICIAL,
-    tensors(SwinTransformer, 'official'),
+    OFFICIAL_ARGUMENTS,
+    format_of(SwinTransformer, 'official'),
     names=dict(in_channels='in_chans', embed_dims='embed_dim', with_cp='use_checkpoint'),
 )
-CLASSIFIER = Family('mmpretrain', MMPRETRAIN, THEIRS)
+CLASSIFIER = Family('mmpretrain', MMPRETRAIN_ARGUMENTS, MMDET_FORMAT)
 CLASSIFIER_V2 = Family(
-    'mmpretrain', MMPRETRAIN_V2, tensors(SwinTransformerV2, 'mmpretrain'), SwinTransformerV2
+    'mmpretrain',
+    MMPRETRAIN_V2_ARGUMENTS,
+    format_of(SwinTransformerV2, 'mmpretrain'),
+    SwinTransformerV2,
 )
 FAMILIES = dict(
     SwinTransformer=(MMDET, AUTHORS, CLASSIFIER),

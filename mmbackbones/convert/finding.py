@@ -9,22 +9,22 @@ from .families import COUNTERPARTS, FAMILIES, SCOPES
 NAMES = ('type', 'TYPE', 'NAME', 'name', 'backbone', 'model_name')
 
 
-def plain(node):
+def plain_copy(node):
     """A copy of a config in plain dicts, in which what new-style configs name stays a name.
 
     A `ConfigDict` would import it, by most of its methods.
     """
     if isinstance(node, dict):
-        return {key: plain(value) for key, value in dict.items(node)}
+        return {key: plain_copy(value) for key, value in dict.items(node)}
     if type(node) in (list, tuple):
-        return type(node)(plain(value) for value in node)
+        return type(node)(plain_copy(value) for value in node)
     return copy.deepcopy(node)
 
 
-def swins(node, path, scope, parent=None):
+def find_swins(node, path, scope, parent=None):
     """(kind, dict, the dict around it, path, scope) of each Swin of theirs in a config."""
     for key, value in entries(node):
-        yield from swins(value, (*path, str(key)), scope_of(node, scope), node)
+        yield from find_swins(value, (*path, str(key)), scope_of(node, scope), node)
     if isinstance(node, dict):
         *modules, name = type_name(node.get('type')).split('.')
         if name in FAMILIES and (not modules or modules[0] in SCOPES):
@@ -60,7 +60,7 @@ def no_swin(root):
     sentence = 'the config has no SwinTransformer of mmdet, mmseg or mmpretrain; '
     if 'MODEL' in root:
         sentence += 'it is one of yacs, as detectron2 and the official classifier have; '
-    found = list(others(root, ()))
+    found = list(other_swins(root, ()))
     if not found:
         backbone = next(backbones(root), None)
         return sentence + (f'its backbone is {backbone}' if backbone else 'give one that has')
@@ -82,14 +82,14 @@ def listed(words):
     return ' and '.join([', '.join(words[:-1]), words[-1]] if words[1:] else words)
 
 
-def others(node, path):
+def other_swins(node, path):
     """(path, name, the dict) of what a config calls a Swin as no family of ours does."""
     for key, value in entries(node):
         name = type_name(value)
         if key in NAMES and 'swin' in name.lower() and not entries(value) and '/' not in name:
             whole = key in ('type', 'TYPE', 'NAME') and path
             yield '.'.join(path if whole else (*path, str(key))), name, node
-        yield from others(value, (*path, str(key)))
+        yield from other_swins(value, (*path, str(key)))
 
 
 def backbones(node):

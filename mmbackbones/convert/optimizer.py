@@ -18,7 +18,7 @@ CONSTRUCTORS = (
 LAYER = ('weight', 'bias')
 NORMS = [f'{norm}.{part}' for norm, part in product(('norm1', 'norm2'), LAYER)]
 MLP = [f'ffn.layers.{layer}.{part}' for layer, part in product(('0.0', '1'), LAYER)]
-MM = dict(
+MM_TENSORS = dict(
     stem=('patch_embed.projection', 'patch_embed.norm'),
     stages='stages',
     block=[
@@ -28,7 +28,7 @@ MM = dict(
         'attn.w_msa.relative_position_bias_table',
     ],
 )
-OFFICIAL = dict(
+OFFICIAL_TENSORS = dict(
     stem=('patch_embed.proj', 'patch_embed.norm'),
     stages='layers',
     block=[
@@ -38,7 +38,7 @@ OFFICIAL = dict(
         'attn.relative_position_bias_table',
     ],
 )
-MM_V2 = MM | dict(
+MM_V2_TENSORS = MM_TENSORS | dict(
     block=[
         *NORMS,
         *MLP,
@@ -49,10 +49,10 @@ MM_V2 = MM | dict(
 )
 
 
-def rewrite_keys(root, swins):
+def rewrite_keys(root, converted):
     """Rewrite the `custom_keys` of a config for tensors that have other names now.
 
-    swins: (path, our arguments, family) of each that was converted.
+    converted: (path, our arguments, family) of each that was converted.
     """
     for place in ('optim_wrapper', 'optimizer'):  # of 3.x, of 2.x
         wrapper = root.get(place) or {}
@@ -66,7 +66,7 @@ def rewrite_keys(root, swins):
         rules = wrapper.get('paramwise_cfg') or {}
         keys = rules.get('custom_keys')
         pairs = {}
-        for path, ours, family in swins if keys else ():
+        for path, ours, family in converted if keys else ():
             if path[0] == 'model':
                 for prefix in prefixes(path, keys):
                     pairs[prefix] = tensor_names(prefix, ours, family)
@@ -87,15 +87,18 @@ def tensor_names(prefix, ours, family):
     """(their name, our name) of each tensor that both have."""
     arch, last = ours['arch'], max(ours['out_indices'])
     arch = family.ours.archs[arch] if isinstance(arch, str) else arch
-    second, every = family is CLASSIFIER_V2, arch.get('norm_every')
-    parts = OFFICIAL if family is AUTHORS else MM_V2 if second else MM
+    is_v2, every = family is CLASSIFIER_V2, arch.get('norm_every')
+    parts = MM_V2_TENSORS if is_v2 else MM_TENSORS
+    if family is AUTHORS:
+        parts = OFFICIAL_TENSORS
     names = [f'{layer}.{part}' for layer, part in product(parts['stem'], LAYER)]
     for i, depth in enumerate(arch['depths'][: last + 1]):
         stage = f'{parts["stages"]}.{i}'
         names += [f'{stage}.blocks.{j}.{name}' for j, name in product(range(depth), parts['block'])]
         normed = range(every - 1, depth, every) if every else ()
         names += [f'{stage}.blocks.{j}.norm3.{part}' for j, part in product(normed, LAYER)]
-        if i > 0 if second else i < last:  # a downsampling stands before a stage, or after it
+        has_downsample = i > 0 if is_v2 else i < last  # before the blocks, or after them
+        if has_downsample:
             merging = ('norm.weight', 'norm.bias', 'reduction.weight')
             names += [f'{stage}.downsample.{name}' for name in merging]
     names += [f'norm{i}.{part}' for i, part in product(ours['out_indices'], LAYER)]
@@ -118,7 +121,7 @@ def translate_keys(keys, rules, pairs):
         return found and key.startswith(named) and not any(key in ours for ours in wanted)
 
     def right(name, keys):
-        return same(settings(name, keys, rules), wanted[name])
+        return are_equal(settings(name, keys, rules), wanted[name])
 
     result = {key: value for key, value in keys.items() if not dead(key)}
     for name in wanted:
@@ -135,7 +138,7 @@ def translate_keys(keys, rules, pairs):
 
 def candidates(name):
     """'a.backbone.stem.norm.weight' -> 'backbone.stem', 'backbone.stem.norm', ..., all of it."""
-    before = re.match(r'(.*?)\.(?:stem|stages|norm\d)', name)[1]
+    before = re.split(r'\.(?:stem|stages|norm\d)', name, maxsplit=1)[0]
     parts = name[before.rfind('.') + 1 :].split('.')
     yield from ('.'.join(parts[:count]) for count in range(2, len(parts) + 1))
     yield name
@@ -158,7 +161,7 @@ def settings(name, keys, rules):
     return found
 
 
-def same(one, other):
-    """Whether two settings of a tensor come to the same."""
+def are_equal(one, other):
+    """Whether two settings mean the same; what one leaves out is 1."""
     default = dict(lr_mult=1, decay_mult=1)
     return default | one == default | other

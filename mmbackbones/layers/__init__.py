@@ -12,7 +12,7 @@ from .context import (
 )
 from .embed import ChannelsFirst, Halve, PatchEmbed, PatchMerging, pad_image, pad_to
 from .lean import cheap, lean, plain
-from .norm import LayerNorm, fuse_conv_bn
+from .norm import BATCH_NORMS, LayerNorm, fuse_conv_bn
 from .position import ConvPosition, RelativeBias, between_tokens
 from .window import (
     GridAttention,
@@ -26,6 +26,7 @@ from .window import (
 )
 
 __all__ = [
+    'BATCH_NORMS',
     'Attention',
     'Block',
     'ChannelsFirst',

@@ -43,7 +43,8 @@ def attention(q, k, v, mask=None, scale=None):
     if q.is_cuda and len(q) > CUDA_BATCH and not in_graph():
         parts = [t.split(CUDA_BATCH) for t in (q, k, v)]
         masks = [mask] * len(parts[0]) if mask is None or len(mask) == 1 else mask.split(CUDA_BATCH)
-        return torch.cat([attention(*part, scale) for part in zip(*parts, masks, strict=True)])
+        chunks = zip(*parts, masks, strict=True)
+        return torch.cat([attention(q, k, v, mask, scale) for q, k, v, mask in chunks])
     return F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
 
 

@@ -61,12 +61,14 @@ class Block(nn.Module):
         mlp: A module from (B, H, W, C) to itself; `Mlp(dim)` if None.
     """
 
-    norm = LayerNorm  # the kind of both norms: dim -> module
-
     def __init__(self, dim, mixer, drop_path=0.0, mlp=None):
         super().__init__()
         self.norm1, self.attn, self.drop_path1 = self.norm(dim), mixer, DropPath(drop_path)
         self.norm2, self.mlp, self.drop_path2 = self.norm(dim), mlp or Mlp(dim), DropPath(drop_path)
+
+    def norm(self, dim):
+        """A new norm, of which a block has two."""
+        return LayerNorm(dim)
 
     def forward(self, x):
         x = x + self.drop_path1(self.attn(cheap(self.norm1, x)))

@@ -29,6 +29,7 @@ def any_size(*sides):
 
 def in_transform():
     """Whether the layers run inside a transform of `torch.func`, such as `grad` or `vmap`."""
+    # PyTorch has no public way to ask. If this one moves, no backbone can run.
     return not in_graph() and torch._C._are_functorch_transforms_active()
 
 
@@ -57,5 +58,6 @@ def at_least_float(x):
 
 def hooked(module):
     """Whether forward hooks see what a module gets or gives, and may change it."""
+    # PyTorch has no public way to ask. If these move, no backbone can be trained.
     everywhere = modules._global_forward_hooks or modules._global_forward_pre_hooks
     return bool(module._forward_hooks or module._forward_pre_hooks or everywhere)

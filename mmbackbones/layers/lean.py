@@ -24,7 +24,8 @@ REPEATABLE = {nn.LayerNorm, LayerNorm, nn.GELU, nn.SiLU}  # a ReLU keeps its res
 class State(threading.local):
     """Of this thread: the marked tensors of the `lean` block it is in, and whether one may open."""
 
-    marks, allowed = None, True
+    marks: dict[int, tuple] | None = None
+    allowed = True
 
 
 STATE = State()
@@ -71,8 +72,11 @@ def lean():
 
 def keeper():
     """The function that decides what autograd keeps: `pack`, somebody else's, or None."""
+    # PyTorch has no public way to ask. If this one moves, hooks of others are overruled.
     top = getattr(torch._C._autograd, '_top_saved_tensors_default_hooks', None)
-    hooks = top(False) if top else STATE.marks is not None and (pack, unpack)  # before PyTorch 2.8
+    if top is None:  # before PyTorch 2.8
+        return pack if STATE.marks is not None else None
+    hooks = top(False)
     return hooks[0] if hooks else None
 
 
@@ -122,6 +126,7 @@ class Kept:
 
     def __init__(self, tensor):
         self.detached = tensor.detach()  # with its graph, it would keep itself alive
+        # As a storage's `_cdata`, it has no public name. If they move, no backbone trains.
         self.version = None if tensor.is_inference() else tensor._version
 
     def tensor(self):
@@ -174,7 +179,7 @@ class Recipe:
 
 def learned_by(module):
     """{name: tensor} of what a module learns; FSDP makes plain attributes of its parameters."""
-    tensors = {**module._parameters, **vars(module)}
+    tensors = {**dict(module.named_parameters(recurse=False)), **vars(module)}
     return {name: t for name, t in tensors.items() if isinstance(t, torch.Tensor)}
 
 

@@ -8,6 +8,9 @@ from torch.nn.utils import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from .context import autocast_dtype, full_precision, in_exported_graph
 
+# All of PyTorch's, and those of others, which are subclasses of these.
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
 
 class LayerNorm(nn.LayerNorm):
     """`nn.LayerNorm` that under autocast returns the precision of the linear layers after it.

@@ -52,7 +52,7 @@ ARCHS = {
 class ChannelAttention(Attention):
     """Attention between the channels of each head; all tokens of the map describe a channel."""
 
-    def attend(self, qkv):
+    def attend(self, qkv, mask=None):
         """(B, N, 3C) -> (B, N, C)."""
         q, k, v = self.heads(qkv)
         return between_channels(k, v, q, k.shape[-1] ** -0.5)
@@ -61,7 +61,7 @@ class ChannelAttention(Attention):
 class TokenScaledAttention(ChannelAttention):
     """Florence-2's: queries meet keys, and their logits are scaled by the number of tokens."""
 
-    def attend(self, qkv):
+    def attend(self, qkv, mask=None):
         """(B, N, 3C) -> (B, N, C)."""
         q, k, v = self.heads(qkv)
         return between_channels(q, k, v, q.shape[2] ** -0.5)

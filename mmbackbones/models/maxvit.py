@@ -134,7 +134,7 @@ class MBConv(nn.Module):
         self.se = SqueezeExcite(hidden, dim // 4)
         self.conv3_1x1 = nn.Linear(hidden, dim)
         self.drop_path = DropPath(drop_path)
-        self.shortcut = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if stride == 2:
             self.shortcut = nn.Sequential(parts.halve(), parts.expand(in_dim, dim))
 

@@ -7,11 +7,12 @@ its maps at strides 8 and 16. No dense code was published, so what follows is ou
 * any input size: images are padded to a multiple of 8, and an odd fine map to an even one.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from ..backbone import Backbone, Stage, arch_settings
 from ..layers import (
@@ -100,7 +101,7 @@ class Stem(nn.Module):
     def __init__(self, in_channels, dim, hidden):
         super().__init__()
         self.in_channels = in_channels
-        layers = [nn.Conv2d(in_channels, hidden, 7, 2, 3, bias=False)]
+        layers: list[nn.Module] = [nn.Conv2d(in_channels, hidden, 7, 2, 3, bias=False)]
         for conv in (nn.Conv2d(hidden, hidden, 3, padding=1, bias=False) for _ in range(2)):
             layers += [nn.BatchNorm2d(hidden), nn.ReLU(), conv]
         self.conv = nn.Sequential(*layers, nn.BatchNorm2d(hidden), nn.ReLU())
@@ -186,7 +187,7 @@ class VOLO(Backbone):
     """
 
     archs, formats = ARCHS, weights.FORMATS
-    ours = r'norm\d+\.|up\.'
+    optional_keys = r'norm\d+\.|up\.'
 
     def __init__(
         self,
@@ -215,11 +216,11 @@ class VOLO(Backbone):
         if 0 in self.out_indices:
             self.up = ChannelsFirst(nn.ConvTranspose2d(fine, fine // 2, 2, 2))
 
-    def output(self, i, x):
+    def output(self, i: int, x: Tensor) -> Tensor:
         """What is handed out of stage i; of the first one, up-sampled."""
         return super().output(i, self.up(x) if i == 0 else x)
 
-    def levels(self, x):
+    def levels(self, x: Tensor) -> Iterator[Tensor]:
         """The maps; the fine one, up-sampled, may be wider than the image."""
         H, W = ((side + 3) // 4 for side in x.shape[2:])
         for i, level in zip(self.out_indices, super().levels(x), strict=True):

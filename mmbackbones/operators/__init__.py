@@ -10,6 +10,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import cache_from_source, find_spec, spec_from_loader
 from pathlib import Path
+from types import ModuleType
 
 NAME = 'mmcv._ext'
 FILE = """\
@@ -25,31 +26,31 @@ class OperatorFinder(MetaPathFinder, Loader):
         """The extension in plain PyTorch."""
         return spec_from_loader(fullname, self, origin=__file__) if fullname == NAME else None
 
-    def exec_module(self, module):
+    def exec_module(self, module: ModuleType) -> None:
         """Do what the file does that `install` writes."""
         exec(FILE, module.__dict__)
 
 
-def offer():
+def offer() -> None:
     """Let mmcv find the plain operators, after everything else."""
     if not any(isinstance(finder, OperatorFinder) for finder in sys.meta_path):
         sys.meta_path.append(OperatorFinder())
 
 
-def mmcv_folder():
+def mmcv_folder() -> Path | None:
     """The folder of mmcv, which is not imported; None without one."""
     spec = find_spec('mmcv')
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
-def compiled():
+def compiled() -> Path | None:
     """The file of mmcv's own operators, or None."""
     folder = mmcv_folder()
     files = [folder / f'_ext{suffix}' for suffix in EXTENSION_SUFFIXES] if folder else []
     return next((file for file in files if file.exists()), None)
 
 
-def installed():
+def installed() -> Path | None:
     """The file that `install` wrote into mmcv's folder, or None."""
     folder = mmcv_folder()
     file = folder / '_ext.py' if folder else None
@@ -58,7 +59,7 @@ def installed():
     return None
 
 
-def install():
+def install() -> Path:
     """Write the file that lets mmcv find the plain operators whatever is imported first."""
     folder = mmcv_folder()
     if folder is None:
@@ -72,7 +73,7 @@ def install():
     return file
 
 
-def remove():
+def remove() -> Path | None:
     """Remove the file that `install` wrote, and what Python made of it; None without one."""
     file = installed()
     if file:
@@ -81,7 +82,7 @@ def remove():
     return file
 
 
-def state():
+def state() -> str:
     """Which operators mmcv uses, in words."""
     if mmcv_folder() is None:
         return 'no operators: it is not installed'

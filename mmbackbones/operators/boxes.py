@@ -16,8 +16,9 @@ from .sampling import on_cpu, precise
 GROUP = 128  # boxes that are worth a search of their own
 
 
-def area(x1, y1, x2, y2, offset):
-    """Areas of boxes whose sides are longer by an offset than their coordinates say."""
+def area(corners, offset):
+    """Areas of boxes, as columns x1, y1, x2, y2, whose sides are longer by an offset."""
+    x1, y1, x2, y2 = corners
     return (x2 - x1 + offset) * (y2 - y1 + offset)
 
 
@@ -28,12 +29,12 @@ def intersections(a, b, offset):
     return width.mul_(height)
 
 
-def overlaps(a, b, offset=0, of_first=False):
+def overlaps(a, b, *, offset=0, of_first=False):
     """Intersection over union, or over the first box, of columns that broadcast."""
     shared = intersections(a, b, offset)
     if of_first:
-        return shared.div_(area(*a, offset))
-    return shared.div_((area(*a, offset) + area(*b, offset)).sub_(shared))
+        return shared.div_(area(a, offset))
+    return shared.div_((area(a, offset) + area(b, offset)).sub_(shared))
 
 
 def pairs(a, b):
@@ -45,7 +46,7 @@ def bbox_overlaps(boxes1, boxes2, ious, mode, aligned, offset):
     """Write overlaps into `ious`: over the union (mode 0) or over the first box (mode 1)."""
     a, b = precise(boxes1, boxes2)
     columns = (a.T, b.T) if aligned else pairs(a, b)
-    ious.copy_(overlaps(*columns, offset, of_first=mode == 1))
+    ious.copy_(overlaps(*columns, offset=offset, of_first=mode == 1))
 
 
 def choose(count, conflict, like):
@@ -97,7 +98,7 @@ def nms(boxes, scores, iou_threshold, offset):
         some = boxes[group]
 
         def conflict(i, j, some=some):
-            return overlaps(*pairs(some[i], some[j]), offset) > iou_threshold
+            return overlaps(*pairs(some[i], some[j]), offset=offset) > iou_threshold
 
         keep[group[choose(len(some), conflict, some)]] = True
     return order[keep]
@@ -159,7 +160,7 @@ def overlaps_of_one(box, others, offset):
     """Intersection over union of a box and others, columns of numpy."""
     sides = np.minimum(box[2:4, None], others[2:4]) - np.maximum(box[:2, None], others[:2]) + offset
     width, height = sides.clip(min=0)
-    return width * height / (area(*box[:4], offset) + area(*others[:4], offset) - width * height)
+    return width * height / (area(box[:4], offset) + area(others[:4], offset) - width * height)
 
 
 def fill_gaps(gaps):

@@ -65,9 +65,10 @@ def ms_deform_attn_backward(
 ):  # fmt: skip
     """Add the gradients of values, locations and weights."""
     total = torch.zeros_like(precise(grad_value)[0])
+    geometry = value_spatial_shapes, value_level_start_index
     for part in query_chunks(sampling_locations):
         add_gradients(
-            lambda *t: ms_deform_attn(*t, value_spatial_shapes, value_level_start_index),
+            lambda v, where, a: ms_deform_attn(v, where, a, *geometry),
             [value, sampling_locations[:, part], attention_weights[:, part]],
             grad_output[:, part],
             [total, grad_sampling_loc[:, part], grad_attn_weight[:, part]],

@@ -145,7 +145,8 @@ def rotated_averages(maps, boxes, angle, size, ratio):
         some = boxes.take(part)
         corner = some._replace(y=-some.height / 2, x=-some.width / 2)
         y, x, share = grid(corner, size, ratio)
-        return average(maps, some.image, *turned(some, y, x, angle[part]), share)
+        y, x = turned(some, y, x, angle[part])
+        return average(maps, some.image, y, x, share)
 
     return by_size(boxes, function)
 

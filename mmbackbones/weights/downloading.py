@@ -1,7 +1,8 @@
-"""Paths and addresses -> files on this machine, which one process of each machine downloads."""
+"""Files of weights by path or address, on this machine; what is remote is downloaded once."""
 
 import platform
 import re
+from collections.abc import Callable
 from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
@@ -12,9 +13,8 @@ import torch
 from mmengine.dist import all_gather_object, is_distributed
 from mmengine.runner.checkpoint import get_external_models, get_torchvision_models
 
-from . import hub
+from . import hub, web
 from .errors import CheckpointError
-from .fetching import fetch
 from .kinds import ENDINGS_OF_WEIGHTS
 
 # Addresses that are names in a list of mmengine's, which has a URL for each.
@@ -26,7 +26,7 @@ LISTS = {
 }
 
 
-def local_file(source):
+def local_file(source: str | Path) -> Path:
     """The path of a checkpoint that is named by a path or an address, downloaded where needed.
 
     Besides paths and URLs it takes the names that mmengine has URLs for, `torchvision://resnet50`,
@@ -41,9 +41,9 @@ def local_file(source):
     if scheme and scheme[0] == 'file://':
         return Path(url2pathname(urlparse(text).path))
     if scheme and scheme[0] in ('http://', 'https://'):
-        return download(text)
+        return download_url(text)
     if scheme and scheme[0] in LISTS:
-        return download(listed_url(text, scheme[0]))
+        return download_url(listed_url(text, scheme[0]))
     if address := hub.parse(text):
         return once_per_machine(lambda: hub.download(text, address))
     if not scheme:
@@ -55,7 +55,7 @@ def local_file(source):
     )
 
 
-def listed_url(address, scheme):
+def listed_url(address: str, scheme: str) -> str:
     """The URL that mmengine has for a name."""
     try:
         known = LISTS[scheme]()
@@ -69,10 +69,10 @@ def listed_url(address, scheme):
     return known[name]
 
 
-def download(url):
-    """The path of a URL's file in a cache; one process of each machine fetches it.
+def download_url(url: str) -> Path:
+    """The path of a URL's file in the cache, to which one process of each machine downloads it.
 
-    Files of the Hugging Face Hub are fetched by its own package if that is installed.
+    Files of the Hugging Face Hub are downloaded by its own package if that is installed.
 
     Raises:
         FileNotFoundError: It cannot be downloaded, here or on another machine of this training.
@@ -85,13 +85,13 @@ def download(url):
     address = hub.parse(url) if hub.is_installed() and not path.exists() else None
     if address:
         return once_per_machine(lambda: hub.download(url, address))
-    return once_per_machine(lambda: fetch(url, path, cache_folder()))
+    return once_per_machine(lambda: web.download(url, path, cache_folder()))
 
 
-def once_per_machine(function):
-    """The path that a function returns in one process of each machine; its error in all processes.
+def once_per_machine(function: Callable[[], Path]) -> Path:
+    """Call a function in one process of each machine; its path or its error goes to all of them.
 
-    If nobody knows which process is the first of its machine, each calls it.
+    Where the first process of a machine is not known, each of them calls it.
     """
     here, path, failure = platform.node(), None, None
     if not is_distributed() or torch.distributed.get_node_local_rank(fallback_rank=0) == 0:
@@ -99,7 +99,7 @@ def once_per_machine(function):
             path = function()
         except (FileNotFoundError, CheckpointError) as error:
             failure = error
-    # All wait here for all, so that no process goes on alone and waits for ever for the others.
+    # Here each process waits for all others, so that after an error none goes on alone and hangs.
     gathered = all_gather_object((here, path, failure))
     if failures := [failure for *_, failure in gathered if failure]:
         raise failures[0]
@@ -107,12 +107,12 @@ def once_per_machine(function):
     return paths.get(here) or next(iter(paths.values()))
 
 
-def cache_folder():
+def cache_folder() -> Path:
     """Where PyTorch keeps what it downloads."""
     return Path(torch.hub.get_dir(), 'checkpoints')
 
 
-def cached_name(url):
+def cached_name(url: str) -> str:
     """Where in the cache the file of a URL lies: host/folders/name, without the query.
 
     Where the path does not end in a name of weights, the query may say which file is meant.
@@ -130,6 +130,6 @@ def cached_name(url):
     return '/'.join(shortened(quote(name, safe='%[]')) for name in names)
 
 
-def shortened(name):
-    """A name that any disk takes; of a longer one the end, after what tells it from others."""
+def shortened(name: str) -> str:
+    """A name that any disk takes: of a longer one a hash of it and its end."""
     return name if len(name) < 200 else f'{sha256(name.encode()).hexdigest()[:16]}_{name[-150:]}'

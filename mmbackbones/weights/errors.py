@@ -1,42 +1,50 @@
 """What reading weights can fail with, said in one sentence."""
 
-import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from torch.serialization import get_unsafe_globals_in_checkpoint
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be read or does not fit; the backbone is left as it was."""
 
 
-def foreign(name):
+def foreign(name: str) -> str:
     """What to say of a file that names what is no weight."""
-    return f'asks for {brief(name)}, which is no weight and might run code'
+    return f'asks for {truncate(name)}, which is no weight and might run code'
 
 
-def refused(path, error):
-    """The error for a file that PyTorch, with its safety on, did not read."""
-    name = re.search(r'(?:GLOBAL|class|function) (\S+)', str(error))
-    if not name:
-        return damaged(path, error)
-    return CheckpointError(f'{path} {foreign(name[1])}; it was not read, take another file')
+def refused(path: Path, error: Exception) -> CheckpointError:
+    """The error for a file, or a folder of files, that PyTorch did not read with its safety on."""
+    for file in sorted(path.rglob('*.pt')) if path.is_dir() else [path]:
+        try:
+            names = get_unsafe_globals_in_checkpoint(file)
+        except Exception:  # no file of torch.save, damaged, or from before PyTorch 1.6
+            continue
+        if names:
+            asked = foreign(shorten_list(sorted(names)))
+            return CheckpointError(f'{file} {asked}; it was not read, take another file')
+    return damaged(path, error)
 
 
-def damaged(path, error):
+def damaged(path: Path, error: Exception) -> CheckpointError:
     """The error for a file that is no checkpoint or only a part of one."""
-    reason = brief(str(error).split('. ')[0]) or type(error).__name__
+    reason = truncate(str(error).split('. ')[0]) or type(error).__name__
     return CheckpointError(
         f'{path} ({path.stat().st_size:,} bytes) is no whole checkpoint: {reason}; '
         f'expected a file of torch.save or safetensors, so fetch it again'
     )
 
 
-def brief(text, length=200):
+def truncate(text: object, length: int = 200) -> str:
     """The beginning of a text, on one line, without what a terminal would obey."""
     line = ' '.join(str(text)[: 2 * length].split())[:length]
     return ''.join(c if c.isprintable() else '?' for c in line)
 
 
-def some(names, count=4):
+def shorten_list(names: Iterable[object], count: int = 4) -> str:
     """The first names, and how many more there are."""
-    names = [brief(name, 100) for name in names]
-    more = f' and {len(names) - count} more' if len(names) > count else ''
-    return ', '.join(names[:count]) + more
+    texts = [truncate(name, 100) for name in names]
+    more = f' and {len(texts) - count} more' if len(texts) > count else ''
+    return ', '.join(texts[:count]) + more

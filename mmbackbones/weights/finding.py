@@ -1,14 +1,18 @@
 """Which tensors of a file are a backbone's, and in which format: wherever its names begin."""
 
 import re
+from collections.abc import Collection, Iterable
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import torch
 
-from .errors import CheckpointError, some
-from .format import OWN
+from .errors import CheckpointError, shorten_list
+from .format import OWN, Format
+from .net import BackboneNet
 from .others import OTHERS
-from .reading import without_wrappers, words
+from .reading import Tensors, without_wrappers, words
 
 AVERAGES = {'ema', 'averaged', 'shadow', 'shadows', 'swa'}
 # Where a file has two nets: a word before the names of the one that is taken, and of the other. It
@@ -23,8 +27,10 @@ NETS = (
 )
 
 
-def find_weights(net, tensors, source, prefix=None):
-    """The format of a backbone's tensors, what stands before their names, and before other sets.
+def find_weights(
+    net: BackboneNet, tensors: Tensors, source: str | Path, prefix: str | None = None
+) -> tuple[Format, str, list[str]]:
+    """(format, prefix, prefixes of other weights) of a backbone's tensors in a file.
 
     Args:
         net: The backbone.
@@ -46,16 +52,16 @@ def find_weights(net, tensors, source, prefix=None):
         where = f' below {wanted}' if wanted else ''
         raise CheckpointError(
             f'{source} is of no format known for {type(net).__name__} ({known}); its names{where} '
-            f'start with {some(inside or tensors)}{relatives_with(net, inside)}; '
+            f'start with {shorten_list(inside or tensors)}{relatives_with(net, inside)}; '
             f'check arch and family'
         )
     place = choose(list(places), tensors, source)
     return places[place], place, [each for each in places if each != place]
 
 
-def formats_in(net, names):
+def formats_in(net: BackboneNet, names: Collection[str]) -> dict[str, Format]:
     """{what stands before the names: format} of all sets of a backbone's tensors in a file."""
-    places = {}
+    places: dict[str, Format] = {}
     for form in net.formats:
         for place in form.prefixes(names):
             places.setdefault(place, form)
@@ -65,7 +71,7 @@ def formats_in(net, names):
     return places
 
 
-def is_own(net, names, prefix):
+def is_own(net: BackboneNet, names: Collection[str], prefix: str) -> bool:
     """Whether names are ours, and of this net rather than of another family."""
     if any(prefix in form.prefixes(names) for other in relatives(net) for form in other.formats):
         return False
@@ -86,7 +92,7 @@ def refuse_others(net, tensors, source, prefix, places):
                 )
 
 
-def relatives_with(net, names):
+def relatives_with(net: BackboneNet, names: Collection[str]) -> str:
     """', as those of DaViT (format timm)': relatives of a net that know such names."""
     known = {
         other.__name__: [f.name for f in other.formats if f.prefixes(names)]
@@ -101,11 +107,11 @@ def relatives_with(net, names):
     return f', as those of {" or ".join(found)}' if found else ''
 
 
-def relatives(net):
+def relatives(net: BackboneNet) -> list[Any]:
     """The families of backbones other than a net's, which may be of a subclass."""
-    base = next(each for each in reversed(type(net).__mro__) if 'formats' in vars(each))
-    families = [each for each in base.__subclasses__() if vars(each).get('formats')]
-    return [each for each in families if not isinstance(net, each)]
+    bases: list[Any] = [kind for kind in type(net).__mro__ if 'formats' in vars(kind)]
+    families = [kind for kind in bases[-1].__subclasses__() if vars(kind).get('formats')]
+    return [family for family in families if not isinstance(net, family)]
 
 
 def own_names(net):
@@ -120,17 +126,17 @@ def names_of(family):
         return first_names(family().state_dict())
 
 
-def likeness(names, others):
+def likeness(names: set[str], others: set[str]) -> float:
     """The share of names that two sets have in common, from 0 to 1."""
     return len(names & others) / len(names | others)
 
 
-def first_names(names):
+def first_names(names: Iterable[str]) -> set[str]:
     """Those of the stem and of the first block."""
     return {name for name in names if re.match(r'stem\.|stages\.0\.blocks\.0\.', name)}
 
 
-def choose(places, names, source):
+def choose(places: list[str], names: Collection[str], source: str | Path) -> str:
     """The one set of weights that is meant, of what stands before the names of each.
 
     Raises:
@@ -150,13 +156,13 @@ def choose(places, names, source):
     return best[0]
 
 
-def outranks(one, other, names):
+def outranks(one: str, other: str, names: Collection[str]) -> bool:
     """Whether a set of weights is taken rather than another: an average rather than its source."""
-    mine, theirs = one.split('.'), other.split('.')
-    while mine[0] == theirs[0]:  # a nest around both says nothing of either
-        mine, theirs = mine[1:], theirs[1:]
-    mine, theirs = words('.'.join(mine)), words('.'.join(theirs))
-    mine, theirs = mine - theirs, theirs - mine
+    nests, other_nests = one.split('.'), other.split('.')
+    while nests[0] == other_nests[0]:  # a nest around both says nothing of either
+        nests, other_nests = nests[1:], other_nests[1:]
+    here, there = words('.'.join(nests)), words('.'.join(other_nests))
+    mine, theirs = here - there, there - here
     if mine & AVERAGES or theirs & AVERAGES:
         averaged = bool(mine & AVERAGES)
         # mmengine saves the average as the model, and counts the steps of what it takes it from.

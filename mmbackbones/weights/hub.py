@@ -5,13 +5,16 @@ that of timm; `timm://NAME` is `hf://timm/NAME`. Its web addresses are known, to
 """
 
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
-from .errors import brief, some
+from .errors import shorten_list, truncate
 from .kinds import ENDINGS_OF_WEIGHTS, names_in_index
 
+Address = dict[str, Any]  # repo, and revision and file or None
 PLACE = r'(?P<repo>[\w.-]+/[\w.-]+)'
 REVISION = r'(?P<revision>refs/[^/]+/[^/]+|[^/]+)'
 NAME = re.compile(rf'{PLACE}(?:@{REVISION})?(?:/(?P<file>.+))?')
@@ -51,7 +54,7 @@ REASONS = {
 REFUSALS = {'RepositoryNotFoundError', 'RevisionNotFoundError', 'HFValidationError'}
 
 
-def parse(source):
+def parse(source: str) -> Address | None:
     """dict(repo, revision, file) of a name or web address of a file of the Hub, None of others.
 
     Raises:
@@ -70,7 +73,7 @@ def parse(source):
     return match.groupdict()
 
 
-def is_installed():
+def is_installed() -> bool:
     """Whether there is `huggingface_hub`."""
     try:
         import huggingface_hub  # noqa: F401
@@ -79,7 +82,7 @@ def is_installed():
     return True
 
 
-def download(source, address):
+def download(source: str, address: Address) -> Path:
     """The path of a file in the cache of `huggingface_hub`, with the pieces that an index names.
 
     Raises:
@@ -92,21 +95,22 @@ def download(source, address):
             f'pip install huggingface_hub'
         )
     file = address['file'] or choose_file(source, address['repo'], address['revision'])
-    path = fetch(source, address, file)
+    path = download_file(source, address, file)
+    folder = file[: file.rfind('/') + 1]
     for piece in names_in_index(path) if file.endswith('.index.json') else ():
-        fetch(source, address, file.rpartition('/')[0] + f'/{piece}' if '/' in file else piece)
+        download_file(source, address, folder + piece)
     return path
 
 
-def fetch(source, address, file):
-    """The path of one file of a repository."""
+def download_file(source: str, address: Address, file: str) -> Path:
+    """The path of one file of a repository in the cache."""
     from huggingface_hub import hf_hub_download
 
     with in_one_sentence(source):
         return Path(hf_hub_download(address['repo'], file, revision=address['revision']))
 
 
-def choose_file(source, repo, revision):
+def choose_file(source: str, repo: str, revision: str | None) -> str:
     """The file of a repository that holds its weights, by its name.
 
     Raises:
@@ -117,13 +121,13 @@ def choose_file(source, repo, revision):
     others = [n for n in names if n.lower().endswith(ENDINGS_OF_FILES) and not NO_WEIGHTS.search(n)]
     if usual or len(others) == 1:
         return (usual or others)[0]
-    found = f'several files of weights ({some(others)})' if others else 'no file of weights'
+    found = f'several files of weights ({shorten_list(others)})' if others else 'no file of weights'
     example = others[0] if others else 'FILE'
     version = f'@{revision}' if revision else ''
     raise FileNotFoundError(f'{source} has {found}; give one as hf://{repo}{version}/{example}')
 
 
-def list_files(source, repo, revision):
+def list_files(source: str, repo: str, revision: str | None) -> list[str]:
     """The names of the files of a repository; those of usual names in the cache, if offline."""
     import huggingface_hub
 
@@ -141,7 +145,7 @@ def list_files(source, repo, revision):
 
 
 @contextmanager
-def in_one_sentence(source):
+def in_one_sentence(source: str) -> Iterator[None]:
     """Errors of `huggingface_hub` and of its clients for HTTP become a `FileNotFoundError`."""
     try:
         yield
@@ -151,10 +155,10 @@ def in_one_sentence(source):
         if reason == REASONS['RepositoryNotFoundError'] and TIMM_WITHOUT_TAG.search(source):
             reason = 'names of timm need their tag, as in swin_tiny_patch4_window7_224.ms_in1k'
         raise FileNotFoundError(
-            f'{source} cannot be fetched from the Hugging Face Hub; {reason or brief(error)}'
+            f'{source} cannot be fetched from the Hugging Face Hub; {reason or truncate(error)}'
         ) from error
 
 
-def names_of_kinds(error):
+def names_of_kinds(error: Exception) -> set[str]:
     """The names of an error's class and of those above it; modules of them differ by version."""
     return {kind.__name__ for kind in type(error).__mro__}

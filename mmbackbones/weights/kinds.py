@@ -5,7 +5,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from .errors import CheckpointError, brief, some
+from .errors import CheckpointError, shorten_list, truncate
 
 ENDINGS_OF_WEIGHTS = ('.pth', '.pt', '.bin', '.ckpt', '.pkl', '.tar', '.safetensors')
 
@@ -83,7 +83,7 @@ FOLDERS = {
 JOIN = 'python -m torch.distributed.checkpoint.format_utils dcp_to_torch {folder} weights.pth'
 
 
-def refuse_other_kinds(path):
+def refuse_other_kinds(path: Path) -> None:
     """Raise if a path leads to what is known and is no file of PyTorch's weights.
 
     Raises:
@@ -95,7 +95,7 @@ def refuse_other_kinds(path):
         raise CheckpointError(f'{path} {kind}')
 
 
-def kind_of_folder(path):
+def kind_of_folder(path: Path) -> str:
     """What a folder holds and which file to give instead."""
     files = sorted(each.name for each in path.iterdir())
     for known, kind in FOLDERS.items():
@@ -107,7 +107,7 @@ def kind_of_folder(path):
     return f'is a folder; give a file of it, such as {likely[0] if likely else "weights.pth"}'
 
 
-def kind_of_file(path):
+def kind_of_file(path: Path) -> str | None:
     """What a file is, or None if it could be one of weights."""
     with path.open('rb') as file:
         start = file.read(512)
@@ -124,23 +124,24 @@ def kind_of_file(path):
         return 'is an archive of tar; unpack it with tar -xf'
     if re.search(r'\.data-\d+-of-\d+$', path.name):
         return TENSORFLOW
-    index = re.sub(r'-\d+-of-\d+(?=\.\w+$)', '', path.name)
-    if index != path.name and not path.name.startswith(f'{path.stem[:-15]}-00001-of-00001'):
+    piece = re.search(r'-\d+-of-0*(\d+)(?=\.\w+$)', path.name)
+    if piece and piece[1] != '1':
+        index = path.name.replace(piece[0], '')
         return f'is one of several pieces; give {index}.index.json, which names them all'
     is_readable = start.startswith((b'PK\3\4', b'\x80')) or start[8:10] == b'{"'
-    kind = ENDINGS.get(path.suffix.lower())
-    if (is_readable and kind != PADDLE) or path.name.endswith('.index.json'):
+    by_ending = ENDINGS.get(path.suffix.lower())
+    if (is_readable and by_ending != PADDLE) or path.name.endswith('.index.json'):
         return None
-    return kind and kind.format(join=joined(path.parent))
+    return by_ending and by_ending.format(join=joined(path.parent))
 
 
-def is_web_page(start):
+def is_web_page(start: bytes) -> bool:
     """Whether a file that begins so is a page for browsers, which servers send instead of files."""
     start = start.lstrip(b'\xef\xbb\xbf \t\r\n').lower()
     return start.startswith((b'<!doctype', b'<html'))
 
 
-def kind_of_zip(path):
+def kind_of_zip(path: Path) -> str | None:
     """What a zip file is, or None if torch.save wrote it."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -157,7 +158,7 @@ def kind_of_zip(path):
         return KERAS
     inside = [name for name in names if name.lower().endswith(ENDINGS_OF_WEIGHTS)]
     if inside and 'data.pkl' not in ends:
-        return f'is an archive of zip; unpack it and give {brief(inside[0])}'
+        return f'is an archive of zip; unpack it and give {truncate(inside[0])}'
     if names and all(name.endswith('.npy') for name in names):
         return ENDINGS['.npz']
     if any('exported_program' in name or 'models/model.json' in name for name in names):
@@ -165,12 +166,12 @@ def kind_of_zip(path):
     return None
 
 
-def joined(folder):
+def joined(folder: Path) -> str:
     """The command that joins a folder of torch.distributed.checkpoint."""
     return JOIN.format(folder=folder)
 
 
-def shards_of(path):
+def shards_of(path: Path) -> list[Path]:
     """The files that an index of Hugging Face names, such as model.safetensors.index.json.
 
     Raises:
@@ -179,12 +180,12 @@ def shards_of(path):
     files = [path.with_name(name) for name in names_in_index(path)]
     if missing := [file.name for file in files if not file.is_file()]:
         raise CheckpointError(
-            f'{path} names {some(missing)}, which is not beside it; fetch all of its files'
+            f'{path} names {shorten_list(missing)}, which is not beside it; fetch all of its files'
         )
     return files
 
 
-def names_in_index(path):
+def names_in_index(path: Path) -> list[str]:
     """The names of the files beside an index of Hugging Face that it names.
 
     Raises:
@@ -195,10 +196,11 @@ def names_in_index(path):
         outside = [name for name in names if name != Path(name).name or '\\' in name]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f'{path} is no index of weights: {brief(error)}; expected a weight_map'
+            f'{path} is no index of weights: {truncate(error)}; expected a weight_map'
         ) from error
     if outside:
         raise CheckpointError(
-            f'{path} names {some(outside)}, which is not beside it; take an index of its folder'
+            f'{path} names {shorten_list(outside)}, which is not beside it; take an index of its '
+            'folder'
         )
     return names

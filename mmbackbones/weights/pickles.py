@@ -11,13 +11,15 @@ import re
 import sys
 import zipfile
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
-from torch.serialization import MAGIC_NUMBER
+from torch.serialization import MAGIC_NUMBER, default_restore_location
 
 from .errors import CheckpointError, damaged, foreign
 
@@ -25,7 +27,7 @@ MAX_OBJECTS = 10**7  # of one file; published files have thousands
 OTHER_BYTE_ORDER = 'was written by a machine of another byte order'
 
 
-def read_pickle(path, map_location='cpu'):
+def read_pickle(path: Path, map_location: Any = 'cpu') -> Any:
     """What `torch.save` or `pickle.dump` wrote, refusing whatever is not data.
 
     Args:
@@ -84,9 +86,34 @@ class Function:
         return self.make(*args)
 
 
-def make_tensor(rebuild):
-    """PyTorch's function that rebuilds a tensor, without the sixth argument: hooks of the file."""
-    return lambda *args: rebuild(*args[:5], OrderedDict(), *args[6:])
+@dataclass
+class Storage:
+    """The bytes that tensors of a file share, and the type of their numbers."""
+
+    data: torch.UntypedStorage
+    dtype: torch.dtype
+
+
+def make_tensor(storage, offset, shape, stride, requires_grad=False, hooks=None, bits=None):
+    """A tensor of a storage. The hooks of a file would be code, and are ignored.
+
+    Args:
+        bits: `{'conj': True}` if its numbers are conjugated when they are read, as PyTorch stores
+            them; `{'neg': True}` if they are negated.
+    """
+    tensor = torch.empty(0, dtype=storage.dtype, device=storage.data.device)
+    tensor.set_(storage.data, offset, shape, stride)
+    for bit in [bit for bit, is_set in (bits or {}).items() if is_set]:
+        if tensor.nbytes > storage.data.nbytes():  # as `neg` makes a copy
+            raise pickle.UnpicklingError('a tensor repeats its numbers')
+        tensor = {'conj': torch.conj, 'neg': torch.neg}[bit](tensor)
+    return tensor.requires_grad_(bool(requires_grad))
+
+
+def make_tensor_of_dtype(storage, offset, shape, stride, requires_grad, hooks, dtype, bits=None):
+    """A tensor of a dtype that PyTorch has no class of storages for."""
+    storage = Storage(storage.data, dtype)
+    return make_tensor(storage, offset, shape, stride, requires_grad, hooks, bits)
 
 
 def make_parameter(data, requires_grad=True, *hooks_and_attributes):
@@ -146,9 +173,9 @@ IGNORED = f"""
 # What the functions that files name are here: they take what the file gives them.
 ALLOWED: dict[str, Any] = {
     **dict.fromkeys(IGNORED.split(), Ignored),
-    'torch._utils._rebuild_tensor': torch._utils._rebuild_tensor,
-    'torch._utils._rebuild_tensor_v2': make_tensor(torch._utils._rebuild_tensor_v2),
-    'torch._utils._rebuild_tensor_v3': make_tensor(torch._utils._rebuild_tensor_v3),
+    'torch._utils._rebuild_tensor': make_tensor,
+    'torch._utils._rebuild_tensor_v2': make_tensor,
+    'torch._utils._rebuild_tensor_v3': make_tensor_of_dtype,
     'torch._tensor._rebuild_from_type_v2': lambda function, kind, args, state: function.call(args),
     'torch._utils._rebuild_parameter': make_parameter,
     'torch._utils._rebuild_parameter_with_state': make_parameter,
@@ -167,9 +194,15 @@ ALLOWED: dict[str, Any] = {
     'numpy.core.multiarray.scalar': make_numpy_scalar,
 }
 # Types of numbers are no functions. A class of storages is the type of its numbers.
-DTYPES = {f'torch.{n}': t for n, t in vars(torch).items() if isinstance(t, torch.dtype)}
-STORAGES = {f'torch.{n}': s for n, s in vars(torch).items() if n.endswith('Storage')}
-DTYPES |= {name: getattr(s, '_dtype', torch.uint8) for name, s in STORAGES.items()}
+STORAGES = """
+    Double:float64 Float:float32 Half:float16 BFloat16:bfloat16 Long:int64 Int:int32 Short:int16
+    Char:int8 Byte:uint8 Untyped:uint8 Bool:bool ComplexDouble:complex128 ComplexFloat:complex64
+    QUInt8:quint8 QInt8:qint8 QInt32:qint32 QUInt4x2:quint4x2 QUInt2x4:quint2x4
+"""
+DTYPES = {f'torch.{name}': t for name, t in vars(torch).items() if isinstance(t, torch.dtype)}
+for storage, dtype in (pair.split(':') for pair in STORAGES.split()):
+    if f'torch.{dtype}' in DTYPES:  # later versions may have no quantised ones
+        DTYPES[f'torch.{storage}Storage'] = DTYPES[f'torch.{dtype}']
 MODULES = {  # one thing of several versions and devices
     '__builtin__': 'builtins',
     'numpy._core.multiarray': 'numpy.core.multiarray',
@@ -182,7 +215,12 @@ MODULES = {  # one thing of several versions and devices
 # How it is read
 
 
-class Reader(pickle._Unpickler):
+# Python's unpickler in C lets nobody replace what an instruction does. If the one in Python moves,
+# no file of torch.save can be read.
+Unpickler = pickle._Unpickler
+
+
+class Reader(Unpickler):
     """Reads the pickles of a stream by `ALLOWED`.
 
     Args:
@@ -192,12 +230,17 @@ class Reader(pickle._Unpickler):
         map_location: As in `torch.load`.
     """
 
+    # What `load` of the class above sets.
+    stack: list[Any]
+    append: Callable[[Any], None]
+    read: Callable[[int], bytes]
+    pop_mark: Callable[[], list[Any]]
+
     def __init__(self, stream, size, read_storage, map_location):
         super().__init__(stream, encoding='latin1')
-        self.dispatch = CountedInstructions(self.dispatch)
+        vars(self)['dispatch'] = CountedInstructions(self.dispatch)
         self.size, self.read_storage, self.claimed, self.storages = size, read_storage, 0, {}
         self.map_location = map_location
-        self.restore = torch.serialization._get_restore_location(map_location)
 
     def load(self):
         self.memo = {}  # a file of several pickles has a new one in each
@@ -234,10 +277,12 @@ class Reader(pickle._Unpickler):
                 target.__setstate__(state)  # which compares shape and bytes
                 self.claim(target.nbytes)
         elif isinstance(target, HistoryBuffer):  # whose own method changes all histories
+            # If these move, resumed trainings lose their histories of losses.
             known = ('max_length', '_log_history', '_count_history')
             vars(target).update({name: state[name] for name in known})
         elif type(target) is OrderedDict and isinstance(state.get('_metadata'), dict):
-            target._metadata = state['_metadata']
+            # Versions of modules: if it moves, `load_state_dict` takes old files for new ones.
+            vars(target)['_metadata'] = state['_metadata']
 
     def load_bytearray8(self):
         """Bytes of an array, of which pickle would make room for as many as the file says."""
@@ -269,7 +314,7 @@ class Reader(pickle._Unpickler):
             raise pickle.UnpicklingError('a storage has no bytes')
         self.claim(len(data))
         storage = read_stream(BoundedBytes(data), self.map_location, StorageReader)
-        if not isinstance(storage, torch.storage.TypedStorage):
+        if not isinstance(storage, Storage):
             raise pickle.UnpicklingError('it refers to what is no storage')
         return storage
 
@@ -282,9 +327,9 @@ class Reader(pickle._Unpickler):
         if key not in self.storages:
             size = count * dtype.itemsize
             self.claim(size)
-            self.storages[key] = self.restore(self.read_storage(key, size), location)
-        data = self.storages[key]
-        return torch.storage.TypedStorage(wrap_storage=data, dtype=dtype, _internal=True)
+            data = self.read_storage(key, size)
+            self.storages[key] = move_storage(data, location, self.map_location)
+        return Storage(self.storages[key], dtype)
 
     def claim(self, size):
         """Raise if all that is made has more bytes than the file can need.
@@ -307,7 +352,7 @@ REFUSED = """
 """
 Reader.dispatch = {
     code: getattr(Reader, load.__name__)
-    for code, load in pickle._Unpickler.dispatch.items()
+    for code, load in Unpickler.dispatch.items()
     if load.__name__.removeprefix('load_') not in REFUSED.split()
 }
 
@@ -322,7 +367,8 @@ class StorageReader(Reader):
 def read_zip(file, map_location):
     """What a zip file of `torch.save` holds: a pickle, and a file for each storage."""
     archive = zipfile.ZipFile(file)
-    for entry in archive.infolist():
+    entries: list[Any] = archive.infolist()
+    for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED:  # little can unpack to very much
             raise Refused('is compressed, which torch.save never does')
         entry.CRC = entry.CRC or None  # torch.save can leave checksums out
@@ -345,8 +391,10 @@ def read_stream(file, map_location, kind=Reader):
     first = reader.load()
     if type(first) is not int or first != MAGIC_NUMBER:
         return first
-    reader.load(), reader.load()  # the version of the format, and what machine wrote it
-    content, keys = reader.load(), reader.load()
+    reader.load()  # the version of the format
+    reader.load()  # the machine that wrote it
+    content = reader.load()
+    keys = reader.load()
     check_keys(keys)
     for key in keys:
         file.read(8)  # the count of numbers, which the pickle has too
@@ -355,6 +403,27 @@ def read_stream(file, map_location, kind=Reader):
     if reader.storages:
         raise pickle.UnpicklingError('it lacks some of its numbers')
     return content
+
+
+def move_storage(
+    storage: torch.UntypedStorage, location: str, map_location: Any
+) -> torch.UntypedStorage:
+    """A storage on the device that `torch.load` would put it on.
+
+    Args:
+        storage: In the memory of the CPU.
+        location: Where it was when it was saved, such as 'cuda:0'.
+        map_location: As in `torch.load`.
+    """
+    if callable(map_location):
+        moved = map_location(storage, location)
+        if moved is not None:
+            return moved
+    elif isinstance(map_location, dict):
+        location = map_location.get(location, location)
+    elif map_location is not None:
+        location = str(map_location)
+    return default_restore_location(storage, location)
 
 
 def next_storage(stream, size):
@@ -401,18 +470,17 @@ class CountedInstructions(dict):
 
 def size_of(made):
     """How many bytes an object has of its own: a parameter has those of its tensor."""
-    if isinstance(made, torch.nn.Parameter):
+    if isinstance(made, (torch.nn.Parameter, Storage)):  # whose bytes were counted
         return 0
     if isinstance(made, (dict, set, torch.Size)):
         return 8 * len(made)
-    if isinstance(made, torch.storage.TypedStorage):  # whose bytes were counted
-        return 0
     return len(made) if isinstance(made, bytes) else getattr(made, 'nbytes', 0)
 
 
 def check_object_count(content):
     """Raise if a text of it would never end: what is shared counts wherever it is used."""
-    counts, todo = {}, [(content, False)]
+    counts: dict[int, int] = {}
+    todo = [(content, False)]
     while todo:
         each, parts_are_counted = todo.pop()
         if parts_are_counted:

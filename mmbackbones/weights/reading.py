@@ -2,24 +2,31 @@
 
 import os
 import re
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.runner import CheckpointLoader
+from torch import Tensor
 
 from .downloading import local_file
-from .errors import CheckpointError, brief, damaged, some
+from .errors import CheckpointError, damaged, shorten_list, truncate
 from .kinds import refuse_other_kinds, shards_of
 from .pickles import read_pickle
 
+Tensors = dict[str, Tensor]  # by their names
 # Words of the names under which files keep sets of weights, and of those that hold no weights.
 SETS = {'state', 'model', 'module', 'net', 'network', 'params', 'weights', 'ema', 'teacher'}
 SETS |= {'student', 'backbone', 'encoder', 'averaged', 'shadow', 'shadows'}
 NO_SETS = re.compile(r'optim|sched|scaler|sampler|rng|hub|meta')
-WRAPPERS = ('_orig_mod', '_checkpoint_wrapped_module')  # of torch.compile and recomputation
+# Parts that torch.compile and PyTorch's checkpoint wrapper put into names of tensors. If they move,
+# such models and their new files are not recognised.
+COMPILED, CHECKPOINTED = '_orig_mod', '_checkpoint_wrapped_module'
 
 
-def read_checkpoint(source, map_location='cpu'):
+def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Tensors:
     """{name: tensor} of a file or URL, without its outer dicts and the names' `module.`.
 
     Raises:
@@ -29,7 +36,7 @@ def read_checkpoint(source, map_location='cpu'):
     return unwrap(*read_file(source, map_location))
 
 
-def read_file(source, map_location='cpu'):
+def read_file(source: str | Path, map_location: Any = 'cpu') -> tuple[Any, Path]:
     """What the file of a path or address holds, and its path; see `read_pickle`.
 
     Raises:
@@ -45,32 +52,32 @@ def read_file(source, map_location='cpu'):
     return read_tensors(path, map_location), path
 
 
-def read_tensors(path, map_location):
+def read_tensors(path: Path, map_location: Any) -> Any:
     """What torch.save or safetensors wrote."""
     if path.suffix == '.safetensors' or is_safetensors(path):
         return read_safetensors(path)
     return read_pickle(path, map_location)
 
 
-def is_safetensors(path):
+def is_safetensors(path: Path) -> bool:
     """Whether a file of another name begins as those of safetensors do."""
     with path.open('rb') as file:
         start = file.read(10)
     return start[8:] == b'{"' and int.from_bytes(start[:8], 'little') < path.stat().st_size
 
 
-def read_shards(path, map_location):
+def read_shards(path: Path, map_location: Any) -> Tensors:
     """{name: tensor} of all the files that an index names."""
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for shard in shards_of(path):
         found = named_tensors(read_tensors(shard, map_location))
         check_size(found, shard)
         for name, tensor in found.items():
-            add(tensors, name, tensor, path)
+            insert_unique(tensors, name, tensor, path)
     return tensors
 
 
-def load_from_checked_file(source, map_location='cpu'):
+def load_from_checked_file(source: str | Path, map_location: Any = 'cpu') -> dict[str, Any]:
     """What a file of a training or of weights holds, for `mmengine.runner.CheckpointLoader`.
 
     Args:
@@ -94,13 +101,15 @@ def load_from_checked_file(source, map_location='cpu'):
     return content
 
 
-def load_checked_files_only():
+def load_checked_files_only() -> None:
     """Let mmengine load checkpoints by `load_from_checked_file` alone, in this whole process."""
-    addresses = tuple(CheckpointLoader._schemes)  # '' among them, which fits every path
+    # All that mmengine and others have loaders for; '' is among them, which fits every path. If the
+    # list moves, no tool can start, as it could not know whether a loader runs code from files.
+    addresses = tuple(CheckpointLoader._schemes)
     CheckpointLoader.register_scheme(addresses, loader=load_from_checked_file, force=True)
 
 
-def read_safetensors(path):
+def read_safetensors(path: Path) -> Tensors:
     """What safetensors wrote."""
     try:
         from safetensors.torch import load_file
@@ -112,14 +121,14 @@ def read_safetensors(path):
         raise damaged(path, error) from error
 
 
-def unwrap(content, path):
+def unwrap(content: Any, path: Path) -> Tensors:
     """{name: tensor} of what a file holds, which is no more than it has room for."""
     for found in sets_of_weights(content).values():
         check_size(found, path)
     return without_nests(content, path)
 
 
-def without_nests(content, source):
+def without_nests(content: Any, source: str | Path) -> Tensors:
     """{name: tensor} of a file's content; of several sets of weights, below the names of each."""
     sets = sets_of_weights(content)
     if not sets:
@@ -127,7 +136,7 @@ def without_nests(content, source):
         content = next((content[n] for n in nests if is_set_of_weights(str(n))), content)
         instead = type(content).__name__
         if isinstance(content, dict):
-            instead = some(name for name in content if isinstance(name, str))
+            instead = shorten_list(name for name in content if isinstance(name, str))
         raise CheckpointError(
             f'{source} holds no tensors by name, but {instead or "nothing"}; give a file of weights'
         )
@@ -138,11 +147,11 @@ def without_nests(content, source):
     tensors = renamed(tensors, without_wrappers, source)
     odd = [name for name, tensor in tensors.items() if tensor.is_complex()]
     if odd:
-        raise CheckpointError(f'{source}: {some(odd)} has complex numbers; save real ones')
+        raise CheckpointError(f'{source}: {shorten_list(odd)} has complex numbers; save real ones')
     return tensors
 
 
-def sets_of_weights(content):
+def sets_of_weights(content: Any) -> dict[tuple[str, ...], Tensors]:
     """{names of the dicts around it: {name: tensor}} of all weights that a file holds."""
     sets = dict(dicts_of_tensors(content))
     known = {nest: found for nest, found in sets.items() if any(map(is_set_of_weights, nest))}
@@ -160,66 +169,64 @@ def dicts_of_tensors(content, nest=()):
                 yield from dicts_of_tensors(inside, (*nest, name))
 
 
-def is_set_of_weights(name):
+def is_set_of_weights(name: str) -> bool:
     """Whether files keep weights under this name: `state_dict`, `model_ema`, `teacher` ..."""
     return not SETS.isdisjoint(words(name))
 
 
-def words(name):
+def words(name: str) -> set[str]:
     """The set of words in a dotted name."""
     return set(re.split(r'[._]', name.lower())) - {''}
 
 
-def without_wrappers(name):
+def without_wrappers(name: str) -> str:
     """A name without what PyTorch puts into it where a module is compiled or recomputed."""
-    if '_mod' not in name:
-        return name
-    return '.'.join(part for part in name.split('.') if part not in WRAPPERS)
+    return '.'.join(part for part in name.split('.') if part not in (COMPILED, CHECKPOINTED))
 
 
-def with_nested_stages(name):
+def with_nested_stages(name: str) -> str:
     """A name of timm's `features_only`, which has `layers_0.` for `layers.0.`, as others are."""
     return re.sub(r'(^|\.)(layers|stages)_(\d+)\.', r'\1\2.\3.', name)
 
 
-def named_tensors(content):
+def named_tensors(content: Any) -> Tensors:
     """{name: tensor} of a dict, without what it holds beside; nothing of anything else."""
     found = content.items() if isinstance(content, dict) else ()
     return {k: t for k, t in found if isinstance(k, str) and isinstance(t, torch.Tensor)}
 
 
-def named_arrays(content):
+def named_arrays(content: Any) -> Tensors:
     """{name: tensor} of a dict of NumPy arrays of numbers, as detectron2 saves them."""
     found = content.items() if isinstance(content, dict) else ()
     arrays = {k: a for k, a in found if isinstance(k, str) and isinstance(a, np.ndarray)}
     return {k: torch.from_numpy(a) for k, a in arrays.items() if a.dtype.kind in 'biuf'}
 
 
-def below(tensors, prefix):
+def strip_prefix(tensors: Mapping[str, Any], prefix: str) -> tuple[dict[str, Any], list[str]]:
     """{name without the prefix: tensor} of those that have it, and the names of the others."""
     inside = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
     return inside, [name for name in tensors if not name.startswith(prefix)]
 
 
-def renamed(tensors, rename, source):
+def renamed(tensors: Tensors, rename: Callable[[str], str], source: str | Path) -> Tensors:
     """{name: tensor} by other names, of which no two may be equal."""
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     for name, tensor in tensors.items():
-        add(found, rename(name), tensor, source)
+        insert_unique(found, rename(name), tensor, source)
     return found
 
 
-def add(named, name, value, source):
+def insert_unique(named: dict[str, Any], name: str, value: Any, source: str | Path) -> None:
     """named[name] = value, but for a name that has a value already, which is an error."""
     if name in named:
         raise CheckpointError(
-            f'{source} has two tensors for {brief(name)}; which one is meant cannot be known, so '
-            f'save one of them alone'
+            f'{source} has two tensors for {truncate(name)}; which one is meant cannot be known, '
+            f'so save one of them alone'
         )
     named[name] = value
 
 
-def check_size(tensors, path):
+def check_size(tensors: Tensors, path: Path) -> None:
     """Raise if tensors have more numbers than their file, of which some may be shared."""
     if path.suffix == '.json':  # an index, whose files were checked
         return
@@ -231,17 +238,17 @@ def check_size(tensors, path):
         )
 
 
-def check_numbers(tensors, source, masks=()):
+def check_numbers(tensors: Tensors, source: str | Path, masks: Collection[str] = ()) -> None:
     """Raise if one has NaN or infinity, but for those that may be masks of 0 and minus infinity."""
     spoilt = [n for n, t in tensors.items() if not (is_finite(t) or (n in masks and is_mask(t)))]
     if spoilt:
         raise CheckpointError(
-            f'{source}: {len(spoilt)} tensors have NaN or infinity ({some(spoilt)}); '
+            f'{source}: {len(spoilt)} tensors have NaN or infinity ({shorten_list(spoilt)}); '
             f'take a file from before its training diverged'
         )
 
 
-def is_finite(tensor):
+def is_finite(tensor: Tensor) -> bool:
     """Whether a tensor has finite numbers alone."""
     if tensor.is_meta or not tensor.numel():
         return True
@@ -251,7 +258,7 @@ def is_finite(tensor):
     return all(end.isfinite() for end in tensor.detach().aminmax())  # thirty times as quick
 
 
-def is_mask(tensor):
+def is_mask(tensor: Tensor) -> bool:
     """Whether a tensor hides what it is added to: it has zeros and minus infinities alone."""
     kept, hidden = tensor == 0, tensor == -torch.inf
     return bool(kept.any() and (kept | hidden).all())

@@ -40,8 +40,9 @@ def join_qkv(tensors):
 
 
 def norm_of_stage(match):
-    """Hugging Face counts stages from 1 where it names them."""
-    return f'norm{int(match[2]) - bool(match[1])}.'
+    """Hugging Face counts stages from 1 where names have the word, as in `stage1`."""
+    first = 1 if match[1] else 0
+    return f'norm{int(match[2]) - first}.'
 
 
 TABLE = (r'attn\.relative_position_bias_table', 'attn.bias.relative_position_bias_table')

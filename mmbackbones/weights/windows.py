@@ -3,15 +3,20 @@
 import re
 from inspect import signature
 from math import isqrt
+from typing import Any
+
+from torch import Tensor
 
 from ..layers import WindowAttention
+from .net import BackboneNet
 
+Sides = dict[int, int]  # {stage: side of its windows}
 TABLES = re.compile(
     r'stages\.(\d+)\..*relative_(?:position_bias_(table)|(coords)_table|position_(index))$'
 )
 
 
-def windows_of_file(tensors):
+def windows_of_file(tensors: dict[str, Tensor]) -> tuple[Sides, Sides]:
     """({stage: side of its windows}, {stage: side that its biases count in}), where it is shown.
 
     Args:
@@ -34,13 +39,13 @@ def windows_of_file(tensors):
     return windows, {stage: side for stage, side in trained.items() if side}
 
 
-def side_of_pretraining(coords, side):
+def side_of_pretraining(coords: Tensor, side: int) -> int | None:
     """The window in which log-spaced offsets of Swin V2 count; None if they are no such offsets."""
     largest = 0 if coords.is_meta or not coords.numel() else coords.float().max().item()
     return round(1 + 8 * (side - 1) / (8**largest - 1)) if 1e-3 < largest < 10 else None
 
 
-def windows_of_net(net):
+def windows_of_net(net: BackboneNet) -> tuple[Sides, Sides]:
     """({stage: side of its windows}, {stage: side that its biases count in})."""
     windows, trained = {}, {}
     for i, stage in enumerate(net.stages):
@@ -51,7 +56,7 @@ def windows_of_net(net):
     return windows, trained
 
 
-def compare_windows(net, tensors, report):
+def compare_windows(net: BackboneNet, tensors: dict[str, Tensor], report: Any) -> None:
     """Note in a report where a file's windows are not the net's, and warn if nobody asked for it.
 
     Who gives `pretrained_window_size` has asked for other windows than the file's.
@@ -79,13 +84,13 @@ def compare_windows(net, tensors, report):
         )
 
 
-def arguments(windows, counted):
+def arguments(windows: Sides, counted: Sides) -> str:
     """The arguments of a net with these windows, whose biases count in those others."""
     text = f'window_size={sides(windows)}'
     return text if windows == counted else f'{text}, pretrained_window_size={sides(counted)}'
 
 
-def sides(windows):
+def sides(windows: Sides) -> str:
     """'(7, 7, 14, 7)' for windows by stage, '7' if all are the same."""
     values = tuple(windows[stage] for stage in sorted(windows))
     return str(values if len(set(values)) > 1 else values[0])

@@ -9,7 +9,7 @@ from mmengine.utils import import_modules_from_strings
 from torch.overrides import TorchFunctionMode
 
 from lib.datasets import Finding, in_scope
-from mmbackbones.weights.errors import brief, some
+from mmbackbones.weights.errors import shorten_list, truncate
 
 OTHERS = {'backbone', 'reid', 'rpn_head', 'teacher_model'}  # parts with classes of their own
 
@@ -22,9 +22,9 @@ def class_findings(cfg, datasets):
     for other in others:
         if other.classes != first.classes and other.loader != first.loader:
             yield Finding(
-                f'{other.loader} has {len(other.classes)} classes ({some(other.classes)}), but '
-                f'{first.loader} has {len(first.classes)} ({some(first.classes)}); give both the '
-                f'same metainfo'
+                f'{other.loader} has {len(other.classes)} classes ({shorten_list(other.classes)}), '
+                f'but {first.loader} has {len(first.classes)} ({shorten_list(first.classes)}); '
+                f'give both the same metainfo'
             )
     text = first.dataset.metainfo['classes']
     if isinstance(text, str):
@@ -52,7 +52,7 @@ def model_findings(cfg, dataset, loader):
                 raise TypeError(f'{type(model).__name__} reads the names of classes')
             found = [*head_findings(model, dataset, loader), *weight_findings(model)]
     except Exception as error:  # whatever a constructor raises; a training would say it at length
-        found = [Finding(f'the heads of the model ({brief(error)})', 'not looked at')]
+        found = [Finding(f'the heads of the model ({truncate(error)})', 'not looked at')]
     yield from found
 
 
@@ -71,8 +71,9 @@ def head_findings(model, dataset, loader):
         wrong = {f'{k}.num_classes': n for k, n in refused_by_mmdet(parts, dataset)}
     for where, count in wrong.items():
         yield Finding(
-            f'model.{where} is {count}, but {loader} has {len(classes)} classes ({some(classes)}); '
-            f'set it to {len(classes)}, or metainfo.classes of the dataset'
+            f'model.{where} is {count}, but {loader} has {len(classes)} classes '
+            f'({shorten_list(classes)}); set it to {len(classes)}, or metainfo.classes of the '
+            'dataset'
         )
 
 
@@ -93,7 +94,7 @@ def refused_by_mmdet(parts, dataset):
         if hasattr(part, 'num_classes') and not OTHERS & set(name.split('.')):
             alone = SimpleNamespace(named_modules=lambda: [(name, part)])  # noqa: B023
             try:
-                hook._check_head(SimpleNamespace(model=alone, train_dataloader=loader), 'train')
+                hook.before_train_epoch(SimpleNamespace(model=alone, train_dataloader=loader))
             except AssertionError:
                 yield name, part.num_classes
 

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 
 from lib.datasets import Finding
-from mmbackbones.weights.errors import brief, some
+from mmbackbones.weights.errors import shorten_list, truncate
 
 LISTS = ('images', 'annotations', 'categories')
 NO_IMAGE, NO_CATEGORY = 'of no image in the file', 'of no category in the file'
@@ -40,7 +40,9 @@ def lacking_key(content, path, key):
         count = sum(key not in entry for entry in entries)
         if count:
             lacking.append(f'{count} of {len(entries)} {name}')
-    return Finding(f'{path} cannot be indexed: {key} is asked for, which {some(lacking)} lack')
+    return Finding(
+        f'{path} cannot be indexed: {key} is asked for, which {shorten_list(lacking)} lack'
+    )
 
 
 def repeated_findings(content, path):
@@ -50,7 +52,8 @@ def repeated_findings(content, path):
         found = [value for value, count in counts.items() if count > 1]
         if found:
             yield Finding(
-                f'{path}: several {name} have the same {key} ({some(found)}); give each its own'
+                f'{path}: several {name} have the same {key} ({shorten_list(found)}); give each '
+                'its own'
             )
 
 
@@ -63,9 +66,9 @@ def category_findings(opened):
     lacking = [name for name in classes if name not in names]
     if lacking:
         yield Finding(
-            f'{path} has the categories {some(names) or "none"}, but not {some(lacking)} of the '
-            f'{len(classes)} classes of {loader}; set metainfo=dict(classes=[...]) of the '
-            f'dataset to names of the file'
+            f'{path} has the categories {shorten_list(names) or "none"}, but not '
+            f'{shorten_list(lacking)} of the {len(classes)} classes of {loader}; set '
+            f'metainfo=dict(classes=[...]) of the dataset to names of the file'
         )
         return
     used = Counter(each.get('category_id') for each in coco.dataset.get('annotations') or ())
@@ -75,22 +78,22 @@ def category_findings(opened):
         if category.get('name') not in classes and used[number]
     ]
     if dropped:
-        yield Finding(f'{path}: the classes of {loader} leave out {some(dropped)}', 'note')
+        yield Finding(f'{path}: the classes of {loader} leave out {shorten_list(dropped)}', 'note')
     labels = [coco.cats[number]['name'] for number in getattr(opened.dataset, 'cat_ids', ())]
     if len(labels) == len(classes) and labels != classes:
         first = [one == other for one, other in zip(labels, classes, strict=True)].index(False)
         yield Finding(
             f'{path}: mmdet numbers labels in the order of the file, which from label {first} on '
-            f'is {some(labels[first:], 8)}, but the classes of {loader} are '
-            f'{some(classes[first:], 8)}: names would be mixed up; write metainfo.classes in the '
-            f'order of the file'
+            f'is {shorten_list(labels[first:], 8)}, but the classes of {loader} are '
+            f'{shorten_list(classes[first:], 8)}: names would be mixed up; write metainfo.classes '
+            f'in the order of the file'
         )
 
 
 def flaw_findings(path, flaws):
     """A sentence for each flaw of {flaw: those annotations}."""
     for flaw, those in flaws.items():
-        text = f'{path}: {len(those)} annotations are {flaw} ({some(those, 2)})'
+        text = f'{path}: {len(those)} annotations are {flaw} ({shorten_list(those, 2)})'
         if flaw in LEFT_OUT:
             yield Finding(f'{text}; mmdet leaves them out', 'note')
         else:
@@ -151,7 +154,7 @@ def annotation_flaw(opened, annotation, image, masks):
         numbers = [*annotation['bbox'], annotation['area']]
     except Exception as error:  # whatever mmdet and Python say of its numbers
         # A dataset that mm has read may want more for it than one annotation.
-        reason = f'unreadable: {type(error).__name__}: {brief(error, 100)}'
+        reason = f'unreadable: {type(error).__name__}: {truncate(error, 100)}'
         return reason if opened.error else None
     if not finite(numbers):
         return 'without finite numbers in bbox and area'
@@ -211,11 +214,11 @@ def scored_findings(opened):
     path = opened.dataset.ann_file
     if zero:
         yield Finding(
-            f'{path}: the annotation of id 0 (image_id {some(zero)}) counts as none when COCO is '
-            f'scored, and what finds it as wrong; number annotations from 1'
+            f'{path}: the annotation of id 0 (image_id {shorten_list(zero)}) counts as none when '
+            f'COCO is scored, and what finds it as wrong; number annotations from 1'
         )
     if lacking:
         yield Finding(
-            f'{path}: {len(lacking)} annotations lack iscrowd (id {some(lacking)}), without which '
-            f'COCO cannot be scored; write 0'
+            f'{path}: {len(lacking)} annotations lack iscrowd (id {shorten_list(lacking)}), '
+            f'without which COCO cannot be scored; write 0'
         )

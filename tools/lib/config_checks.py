@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from lib.datasets import as_list
 from mmbackbones.backbone import Backbone
 from mmbackbones.registry import MODELS
-from mmbackbones.weights.errors import brief
+from mmbackbones.weights.errors import truncate
 
 # What is read of a config, by mmengine's runners and by us; other keys are only names in its text.
 KEYS = {
@@ -152,7 +152,7 @@ def check_readers(cfg, kind, settings, parser):
         with torch.device('meta'):
             net = kind(**settings)
     except (TypeError, ValueError) as error:
-        parser.error(f'model.backbone: {brief(error, 500)}')
+        parser.error(f'model.backbone: {truncate(error, 500)}')
     given = list(net.out_channels)
     sides = [256 // stride for stride in net.out_strides]
     maps = [torch.empty(2, c, side, side) for c, side in zip(given, sides, strict=True)]

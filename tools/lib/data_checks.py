@@ -14,7 +14,7 @@ from mmengine.registry import METRICS
 from lib.class_checks import class_findings
 from lib.coco_checks import coco_findings, instance_findings, scored_findings
 from lib.datasets import Finding, as_list, missing, there, type_name
-from mmbackbones.weights.errors import brief, some
+from mmbackbones.weights.errors import shorten_list, truncate
 
 
 def quick_findings(cfg, datasets):
@@ -43,7 +43,7 @@ def dataset_findings(opened):
     if not error:
         yield from file_findings(opened)
     elif not any(each.is_fault for each in found):
-        reason = f'{type(error).__name__}: {brief(error)}'
+        reason = f'{type(error).__name__}: {truncate(error)}'
         yield Finding(f'{opened.source}: {type_name(opened.settings)} cannot read it ({reason})')
 
 
@@ -70,7 +70,7 @@ def file_findings(opened):
         if lacking:
             yield Finding(
                 f'{opened.loader}: {len(lacking)} of {len(maps)} images have no map '
-                f'({some(lacking, 2)}); expected one of the same name, ending in '
+                f'({shorten_list(lacking, 2)}); expected one of the same name, ending in '
                 f'{dataset.seg_map_suffix}: see seg_map_suffix and data_prefix.seg_map_path'
             )
 
@@ -82,7 +82,7 @@ def suffix_findings(opened):
     options = dict(list_dir=False, recursive=True, backend_args=backend_args)
     files = fileio.list_dir_or_file(folder, **options)
     ends = Counter(os.path.splitext(name)[1] for name in files if not name.endswith(suffix))
-    left_out = some(f'{count} {end}' for end, count in ends.most_common())
+    left_out = shorten_list(f'{count} {end}' for end, count in ends.most_common())
     if not dataset.data_list:
         yield Finding(
             f'{opened.loader}: {folder} has no image that ends in {suffix}, but '

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from mmengine import fileio
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmbackbones.weights.errors import brief
+from mmbackbones.weights.errors import truncate
 
 SOURCES = {  # of the data that our configs are for, by data_root
     'data/coco': 'download train2017, val2017 and annotations from https://cocodataset.org/#download',
@@ -32,7 +32,7 @@ class Finding(NamedTuple):
     @property
     def printable(self):
         """The sentence without what would command a terminal."""
-        return brief(self.text, 2000)
+        return truncate(self.text, 2000)
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Opened:
     def unseen(self, reason):
         """The finding that it could not be looked at."""
         name = type_name(self.settings)
-        return Finding(f'{name} of {self.loader} ({brief(reason)})', 'not looked at')
+        return Finding(f'{name} of {self.loader} ({truncate(reason)})', 'not looked at')
 
 
 def type_name(settings):

@@ -18,7 +18,7 @@ from mmengine.visualization import Visualizer
 from lib.arguments import check_folder, import_quietly
 from lib.datasets import as_list
 from lib.run_config import read_config
-from mmbackbones.weights.errors import brief
+from mmbackbones.weights.errors import truncate
 
 KINDS = {'mmdet': 'DetLocalVisualizer', 'mmseg': 'SegLocalVisualizer'}  # of configs without one
 
@@ -38,7 +38,7 @@ def build_or_exit(registry, settings, what, parser):
     try:
         return registry.build(settings)
     except (ImportError, KeyError) as error:
-        parser.error(f'{what}: {brief(error, 500)}')
+        parser.error(f'{what}: {truncate(error, 500)}')
 
 
 def pipelines(dataset):
@@ -131,8 +131,8 @@ def passing_over(what):
     try:
         yield
     except Exception as error:  # whatever the reader of an image raises, or mm on what it holds
-        reason = brief(error) or type(error).__name__
-        print(f'passed over: {brief(what)} ({reason})', file=sys.stderr)
+        reason = truncate(error) or type(error).__name__
+        print(f'passed over: {truncate(what)} ({reason})', file=sys.stderr)
 
 
 class Painter:

@@ -23,6 +23,8 @@ from mmbackbones.models.container import averages
 from mmbackbones.models.davit import ChannelAttention
 from mmbackbones.models.volo import OutlookAttention
 
+# If PyTorch's private parts move, export.py cannot start: the setting under which sizes from 1 up
+# are free, and the operators that check sizes in a graph.
 AXES = {0: 'batch', 2: 'height', 3: 'width'}  # of an image, that may be free
 aten = torch.ops.aten
 TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]  # (B, H, W, C) -> (B, C, H, W), and back

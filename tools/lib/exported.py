@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 from mmengine.structures import InstanceData, PixelData
 
 from mmbackbones.deploy import Model
-from mmbackbones.weights.errors import brief
+from mmbackbones.weights.errors import truncate
 
 ENDINGS = ('.onnx', '.xml')
 
@@ -22,7 +22,7 @@ def open_exported(path, parser, **options):
     try:
         return Model(path, **options)
     except (ImportError, OSError, ValueError) as error:
-        parser.error(brief(error, 500))
+        parser.error(truncate(error, 500))
 
 
 def fill(sample, found):

@@ -9,7 +9,7 @@ from mmengine import fileio
 from mmengine.registry import TRANSFORMS
 
 from lib.datasets import Finding, in_scope
-from mmbackbones.weights.errors import brief, some
+from mmbackbones.weights.errors import shorten_list, truncate
 
 
 def image_findings(opened, scope, progress):
@@ -36,7 +36,8 @@ def image_findings(opened, scope, progress):
     if len(opened.classes) > 1 and ignored in seen and seen <= {0, ignored}:
         yield Finding(
             f'{opened.loader}: all maps have 0 and {ignored} alone, and {ignored} is ignored, so '
-            f'that no pixel is of {some(opened.classes[1:])}; write the numbers of the classes'
+            f'that no pixel is of {shorten_list(opened.classes[1:])}; write the numbers of the '
+            'classes'
         )
 
 
@@ -50,7 +51,9 @@ def look(opened, index, steps, seen):
             info = step(info)
             assert info is not None
         except Exception as error:  # whatever readers raise
-            return f'{path}: {type(step).__name__} cannot read it ({brief(error)}); bring it anew'
+            return (
+                f'{path}: {type(step).__name__} cannot read it ({truncate(error)}); bring it anew'
+            )
         path = entry.get('seg_map_path')
         if not path:
             break
@@ -96,8 +99,8 @@ def map_fault(info, opened, step, seen):
     odd = [str(number + first) for number in numbers if number >= count and number != ignored]
     if count and odd:
         return (
-            f'{path} has the numbers {some(odd)}, but classes are {first} to {count + first - 1}, '
-            f'and {ignored} is ignored; renumber them, or see metainfo.classes and '
-            f'reduce_zero_label'
+            f'{path} has the numbers {shorten_list(odd)}, but classes are {first} to '
+            f'{count + first - 1}, and {ignored} is ignored; renumber them, or see '
+            f'metainfo.classes and reduce_zero_label'
         )
     return None

@@ -4,8 +4,8 @@ import ctypes
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from lib.dispatch import TorchDispatchMode, tree_leaves
 
 # Of glibc's mallopt: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD, in bytes.
 SETTINGS = {-3: 2**31 - 1, -1: 2**31 - 1, -2: 2**28}
@@ -32,9 +32,9 @@ class Storages(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        old = {storage._cdata for storage in storages((args, kwargs))}
-        new = [storage for storage in storages(out) if storage._cdata not in old]
-        self.sizes += [(StorageWeakRef(storage), storage.nbytes()) for storage in new]
+        old = {StorageWeakRef(storage).cdata for storage in storages((args, kwargs))}
+        new = [(StorageWeakRef(storage), storage.nbytes()) for storage in storages(out)]
+        self.sizes += [(reference, size) for reference, size in new if reference.cdata not in old]
         return out
 
 

@@ -23,10 +23,10 @@ from lib.datasets import inner_datasets, open_datasets
 from lib.short_log import ShortLogRunner
 from mmbackbones import path_of
 from mmbackbones.weights.downloading import local_file
-from mmbackbones.weights.errors import CheckpointError, brief, refused
+from mmbackbones.weights.errors import CheckpointError, refused, truncate
 from mmbackbones.weights.loading import OWN
 from mmbackbones.weights.published_dense import published_dense, with_published_weights
-from mmbackbones.weights.reading import below, load_from_checked_file
+from mmbackbones.weights.reading import load_from_checked_file, strip_prefix
 
 CONFIGS = ('.py', '.json', '.yaml', '.yml')  # what mmengine reads
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room left on a disk, or for a user or file
@@ -78,7 +78,7 @@ def read_config(args, parser, demo):
             demo(cfg)
             cfg.merge_from_dict(args.cfg_options)
     except Exception as error:  # whatever a file of Python, or mm with its values, raises
-        parser.error(f'{args.config}: {brief(error, 500)}')
+        parser.error(f'{args.config}: {truncate(error, 500)}')
     return cfg
 
 
@@ -109,13 +109,13 @@ def check_checkpoint(source, parser):
     try:
         path = local_file(source)
         if path.exists():
-            return sound(path)
+            return verify_checkpoint(path)
     except (FileNotFoundError, CheckpointError) as error:
         parser.error(str(error))
     parser.error(f'there is no checkpoint {source}; tools/train.py writes them into work_dirs')
 
 
-def sound(path):
+def verify_checkpoint(path):
     """The path; a `CheckpointError` if the file is damaged or would run code on loading.
 
     Folders are checkpoints of DeepSpeed, which has its own ways.
@@ -146,7 +146,7 @@ def last_checkpoint(work_dir, parser):
     found = checkpoints(work_dir)
     for path in found:
         try:
-            return sound(path)
+            return verify_checkpoint(path)
         except CheckpointError as error:
             print(f'passed over: {error}', file=sys.stderr)
     if found:
@@ -172,7 +172,7 @@ def check_resumable(path, cfg, parser):
     check_progress(path, meta, cfg, parser)
     tensors = content['state_dict']
     found = {name.partition('backbone.')[0] for name in tensors if 'backbone.' in name}
-    backbones = [below(tensors, f'{prefix}backbone.')[0] for prefix in found]
+    backbones = [strip_prefix(tensors, f'{prefix}backbone.')[0] for prefix in found]
     if not all(map(OWN.fits, backbones)) and 'mmbackbones.' in str(cfg.model):
         parser.error(
             f'{path} cannot be resumed, because its backbone is laid out in another way than ours, '

@@ -13,7 +13,7 @@ from mmengine.dist import get_world_size, is_main_process
 from lib.datasets import as_list, inner_datasets, type_name
 from lib.flops import build, count_dense, parameters
 from lib.training_logs import FIELDS, NAME
-from mmbackbones.weights.errors import brief
+from mmbackbones.weights.errors import truncate
 
 
 def write_training_file(runner):
@@ -30,7 +30,7 @@ def write_training_file(runner):
             content['parameters'] = parameters(model)
             content |= flops_of(model, cfg)
     except Exception as error:  # whatever a model raises: its training goes on
-        content['not_counted'] = brief(f'{type(error).__name__}: {error}')
+        content['not_counted'] = truncate(f'{type(error).__name__}: {error}')
     folder = Path(runner.log_dir, 'vis_data')
     folder.mkdir(exist_ok=True)
     (folder / NAME).write_text(json.dumps(content, indent=1) + '\n')

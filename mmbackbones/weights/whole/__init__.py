@@ -1,5 +1,7 @@
 """Whole detectors and segmenters of other libraries, in the names and shapes of mmdet and mmseg."""
 
+from collections.abc import Collection
+
 from ..errors import CheckpointError
 from .dino import DINO
 from .layout import WholeLayout
@@ -10,7 +12,7 @@ from .upernet import UPERNET
 LAYOUTS: tuple[WholeLayout, ...] = (*MASK2FORMER, *MASKFORMER, *UPERNET, *DINO)
 
 
-def find_layout(names):
+def find_layout(names: Collection[str]) -> tuple[WholeLayout | None, list[str]]:
     """The layout of a file with such names, or None, and what stands before those of each set."""
     for layout in LAYOUTS:
         places = layout.places(names)

@@ -48,7 +48,8 @@ def head_of(model):
 def joined(tensors):
     """Hugging Face has three layers where PyTorch's attention has one."""
     part = re.compile(r'(model\.transformer_module\.decoder\..*attn\.)([qkv])_proj\.(weight|bias)$')
-    whole, parts = {}, {}
+    whole: dict[str, torch.Tensor] = {}
+    parts: dict[str, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         if match := part.match(name):
             parts.setdefault(f'{match[1]}in_proj_{match[3]}', {})[match[2]] = tensor
@@ -63,10 +64,10 @@ def things_first(head):
     """Rows of a published classifier as mmdet's panoptic head orders them, or None if equal."""
     if head.num_classes != head.num_things_classes + head.num_stuff_classes:  # mmseg's
         return None
-    stuff = STUFF.get((head.num_things_classes, head.num_stuff_classes), '').split()
-    if not stuff:
+    places = STUFF.get((head.num_things_classes, head.num_stuff_classes))
+    if not places:
         return None
-    stuff = [int(place) for place in stuff]
+    stuff = [int(place) for place in places.split()]
     things = [place for place in range(head.num_classes) if place not in stuff]
     return [*things, *stuff, head.num_classes]  # no object stays the last
 

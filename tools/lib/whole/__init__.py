@@ -15,6 +15,9 @@ from lib.whole.pipeline import named, test_steps
 # windows of a small map, for one that always is. It computes with shapes alone: size costs nothing.
 EXAMPLE = 1376, 1760
 WRITTEN_ANEW = {'MultiScaleDeformableAttention', 'RoIAlign'}  # of mmcv's operators
+# The method in which heads of mm predict for one image. A file repeats it, so it must be the known
+# one; if it moves, detectors cannot be exported.
+OF_ONE_IMAGE = '_predict_by_feat_single'
 METHODS = {  # a class of mm: what stands for it and for the classes made from it
     'SingleStageDetector': 'dense_heads.DenseDetector',
     'TwoStageDetector': 'two_stage.RegionDetector',

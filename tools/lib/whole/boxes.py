@@ -24,10 +24,18 @@ def not_suppressible(config):
     return f'nms with {", ".join(others)}' if others else None
 
 
+def assume_some(boxes):
+    """Tell torch.export that there are boxes; the graph must compute the same for none.
+
+    If PyTorch's check moves, detectors cannot be exported.
+    """
+    if torch.compiler.is_compiling():
+        torch._check(boxes.shape[0] != 0)
+
+
 def decode(coder, priors, deltas, sides):
     """Boxes of mm's coder, clipped at the sides (height, width) of the picture if it clips."""
-    if torch.compiler.is_compiling():
-        torch._check(deltas.shape[0] != 0)  # mm returns early, with the same, if there is none
+    assume_some(deltas)  # mm returns early, with the same, if there is none
     boxes = coder.decode(priors, deltas)
     boxes = getattr(boxes, 'tensor', boxes)
     return clip(boxes, sides) if coder.clip_border else boxes

@@ -5,14 +5,14 @@ from mmdet.models.dense_heads import GFLHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.detectors import SingleStageDetector
 
-from lib.whole import Refused, WholeModel, check_methods
+from lib.whole import OF_ONE_IMAGE, Refused, WholeModel, check_methods
 from lib.whole.boxes import decode, largest, not_suppressible, suppress, wide
 
 
 def check_dense(head, config, kind):
     """Raise `Refused` if a head chooses boxes otherwise than a class of mm, in a sentence."""
     check_methods([head], 'predict predict_by_feat', BaseDenseHead)
-    check_methods([head], '_bbox_post_process', kind)
+    check_methods([head], '_bbox_post_process', kind)  # if it moves, none can be exported
     reason = not_suppressible(config.get('nms'))
     if not hasattr(head.bbox_coder, 'clip_border'):
         reason = f'boxes of a {type(head.bbox_coder).__name__}'
@@ -51,7 +51,7 @@ class DenseDetector(WholeModel):
         super().__init__(model, settings)
         self.head, self.config = model.bbox_head, model.bbox_head.test_cfg
         check_methods([model], 'predict', SingleStageDetector)
-        check_methods([self.head], '_predict_by_feat_single', BaseDenseHead, GFLHead)
+        check_methods([self.head], OF_ONE_IMAGE, BaseDenseHead, GFLHead)
         check_dense(self.head, self.config, BaseDenseHead)
         self.score_threshold = self.config.get('score_thr', 0)
 
@@ -60,7 +60,7 @@ class DenseDetector(WholeModel):
         size = [level.shape[-2:] for level in outputs[0]]
         maps = [[level[0].float() for level in kind] for kind in outputs]
         priors = self.head.prior_generator.grid_priors(size, torch.float32, image.device)
-        levels = DECODING[type(self.head)._predict_by_feat_single]
+        levels = DECODING[getattr(type(self.head), OF_ONE_IMAGE)]
         scores, labels, boxes, factors = levels(
             self.head, maps, priors, self.config, self.picture.sides(image)
         )
@@ -100,6 +100,6 @@ def by_distribution(head, maps, priors, config, sides):
 
 
 DECODING = {  # what a head decodes by, in mm: the same without branches
-    BaseDenseHead._predict_by_feat_single: by_coder,
-    GFLHead._predict_by_feat_single: by_distribution,
+    getattr(BaseDenseHead, OF_ONE_IMAGE): by_coder,
+    getattr(GFLHead, OF_ONE_IMAGE): by_distribution,
 }

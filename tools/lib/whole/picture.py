@@ -16,9 +16,11 @@ class Picture(nn.Module):
 
     def __init__(self, preprocessor, pad=None, divisor=1):
         super().__init__()
+        # If the attribute moves, files read pictures of models for RGB as BGR, which the comparison
+        # with mm finds when they are written.
         is_turned = getattr(preprocessor, '_channel_conversion', False)
         self.channels = 'rgb' if is_turned else 'bgr'  # mm reads files as BGR
-        scaled = getattr(preprocessor, '_enable_normalize', False)
+        scaled = hasattr(preprocessor, 'mean')
         self.register_buffer('mean', preprocessor.mean.clone() if scaled else torch.zeros(3, 1, 1))
         self.register_buffer('std', preprocessor.std.clone() if scaled else torch.ones(3, 1, 1))
         self.size_divisor, self.pad_value = padding_of(preprocessor)

@@ -20,7 +20,7 @@ from mmdet.models.detectors.base_detr import DetectionTransformer
 from mmdet.models.layers import SinePositionalEncoding
 from torch.overrides import TorchFunctionMode
 
-from lib.whole import Refused, WholeModel, check_methods
+from lib.whole import OF_ONE_IMAGE, Refused, WholeModel, check_methods
 from lib.whole.deformable import (
     centres,
     exportable_attention,
@@ -66,7 +66,7 @@ class QueryDetector(WholeModel):
     def __init__(self, model, settings):
         super().__init__(model, settings)
         check_methods([model], f'predict extract_feat {STEPS}', *KNOWN, DetectionTransformer)
-        check_methods([model.bbox_head], 'forward predict_by_feat _predict_by_feat_single', *HEADS)
+        check_methods([model.bbox_head], f'forward predict_by_feat {OF_ONE_IMAGE}', *HEADS)
         if type(model.positional_encoding) is not SinePositionalEncoding:
             kind = type(model.positional_encoding).__name__
             raise Refused(f'{type(model).__name__} has positions of {kind}, not known here')

@@ -10,8 +10,8 @@ from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from torch import nn
 
-from lib.whole import Refused, WholeModel, check_methods
-from lib.whole.boxes import decode, not_suppressible, paste, suppress, wide
+from lib.whole import OF_ONE_IMAGE, Refused, WholeModel, check_methods
+from lib.whole.boxes import assume_some, decode, not_suppressible, paste, suppress, wide
 from lib.whole.dense_heads import candidates, check_dense, probabilities
 from mmbackbones.operators.roi import roi_align
 
@@ -117,8 +117,7 @@ def of_class(head, deltas, labels):
 
 def features_of(extractor, features, boxes):
     """Features of each box from the level of its size."""
-    if torch.compiler.is_compiling():
-        torch._check(boxes.shape[0] != 0)  # batch norms ask; for none they give none
+    assume_some(boxes)  # batch norms ask; for none they give none
     rois = torch.cat([torch.zeros_like(boxes[:, :1]), boxes], 1)
     layers = extractor.roi_layers
     levels = extractor.map_roi_levels(rois, len(layers))
@@ -140,12 +139,13 @@ def check_regions(model):
     extractors = as_list(roi.bbox_roi_extractor)
     extractors += as_list(roi.mask_roi_extractor) if masks else []
     check_methods([model], 'predict', TwoStageDetector)
+    # If mm's private steps move, two-stage detectors cannot be exported.
     check_methods([roi], 'predict_bbox _bbox_forward', StandardRoIHead, CascadeRoIHead)
     check_methods([roi], 'predict_mask _mask_forward', StandardRoIHead, CascadeRoIHead)
-    check_methods(boxes, 'predict_by_feat _predict_by_feat_single regress_by_class', BBoxHead)
-    check_methods(masks, 'predict_by_feat _predict_by_feat_single', FCNMaskHead)
+    check_methods(boxes, f'predict_by_feat {OF_ONE_IMAGE} regress_by_class', BBoxHead)
+    check_methods(masks, f'predict_by_feat {OF_ONE_IMAGE}', FCNMaskHead)
     check_methods(extractors, 'forward map_roi_levels', SingleRoIExtractor)
-    check_methods([model.rpn_head], '_predict_by_feat_single', RPNHead)
+    check_methods([model.rpn_head], OF_ONE_IMAGE, RPNHead)
     check_dense(model.rpn_head, model.rpn_head.test_cfg, RPNHead)
     pooled = [layer for extractor in extractors for layer in extractor.roi_layers]
     unknown = {
