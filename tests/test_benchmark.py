@@ -10,8 +10,9 @@ import benchmark
 import cv2
 import pytest
 import torch
-from benchmark import activations, builders, parse, prepared, shapes
+from benchmark import activations, builders, command_line, complete, prepared, shapes
 from lib.peers import PEERS, ours, plain, plain_container
+from lib.usage import run_tool
 
 from mmbackbones.registry import MODELS
 
@@ -57,7 +58,11 @@ def test_engines_run_the_files_of_everybody(tmp_path):
 def test_only_ours_runs_a_stream_of_shapes_on_engines(monkeypatch):
     words = 'benchmark.py VOLO --peers timm --backend eager openvino --stream 2'
     monkeypatch.setattr(sys, 'argv', words.split())
-    assert list(builders(parse())) == ['ours eager', 'timm eager', 'ours openvino']
+    assert list(builders(run_tool(command_line, complete))) == [
+        'ours eager',
+        'timm eager',
+        'ours openvino',
+    ]
 
 
 def test_engines_do_not_train():

@@ -12,8 +12,10 @@ from typing import NamedTuple
 import matplotlib
 import matplotlib.pyplot as plt
 from analyze_logs import METRICS, colour, metrics_of
-from lib.arguments import check_folder, make_parser
+from lib.arguments import check_folder
+from lib.process import prepare_process
 from lib.training_logs import note, printable, read_description, read_scalars, runs_in
+from lib.usage import UsageError, make_parser, run_tool
 from matplotlib.lines import Line2D
 
 PLOTTED = ('coco/bbox_mAP', 'mIoU')  # against the costs; the one of them that a method has
@@ -139,27 +141,43 @@ def dots(axis, runs, cost, colours):
     axis.grid(alpha=0.3)
 
 
-def main():
-    """Read, tell and draw."""
+def command_line():
+    """The parser of the arguments."""
     parser = make_parser(__doc__, 'example: python tools/results.py work_dirs')
     parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR', help='or folders of work dirs')
     parser.add_argument('--out-dir', type=Path, default='outputs/results', help='[outputs/results]')
-    args = parser.parse_args()
-    matplotlib.use('Agg')
-    check_folder(args.out_dir, '--out-dir', parser)
+    return parser
+
+
+def read_runs(work_dirs):
+    """The trainings of some work dirs; those that cannot be read are passed over."""
     runs = []
-    for path in runs_in(args.work_dirs):
+    for path in runs_in(work_dirs):
         try:
             runs.append(read_run(path))
         except (ValueError, OSError) as error:
             note(f'passed over: {error}')
             failure = printable(error)
     if not runs:
-        parser.error(failure)
+        raise UsageError(failure)
+    return runs
+
+
+def collect(args):
+    """Read, tell and draw."""
+    matplotlib.use('Agg')
+    check_folder(args.out_dir, '--out-dir')
+    runs = read_runs(args.work_dirs)
     print(text := page(runs))
     (args.out_dir / 'results.md').write_text(text)
     draw(runs).savefig(args.out_dir / 'results.png', dpi=100)
     print(f'written: {args.out_dir}/results.md, {args.out_dir}/results.png')
+
+
+def main():
+    """Run the command line."""
+    prepare_process()
+    run_tool(command_line, collect)
 
 
 if __name__ == '__main__':

@@ -15,12 +15,12 @@ BEST = ('coco/bbox_mAP', 'coco/segm_mAP', 'mIoU')  # what the demo's metrics may
 CHOICES = ('metric', 'classwise', 'iou_metrics')  # of a metric, which suit any data
 
 
-def to_demo(cfg):
-    """Turn a config into one for the demo set; writes the set if need be."""
+def draw_set(cfg):
+    """Draw the demo set that a config was adapted to, where it is not there yet."""
     from demo.dataset import make_demo_set  # here, so that trainings on COCO do not import it
 
-    demo = adapt(cfg)
-    make_demo_set(demo.root, train=demo.train, val=demo.val, size=demo.size)
+    settings = settings_of(cfg)
+    make_demo_set(settings.root, train=settings.train, val=settings.val, size=settings.size)
 
 
 def adapt(cfg):
