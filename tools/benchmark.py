@@ -274,11 +274,16 @@ def show(figures, title):
     for name, row in figures.items():
         ms = 1e3 * row['median']
         texts = [f'{ms:,.0f}' if ms >= 10 else f'{ms:.1f}', f'{row["ratio"]:.2f}']
-        for key in others.values():
-            text = f'{row[key]:.0%}' if key == 'share' else f'{(row[key] or 0) / 1e6:,.0f}'
-            texts.append(text if row[key] else '-')
+        texts += [cell(key, row[key]) for key in others.values()]
         table.add_row(name, *texts)
     Console(width=100).print(table)
+
+
+def cell(key, value):
+    """A share in percent or bytes in MB, or a dash where nothing was measured."""
+    if not value:
+        return '-'
+    return f'{value:.0%}' if key == 'share' else f'{value / 1e6:,.0f}'
 
 
 def save(figures, machine, title, path):

@@ -55,8 +55,9 @@ def look(args):
             loaders.setdefault(str(cfg[name].dataset), name)
     datasets = open_datasets(cfg, loaders.values())
     found = show(quick_findings(cfg, datasets))
-    for opened in [] if args.quick else datasets:
-        found += show(image_findings(opened, cfg.get('default_scope'), progress))
+    if not args.quick:
+        for opened in datasets:
+            found += show(image_findings(opened, cfg.get('default_scope'), progress))
     faults = {finding for finding in found if finding.is_fault}
     if faults:
         sys.exit(f'{len(faults)} faults in the data of {args.config}')

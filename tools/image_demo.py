@@ -91,8 +91,8 @@ def complete(args):
         args.weights = None
 
 
-# mm's inferencers read no videos and cameras, pass over no damaged image, and write pictures of
-# one name over each other.
+# mm's inferencers read neither videos nor cameras, end at the first damaged image, and write
+# pictures of images that have one name over each other.
 def open_source(source, folder, steps, out_dir):
     """The images that a source stands for, and what reads it if it is a video or camera.
 
@@ -100,33 +100,26 @@ def open_source(source, folder, steps, out_dir):
     """
     if source.startswith('camera:') and source[7:].isdecimal():
         return [], cv2.VideoCapture(int(source[7:]))
-    path = find_path(source, folder)
-    if path.is_dir():
-        return images_of(path, out_dir), None
+    # File clients and the loaders of configs raise whatever they like.
+    with usage_errors(Exception, about=f'there is no image, folder or video {brief(source)}'):
+        path = download(source, folder) if '://' in source else Path(source)
+        if path.is_dir():
+            return images_of(path, out_dir), None
+        path.stat()
     if path.suffix.lower() in CODECS:
         capture = cv2.VideoCapture(str(path))
         if capture.isOpened():
             return [path], capture
-    try:
+    kinds = f'an image nor a video ({" ".join(CODECS)}) that OpenCV can read'
+    with usage_errors(Exception, about=f'{brief(source)} is neither {kinds}'):
         drawing.read_image(steps, path)
-    except Exception as error:  # whatever the loader of a config raises
-        videos = f'a video ({" ".join(CODECS)}) that OpenCV can read'
-        text = f'{brief(source)} is neither an image nor {videos}: {brief(error)}'
-        raise UsageError(text) from error
     return [path], None
 
 
-def find_path(source, folder):
-    """The file or folder of a source; what a URL names is downloaded into `folder`."""
-    path = Path(source)
-    try:
-        if '://' in source:
-            path = Path(folder, Path(urlsplit(source).path).name or 'image')
-            path.write_bytes(get(source))
-        path.stat()
-    except Exception as error:  # of any file client
-        text = f'there is no image, folder or video {brief(source)}: {brief(error)}'
-        raise UsageError(text) from error
+def download(url, folder):
+    """The file in a folder that has the content of a URL."""
+    path = Path(folder, Path(urlsplit(url).path).name or 'image')
+    path.write_bytes(get(url))
     return path
 
 
@@ -295,8 +288,11 @@ def predictor_of(args):
     return Predictor(cfg, args)
 
 
-def paint(args, predictor, folder):
-    """Draw what the arguments name; yields where. What is read meanwhile goes into a folder."""
+def prepare(args, predictor, folder):
+    """An iterator that draws what the arguments name, and yields where.
+
+    What is downloaded, and each frame of a video, goes into the folder.
+    """
     paths, capture = open_source(args.image, folder, predictor.steps, args.out_dir)
     if capture and not capture.isOpened():
         raise UsageError(f'OpenCV cannot open {args.image}')
@@ -306,9 +302,8 @@ def paint(args, predictor, folder):
     if capture:
         camera = args.image.replace(':', '_') + '.avi'
         target = Path(args.out_dir, paths[0].name if paths else camera)
-        yield from paint_video(capture, target, Path(folder, 'frame.bmp'), args, predictor)
-    else:
-        yield from paint_images(paths, names, args, predictor)
+        return paint_video(capture, target, Path(folder, 'frame.bmp'), args, predictor)
+    return paint_images(paths, names, args, predictor)
 
 
 def demonstrate(args):
@@ -317,8 +312,10 @@ def demonstrate(args):
     keep_pages()
     predictor = predictor_of(args)
     done = []
-    with TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
-        done.extend(paint(args, predictor, folder))  # Ctrl-C ends a video; what is done is kept
+    with TemporaryDirectory() as folder:
+        targets = prepare(args, predictor, folder)
+        with suppress(KeyboardInterrupt):  # which ends a camera's video; what is done is kept
+            done.extend(targets)
     if predictor.predictions:
         dump(predictor.predictions.images, args.pred_out, indent=1)
         done.append(args.pred_out)

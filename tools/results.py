@@ -45,9 +45,8 @@ def read_run(work_dir):
     about = read_description(work_dir)
     if about['not_counted']:
         note(f'note: {work_dir} has no FLOPs: {about["not_counted"]}')
-    numbers = (about['parameters'], 1e6), (about['flops'], 1e9)
     seconds = min((row['time'] for row in training.values() if 'time' in row), default=None)
-    costs = seconds, *(number and number / unit for number, unit in numbers)
+    costs = seconds, in_units(about['parameters'], 1e6), in_units(about['flops'], 1e9)
     return Run(
         method=printable(about['method'] or 'method unknown'),
         backbone=printable(about['backbone'] or work_dir.resolve().name),
@@ -55,6 +54,11 @@ def read_run(work_dir):
         costs=dict(zip(COSTS, costs, strict=True)),
         metrics={name: last[name] for name in names},
     )
+
+
+def in_units(number, unit):
+    """A number in units, or None where nobody knows it."""
+    return None if number is None else number / unit
 
 
 def budget(steps, about):
@@ -88,12 +92,12 @@ def plotted(run):
 def page(runs):
     """A table for each method and budget, in Markdown."""
     lines = []
-    for (method, given, _), its in by_method(runs).items():
+    for (method, given, _), group in by_method(runs).items():
         lines += [f'**{escaped(method)}**, {escaped(given)}', '']
-        names = list(dict.fromkeys(name for run in its for name in run.metrics))
+        names = list(dict.fromkeys(name for run in group for name in run.metrics))
         head = ['backbone', *(name.removeprefix('coco/') for name in names), *COSTS]
         lines += [line(head), line(['---'] + ['---:'] * (len(head) - 1))]
-        for run in its:
+        for run in group:
             costs = [(run.costs[name], form) for name, form in COSTS.items()]
             costs = ('-' if value is None else format(value, form) for value, form in costs)
             metrics = (f'{run.metrics[n]:.3g}' if n in run.metrics else '-' for n in names)
@@ -122,11 +126,11 @@ def draw(runs):
     figure, axes = plt.subplots(
         len(methods), len(COSTS), figsize=size, squeeze=False, layout='constrained', sharey='row'
     )
-    for row, ((method, given, metric), its) in zip(axes, methods.items(), strict=True):
+    for row, ((method, given, metric), group) in zip(axes, methods.items(), strict=True):
         row[0].set_ylabel(f'{method}\n{metric}')
         row[0].set_title(given, loc='left', fontsize='medium')
         for axis, cost in zip(row, COSTS, strict=True):
-            dots(axis, its, cost, colours)
+            dots(axis, group, cost, colours)
     marks = [Line2D([], [], ls='', marker='o', color=colours[name]) for name in names]
     figure.legend(marks, names, loc='outside lower center', ncols=4)
     return figure

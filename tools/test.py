@@ -134,7 +134,9 @@ class PredictionsHook(Hook):
         numbers = class_map(sample.cpu())
         if numbers is None:
             sys.exit(f'--out {self.maps_dir}: the model predicts no maps; take a file .pkl')
-        write_map(numbers + bool(sample.get('reduce_zero_label')), path)
+        if sample.get('reduce_zero_label'):
+            numbers = numbers + 1
+        write_map(numbers, path)
 
 
 def use_tta(cfg):
@@ -169,7 +171,7 @@ def keep_predictions(cfg, args):
 
 
 def check_classes(runner):
-    """Exit with one sentence if an exported file has other classes than the dataset."""
+    """End with one sentence if an exported file has other classes than the dataset."""
     about = getattr(runner.model, 'file', None)
     known = runner.test_dataloader.dataset.metainfo.get('classes')
     if about and known and about.classes and len(known) != len(about.classes):

@@ -101,11 +101,13 @@ def progress(items, what, total=None):
     if console.is_terminal:
         yield from track(items, what, total=total, console=console)
         return
-    said, total = time.monotonic(), total or length_hint(items)
+    total = total or length_hint(items)
+    of_total = f' of {total:g}' if total else ''
+    last = time.monotonic()
     for done, item in enumerate(items):
-        if time.monotonic() - said >= EVERY:
-            said, of = time.monotonic(), f' of {total:g}' if total else ''
-            print(f'{what}: {done}{of}', file=sys.stderr, flush=True)
+        if time.monotonic() - last >= EVERY:
+            last = time.monotonic()
+            print(f'{what}: {done}{of_total}', file=sys.stderr, flush=True)
         yield item
 
 
@@ -141,18 +143,19 @@ class OptionsAction(DictAction):
     @staticmethod
     def _parse_iterable(val):
         if 'dict(' in val or '{' in val:
-            return plain_value(ast.parse(val, mode='eval').body)
+            return literal_value(ast.parse(val, mode='eval').body)
         return DictAction._parse_iterable(val)
 
 
-def plain_value(node):
+def literal_value(node):
     """The value of a parsed expression of literals and calls of dict; nothing of it runs."""
     if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict' and not node.args:
-        return {each.arg: plain_value(each.value) for each in node.keywords}
+        return {each.arg: literal_value(each.value) for each in node.keywords}
     if isinstance(node, ast.Dict):
-        return dict(zip(map(plain_value, node.keys), map(plain_value, node.values), strict=True))
+        pairs = zip(node.keys, node.values, strict=True)
+        return {literal_value(key): literal_value(each) for key, each in pairs}
     if isinstance(node, ast.List | ast.Tuple):
-        values = map(plain_value, node.elts)
+        values = map(literal_value, node.elts)
         return list(values) if isinstance(node, ast.List) else tuple(values)
     return ast.literal_eval(node)
 

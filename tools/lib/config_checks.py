@@ -78,8 +78,11 @@ def copies_of(cfg, name):
 def parts_of(part, where):
     """(path, value) of everything in a part of a config, the outer ones first."""
     yield where, part
-    items = part.items() if isinstance(part, dict) else ()
-    items = enumerate(part) if isinstance(part, list | tuple) else items
+    items = ()
+    if isinstance(part, dict):
+        items = part.items()
+    elif isinstance(part, list | tuple):
+        items = enumerate(part)
     for key, each in items:
         yield from parts_of(each, f'{where}.{key}')
 
@@ -157,7 +160,7 @@ def check_readers(cfg, kind, settings):
         wanted = as_list(part.in_channels)
         indices = as_list(part.get('in_index', list(range(len(given)))))
         fits = max(indices) < len(given) and wanted == [given[index] for index in indices]
-        if not fits and not runs(part, maps, cfg.get('default_scope')):
+        if not fits and not takes_maps(part, maps, cfg.get('default_scope')):
             raise UsageError(
                 f'model.{where} takes maps {indices} with in_channels={part.in_channels}, but '
                 f'mmbackbones.{kind.__name__} returns maps of {given} channels; set in_channels '
@@ -165,7 +168,7 @@ def check_readers(cfg, kind, settings):
             )
 
 
-def runs(part, maps, scope):
+def takes_maps(part, maps, scope):
     """Whether a neck or head of a config takes maps."""
     try:
         with DefaultScope.overwrite_default_scope(scope):
@@ -177,7 +180,9 @@ def runs(part, maps, scope):
 
 def map_readers(model):
     """(name, settings) of what reads the maps of the backbone: a neck, or else the heads."""
-    for where in ('neck',) if model.get('neck') else ('decode_head', 'auxiliary_head'):
-        parts = as_list(model.get(where) or [])
-        parts = parts[:1] if where == 'neck' else parts  # of several, the first
-        yield from ((where, part) for part in parts if 'in_channels' in part)
+    if model.get('neck'):
+        found = [('neck', as_list(model.neck)[0])]  # of several, the first
+    else:
+        heads = ('decode_head', 'auxiliary_head')
+        found = [(head, part) for head in heads for part in as_list(model.get(head) or [])]
+    yield from ((where, part) for where, part in found if 'in_channels' in part)

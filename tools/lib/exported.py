@@ -33,7 +33,8 @@ def fill(sample, found):
         sample.pred_panoptic_seg = PixelData(sem_seg=torch.from_numpy(found['panoptic'])[None])
     if 'classes' in found:
         classes = torch.from_numpy(found['classes']).long()[None]
-        sample.pred_sem_seg = PixelData(**{'sem_seg' if is_of_mmdet(sample) else 'data': classes})
+        name = 'sem_seg' if is_of_mmdet(sample) else 'data'
+        sample.pred_sem_seg = PixelData(**{name: classes})
     return sample
 
 

@@ -376,7 +376,7 @@ def show(rows, title):
 
 
 def check(path, args):
-    """Compare what a device of OpenVINO computes with the CPU; an exit if they differ."""
+    """Compare what a device of OpenVINO computes with the CPU; end if they differ."""
     model = open_model(path, args)
     inputs = [as_input(model, image) for image in pictures_for_check(model, args)]
     try:

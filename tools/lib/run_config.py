@@ -176,8 +176,7 @@ def check_resumable(path, cfg):
         return
     content = load_from_checked_file(path, 'meta')
     meta = content.get('meta')
-    counts = [meta.get(unit, 0) for unit in ('epoch', 'iter')] if isinstance(meta, dict) else [None]
-    if not all(isinstance(count, int) for count in counts) or 'optimizer' not in content:
+    if not counts_steps(meta) or 'optimizer' not in content:
         raise UsageError(
             f'{path} holds no training to go on with, but weights; start from them with '
             f'--cfg-options load_from={path}'
@@ -192,6 +191,13 @@ def check_resumable(path, cfg):
             f'and with it the state of the optimizer; start from its weights with '
             f'--cfg-options load_from={path}'
         )
+
+
+def counts_steps(meta):
+    """Whether epochs and steps in the meta of a checkpoint are whole numbers, where it has any."""
+    return isinstance(meta, dict) and all(
+        isinstance(meta.get(unit, 0), int) for unit in ('epoch', 'iter')
+    )
 
 
 def check_progress(path, meta, cfg):
