@@ -376,7 +376,7 @@ def test_the_first_process_writes_before_the_training(tmp_path, monkeypatch):
     monkeypatch.setattr(train, 'configure', lambda *args: Config(dict(work_dir=str(tmp_path))))
     monkeypatch.setattr(train, 'keep_pages', lambda: None)
     monkeypatch.setattr(train, 'write_training_file', calls.append)
-    train.train(SimpleNamespace(launcher='none'))
+    train.train(SimpleNamespace())
     assert calls == [runner, 'train']
 
 

@@ -71,9 +71,10 @@ def check_arguments(args):
 
 
 def configure(args):
-    """The config to test with."""
+    """The config to test with, of which everything was looked at that can be before a test."""
     cfg = load_config(args)
     check_config(cfg)
+    meet_on_cpus(args.launcher)
     draw_demo_set(args, cfg)
     cfg.update(resume=False, load_from=None)
     if not is_exported(args.checkpoint):
@@ -196,7 +197,6 @@ def show_beside(scores):
 def test(args):
     """Test a checkpoint or an exported file, or both."""
     keep_pages()
-    meet_on_cpus(args.launcher)
     check_arguments(args)
     names = [args.checkpoint, args.beside]
     configs = [configure(args)]

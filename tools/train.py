@@ -61,6 +61,7 @@ def configure(args):
     """The config to train with, of which everything was looked at that can be before a training."""
     cfg = load_config(args)
     check_config(cfg)
+    meet_on_cpus(args.launcher)
     draw_demo_set(args, cfg)
     cfg.setdefault('custom_hooks', [])
     if args.amp:
@@ -149,7 +150,6 @@ def before(runner):
 def train(args):
     """Train."""
     keep_pages()
-    meet_on_cpus(args.launcher)
     cfg = configure(args)
     with locked(cfg.work_dir):
         run(cfg, 'train', before)
