@@ -370,23 +370,15 @@ class Model:
         if factor is not None:
             rows, columns = (max(1, int(side * factor + 0.5)) for side in (rows, columns))
         small = resize(image, rows, columns, settings.get('interpolation', 'bilinear'))
-        small = self.padded(small, *(size or self.padded_size(rows, columns)))
+        if size:
+            small = self.padded(small, *size)
         return Prepared(np.ascontiguousarray(small), (rows, columns), image.shape[:2])
 
-    def padded_size(self, height: int, width: int) -> tuple[int, int]:
-        """The height and width to which the config's pipeline pads an image of a size."""
-        pad = self.about.get('pad') or {}
-        step, wanted = pad.get('divisor') or 1, pad.get('size') or (width, height)
-        columns, rows = (-(-side // step) * step for side in wanted)
-        return max(height, rows), max(width, columns)
-
     def padded(self, image: np.ndarray, height: int, width: int) -> np.ndarray:
-        """An image with the pipeline's colour, or one that means zero, below and right of it."""
+        """An image with the colour that means zero below and right of it."""
         if image.shape[:2] == (height, width):
             return image
         colour = self.about['mean'][:: 1 if self.about['channels'] == 'rgb' else -1]
-        if self.about.get('pad'):
-            colour = self.about['pad']['value']
         whole = np.empty((height, width, 3), np.uint8)
         whole[:] = np.rint(colour).clip(0, 255)
         whole[: image.shape[0], : image.shape[1]] = image
@@ -427,7 +419,7 @@ class Model:
     def own_boxes(self, boxes: np.ndarray, prepared: Prepared) -> np.ndarray:
         """Boxes in the picture's own pixels."""
         (height, width), (rows, columns) = prepared.inner, prepared.size
-        if self.about.get('size') and not self.about.get('pad'):  # where no mm does it
+        if self.about.get('size'):  # where no mm does it
             boxes = boxes.clip(0, np.array([width, height, width, height], boxes.dtype))
         return boxes / np.array([width / columns, height / rows] * 2, np.float32)
 

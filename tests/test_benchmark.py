@@ -11,8 +11,9 @@ import benchmark
 import cv2
 import pytest
 import torch
-from benchmark import activations, builders, engine, parse, prepared, shapes
+from benchmark import activations, builders, command_line, complete, engine, prepared, shapes
 from lib.peers import PEERS, ours, plain, plain_container
+from lib.usage import run_tool
 
 from mmbackbones.registry import MODELS
 
@@ -52,7 +53,11 @@ def test_an_engine_runs_a_net_of_others():
 def test_only_ours_runs_a_stream_of_shapes_on_engines(monkeypatch):
     words = 'benchmark.py VOLO --peers timm --backend eager openvino --stream 2'
     monkeypatch.setattr(sys, 'argv', words.split())
-    assert list(builders(parse())) == ['ours eager', 'timm eager', 'ours openvino']
+    assert list(builders(run_tool(command_line, complete))) == [
+        'ours eager',
+        'timm eager',
+        'ours openvino',
+    ]
 
 
 def test_engines_do_not_train(call_tool):

@@ -16,6 +16,7 @@ pytest.importorskip('mmseg')
 import check_data
 import pycocotools.mask as mask_api
 import train
+from lib.usage import run_tool
 from mmdet.datasets import CocoDataset
 from mmseg.registry import TRANSFORMS as MMSEG_TRANSFORMS
 from PIL import Image
@@ -546,19 +547,19 @@ def test_a_training_looks_at_annotations_first(work, monkeypatch, capsys):
     monkeypatch.chdir(work / 'coco')
     edit(work / 'coco/data/train.json', change_categories)
     monkeypatch.setattr(sys, 'argv', ['train.py', 'config.py'])
-    train.configure(*train.parse())
+    run_tool(train.command_line, train.configure)
     assert 'note: data/train.json: the classes of train_dataloader leave out cow' in (
         capsys.readouterr().err
     )
     annotations(work / 'coco/data/train.json', category_id=3)
     with pytest.raises(SystemExit):
-        train.configure(*train.parse())
+        run_tool(train.command_line, train.configure)
     last = capsys.readouterr().err.splitlines()[-1]
     assert 'none of 2 images is left for train_dataloader' in last
     assert last.endswith('(all faults: python tools/check_data.py CONFIG)')
     monkeypatch.setenv('RANK', '1')
     with pytest.raises(SystemExit):  # which the first process explains
-        train.configure(*train.parse())
+        run_tool(train.command_line, train.configure)
     assert not capsys.readouterr().err
 
 

@@ -9,7 +9,7 @@ pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
 import torch
-from demo.mode import to_demo
+from demo.mode import adapt, draw_set
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -31,7 +31,8 @@ STEPS = [
 def test_every_config_takes_a_step_on_the_demo_set(path, tmp_path_factory):
     cfg = Config.fromfile(path)
     cfg.demo = dict(SMALL, root=str(tmp_path_factory.getbasetemp() / 'demo'))
-    to_demo(cfg)
+    adapt(cfg)
+    draw_set(cfg)
     cfg.update(work_dir=str(tmp_path_factory.mktemp('step')), log_level='ERROR')
     shorten(cfg.model.backbone)
     runner = Runner.from_cfg(cfg)

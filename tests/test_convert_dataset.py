@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-from argparse import ArgumentParser
 
 import convert_dataset
 import cv2
@@ -159,7 +158,7 @@ def test_configs_name_the_classes_of_the_sets(name, configured):
 @pytest.mark.parametrize('name', SETS)
 def test_another_backbone_is_one_option(name, backbone, configured):
     cfg = configured(name, backbone)
-    check_maps(cfg, ArgumentParser())
+    check_maps(cfg)
     assert cfg.work_dir == f'work_dirs/{name.replace("swin_t", backbone)}'
     recipe = Config.fromfile(FOLDER / f'{name.split("_swin")[0]}_{backbone}.py')
     assert cfg.model.backbone.type == recipe.model.backbone.type

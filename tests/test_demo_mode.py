@@ -13,6 +13,7 @@ pytest.importorskip('mmseg.models')
 import torch
 import train
 from demo import mode
+from lib.usage import run_tool
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
@@ -59,7 +60,7 @@ def configure(folder, monkeypatch):
     def function(text, *options):
         Path('own.py').write_text(text)
         monkeypatch.setattr(sys, 'argv', ['train.py', 'own.py', '--demo', *options])
-        return train.configure(*train.parse())
+        return run_tool(train.command_line, train.configure)
 
     return function
 
@@ -290,7 +291,8 @@ def test_options_are_merged_again(configure):
 def test_no_batch_of_one_is_left(train, size, steps, folder):
     cfg = Config.fromfile(CONFIGS / 'upernet_swin_t.py')
     cfg.demo = dict(train=train, val=1, size=32, batch_size=size, root=str(folder / f'of_{train}'))
-    mode.to_demo(cfg)
+    mode.adapt(cfg)
+    mode.draw_set(cfg)
     with DefaultScope.overwrite_default_scope('mmseg'):
         loader = Runner.build_dataloader(cfg.train_dataloader)
     assert [len(batch['inputs']) for batch in loader] == steps

@@ -225,22 +225,6 @@ def test_a_file_of_another_channel_order_is_padded_with_its_mean(tmp_path):
     assert image[0, 50].tolist() == [104, 116, 124]
 
 
-@pytest.mark.parametrize(
-    'pad', [dict(size=(130, 90)), dict(size_divisor=32), dict(size=(10, 90)), dict(size=(1, 1))]
-)
-def test_pictures_are_padded_as_mm_pads_them(pad, tmp_path):
-    from mmcv.transforms import Pad, Resize
-
-    colour = dict(img=(1, 2, 3))  # BGR
-    about = dict(size=pad.get('size'), divisor=pad.get('size_divisor'), value=[3, 2, 1])
-    model = Segmenter(write_segmenter(tmp_path / 'x.onnx', pad=about))
-    data = Pad(**pad, pad_val=colour)(
-        Resize((120, 80), keep_ratio=True)(dict(img=noise(99, 99, 3)))
-    )
-    assert (model.prepare(noise(99, 99, 3)[..., ::-1]).image[..., ::-1] == data['img']).all()
-    assert model(noise(99, 99, 3))['classes'].shape == (99, 99)
-
-
 def test_a_file_for_several_pictures_takes_one_and_many(tmp_path):
     nodes = [
         helper.make_node('Constant', [], ['red'], value_int=0),

@@ -26,6 +26,7 @@ from demo.dataset import make_demo_set
 from demo.mode import adapt
 from lib.drawing import Painter, scale_lines
 from lib.predictions import Predictions
+from lib.usage import UsageError
 from mmdet.datasets import CocoDataset
 from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
@@ -473,11 +474,6 @@ def test_segments_of_a_panoptic_map_are_kept_by_class(tmp_path):
     assert cv2.imread(entry['map'], cv2.IMREAD_UNCHANGED).tolist() == [[3, 3, 3], [7, 7, 3]]
 
 
-class Parser:
-    def error(self, message):
-        raise ValueError(message)
-
-
 def test_augmentation_at_test_time_reaches_datasets_in_wrappers():
     data = [dict(type=kind, pipeline=[]) for kind in ('CocoDataset', CocoDataset)]
     repeated = dict(type='RepeatDataset', dataset=dict(type='ConcatDataset', datasets=data))
@@ -489,13 +485,13 @@ def test_augmentation_at_test_time_reaches_datasets_in_wrappers():
             tta_pipeline=[dict(type='LoadImageFromFile'), dict(type='TestTimeAug')],
         )
     )
-    test_tool.use_tta(cfg, Parser())
+    test_tool.use_tta(cfg)
     assert cfg.model.to_dict() == dict(type='DetTTAModel', module=dict(type='RetinaNet'))
     for each in cfg.test_dataloader.dataset.dataset.datasets:
         assert [step.type for step in each.pipeline] == ['LoadImageFromFile', 'TestTimeAug']
     cfg.tta_model = None
-    with pytest.raises(ValueError, match='the config lacks tta_model'):
-        test_tool.use_tta(cfg, Parser())
+    with pytest.raises(UsageError, match='the config lacks tta_model'):
+        test_tool.use_tta(cfg)
 
 
 def test_a_preprocessor_beside_the_model_is_that_of_the_test_loop(work):
@@ -503,7 +499,7 @@ def test_a_preprocessor_beside_the_model_is_that_of_the_test_loop(work):
     cfg.data_preprocessor = cfg.model.pop('data_preprocessor')
     args = argparse.Namespace(weights=None, device='cpu')
     with DefaultScope.overwrite_default_scope('mmseg'):
-        model = image_demo.build(cfg, args, Parser())
+        model = image_demo.build(cfg, args)
     assert model.data_preprocessor.mean.flatten().tolist() == pytest.approx(
         [123.675, 116.28, 103.53]
     )

@@ -146,6 +146,21 @@ def test_public_names_have_docstrings(path):
             assert ast.get_docstring(node), node.name
 
 
+def test_parsers_are_given_to_what_adds_arguments_alone():
+    """Everything else in tools raises a `UsageError`; `__call__` is argparse's own signature."""
+    for path in (ROOT / 'tools').rglob('*.py'):
+        for function in functions(path):
+            names = {arg.arg for arg in (*function.args.args, *function.args.kwonlyargs)}
+            adds = function.name.startswith('add_') or function.name == '__call__'
+            assert 'parser' not in names or adds, (path.name, function.name)
+
+
+def test_errors_of_usage_are_shown_in_one_place():
+    for path in (ROOT / 'tools').rglob('*.py'):
+        shows = '.error(' in path.read_text() and 'parser' in path.read_text()
+        assert not shows or path.name == 'usage.py', path.name
+
+
 def test_constructors_take_few_arguments():
     for path in (PACKAGE / 'models').glob('*.py'):
         for function in functions(path):

@@ -128,5 +128,5 @@ def test_a_backbone_without_config_sees_what_its_weights_expect(weights, white, 
     monkeypatch.setattr(visualize, 'build_backbone', lambda *_: net)
     image = np.full((4, 4, 3), 255, np.uint8)
     args = SimpleNamespace(device='cpu')
-    found = visualize.subject('SwinTransformer', weights, image, args, None)
+    found = visualize.subject('SwinTransformer', weights, image, args)
     assert found.image[0, 2, 0, 0] == pytest.approx(white)

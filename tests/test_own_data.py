@@ -13,6 +13,7 @@ pytest.importorskip('mmseg')
 
 import check_data
 import train
+from lib.usage import run_tool
 from mmengine.config import Config
 from small_configs import CONFIGS
 from test_check_data import annotation
@@ -74,9 +75,9 @@ def test_the_examples_train_on_such_data(name, work, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', ['check_data.py', name])
     check_data.main()
     assert capsys.readouterr().out.splitlines()[-1].startswith('no fault in train_dataloader')
-    monkeypatch.setattr(train, 'check_checkpoint', lambda source, parser: source)
+    monkeypatch.setattr(train, 'check_checkpoint', lambda source: source)
     monkeypatch.setattr(sys, 'argv', ['train.py', name])
-    cfg = train.configure(*train.parse())
+    cfg = run_tool(train.command_line, train.configure)
     assert cfg.train_dataloader.dataset.metainfo.classes == cfg.classes
     if name == 'cells.py':
         (hook,) = [each for each in cfg.custom_hooks if 'WholeCheckpoint' in each['type']]

@@ -87,7 +87,7 @@ def test_what_people_ask_for_are_settings_that_do_something(what, cell, tmp_path
         if text.endswith('.py'):
             continue
         args = parser.parse_args([str(config), '--cfg-options', *shlex.split(text)])
-        cfg = load_config(args, parser)
+        cfg = load_config(args)
         assert args.cfg_options
         for key, value in args.cfg_options.items():
             found = cfg

@@ -374,10 +374,9 @@ def test_the_first_process_writes_before_the_training(tmp_path, monkeypatch):
     runner.train = lambda: calls.append('train')
     monkeypatch.setattr(run_config.ShortLogRunner, 'from_cfg', lambda cfg: runner)
     monkeypatch.setattr(train, 'configure', lambda *args: Config(dict(work_dir=str(tmp_path))))
-    monkeypatch.setattr(train, 'parse', lambda: (None, None))
     monkeypatch.setattr(train, 'keep_pages', lambda: None)
     monkeypatch.setattr(train, 'write_training_file', calls.append)
-    train.main()
+    train.train(SimpleNamespace())
     assert calls == [runner, 'train']
 
 

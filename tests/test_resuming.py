@@ -1,6 +1,5 @@
 """Checkpoints of trainings: read with PyTorch's safety on, and only those that are sound."""
 
-import argparse
 import pickle
 
 import pytest
@@ -10,6 +9,7 @@ from mmengine.logging import HistoryBuffer
 pytest.importorskip('mmdet')
 
 from lib import run_config
+from lib.usage import UsageError
 
 from mmbackbones import trust_trainings
 from mmbackbones.weights import pickles
@@ -27,11 +27,6 @@ class Runs:
 
 def ran(path):
     path.write_text('code ran')
-
-
-@pytest.fixture
-def parser():
-    return argparse.ArgumentParser()
 
 
 @pytest.fixture
@@ -78,29 +73,28 @@ def test_getattr_finds_statistics_alone(name, tmp_path, trusting):
         pickles.statistic(torch, 'load')
 
 
-def test_a_checkpoint_that_would_run_code_does_not(training, tmp_path, parser, capsys):
+def test_a_checkpoint_that_would_run_code_does_not(training, tmp_path):
     path = tmp_path / 'epoch_1.pth'
     torch.save(dict(training, extra=Runs(ran, tmp_path / 'proof')), path)
-    with pytest.raises(SystemExit):
-        run_config.check_checkpoint(str(path), parser)
-    assert 'test_resuming.ran, which is no weight and might run code' in capsys.readouterr().err
+    words = 'test_resuming.ran, which is no weight and might run code'
+    with pytest.raises(UsageError, match=words):
+        run_config.check_checkpoint(str(path))
     assert not (tmp_path / 'proof').exists()
 
 
 @pytest.mark.parametrize('size', [0, 100, 1000, -10])
-def test_the_one_before_a_damaged_checkpoint_is_used(training, tmp_path, parser, capsys, size):
-    assert run_config.last_checkpoint(tmp_path / 'nothing', parser) is None
+def test_the_one_before_a_damaged_checkpoint_is_used(training, tmp_path, capsys, size):
+    assert run_config.last_checkpoint(tmp_path / 'nothing') is None
     for name in ('iter_9', 'iter_10'):
         torch.save(training, tmp_path / f'{name}.pth')
-    assert run_config.last_checkpoint(tmp_path, parser) == str(tmp_path / 'iter_10.pth')
+    assert run_config.last_checkpoint(tmp_path) == str(tmp_path / 'iter_10.pth')
     assert capsys.readouterr().err == ''
     last = tmp_path / 'iter_10.pth'
     last.write_bytes(last.read_bytes()[:size])
-    assert run_config.last_checkpoint(tmp_path, parser) == str(tmp_path / 'iter_9.pth')
+    assert run_config.last_checkpoint(tmp_path) == str(tmp_path / 'iter_9.pth')
     message = capsys.readouterr().err
     assert message.startswith(f'passed over: {last}')
     assert len(message.splitlines()) == 1
     (tmp_path / 'iter_9.pth').write_bytes(b'')
-    with pytest.raises(SystemExit):
-        run_config.last_checkpoint(tmp_path, parser)
-    assert 'none is whole' in capsys.readouterr().err
+    with pytest.raises(UsageError, match='none is whole'):
+        run_config.last_checkpoint(tmp_path)

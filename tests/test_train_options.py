@@ -1,6 +1,5 @@
 """What the flags of tools/train.py make of a config, and mixed precision by mmengine's wrapper."""
 
-import argparse
 import sys
 
 import pytest
@@ -11,6 +10,7 @@ pytest.importorskip('mmseg')
 
 import train
 from lib import run_config
+from lib.usage import UsageError, run_tool
 from mmengine.config import Config
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import MODELS, STRATEGIES
@@ -30,7 +30,7 @@ def configure(tmp_path, monkeypatch):
         monkeypatch.setattr(sys, 'argv', ['train.py', 'tiny.py', '--demo', *arguments])
         with monkeypatch.context() as with_gpu:  # which PyTorch must not believe afterwards
             with_gpu.setattr(torch.accelerator, 'is_available', lambda: True)
-            return train.configure(*train.parse())
+            return run_tool(train.command_line, train.configure)
 
     return function
 
@@ -344,8 +344,7 @@ def test_accumulated_batches_count_when_the_rate_is_scaled(configure):
     assert cfg.train_dataloader.batch_size / cfg.auto_scale_lr.base_batch_size == 2 * 4 / 16
 
 
-def test_settings_of_ddp_hold_on_cpus(monkeypatch):
-    monkeypatch.setattr(torch.distributed, 'init_process_group', lambda backend: None)
+def test_settings_of_ddp_hold_on_cpus():
     for given, unused in (
         (dict(find_unused_parameters=True), True),
         (dict(model_wrapper_cfg=dict(find_unused_parameters=True)), True),
@@ -360,13 +359,11 @@ def test_settings_of_ddp_hold_on_cpus(monkeypatch):
     assert 'device_ids' not in sharded.model_wrapper_cfg
 
 
-def test_two_trainings_do_not_share_a_work_dir(tmp_path, capsys):
-    parser = argparse.ArgumentParser()
-    with run_config.locked(tmp_path, parser):
-        with pytest.raises(SystemExit):
-            run_config.locked(tmp_path, parser)
-        assert f'another training writes into {tmp_path}' in capsys.readouterr().err
-    with run_config.locked(tmp_path, parser):
+def test_two_trainings_do_not_share_a_work_dir(tmp_path):
+    taken = pytest.raises(UsageError, match=f'^another training writes into {tmp_path}')
+    with run_config.locked(tmp_path), taken:
+        run_config.locked(tmp_path)
+    with run_config.locked(tmp_path):
         pass
 
 

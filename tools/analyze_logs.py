@@ -1,12 +1,12 @@
 """Draw the losses and metrics of one training run, or compare several, also while they train."""
 
-import argparse
 import re
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 from lib.training_logs import note, printable, read_scalars, runs_in
+from lib.usage import UsageError, make_parser, run_tool
 from matplotlib import colormaps, rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -138,20 +138,22 @@ def compare(runs, keys):
     return table
 
 
-def arguments():
-    """The command line and its parser."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def command_line():
+    """The parser of the arguments."""
+    parser = make_parser(
+        __doc__,
         epilog='examples: python tools/analyze_logs.py work_dirs/demo\n'
         '          python tools/analyze_logs.py work_dirs --keys loss coco/bbox_mAP',
     )
-    add = parser.add_argument
-    add('runs', nargs='+', metavar='RUN', help='a work dir, a folder of them, or a scalars.json')
-    add('--keys', nargs='+', help='a panel for each [loss, and the metrics that all runs have]')
-    add('--legend', nargs='+', help='a name for each run [those of the work dirs]')
-    add('--out', help='the picture to write [RUN/curve.png; of several runs outputs/curves.png]')
-    return parser, parser.parse_args()
+    text = 'a work dir, a folder of them, or a scalars.json'
+    parser.add_argument('runs', nargs='+', metavar='RUN', help=text)
+    text = 'a panel for each [loss, and the metrics that all runs have]'
+    parser.add_argument('--keys', nargs='+', help=text)
+    text = 'a name for each run [those of the work dirs]'
+    parser.add_argument('--legend', nargs='+', help=text)
+    text = 'the picture to write [RUN/curve.png; of several runs outputs/curves.png]'
+    parser.add_argument('--out', help=text)
+    return parser
 
 
 def choose(runs, keys):
@@ -169,39 +171,63 @@ def choose(runs, keys):
     return keys or shared
 
 
-def main():
-    """Draw, save, and print the last values."""
-    parser, args = arguments()
-    args.runs = runs_in(args.runs)
-    names = [printable(name) for name in args.legend or names_of(args.runs)]
-    if len(names) != len(args.runs) or len(set(names)) != len(names):
-        parser.error(
-            f'{len(args.runs)} runs are called {", ".join(names)}; give --legend a name each'
+def name_runs(args):
+    """{name: path} of the runs of the arguments."""
+    paths = runs_in(args.runs)
+    names = [printable(name) for name in args.legend or names_of(paths)]
+    if len(names) != len(paths) or len(set(names)) != len(names):
+        raise UsageError(
+            f'{len(paths)} runs are called {", ".join(names)}; give --legend a name each'
         )
-    alone, first = len(names) == 1, Path(args.runs[0])
+    return dict(zip(names, paths, strict=True))
+
+
+def show_one(run, keys):
+    """Print the last values of one run: of some keys, or of its metrics."""
+    metrics = metrics_of([run])
+    last = {key: points(run, key)[1] for key in keys or metrics[:MOST_LINES]}
+    texts = [f'{key} {values[-1]:.3f}' for key, values in last.items() if values]
+    print(', '.join(texts) or 'not evaluated yet')
+    if not keys and len(metrics) > MOST_LINES:
+        note(f'{MOST_LINES} of {len(metrics)} metrics are drawn; choose others by --keys')
+
+
+def show_several(runs, keys):
+    """Print a table of the last values of several runs."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.width = console.width if console.is_terminal else max(console.width, 160)
+    console.print(compare(runs, keys))
+
+
+def analyze(args):
+    """Draw, save, and print the last values."""
+    paths = name_runs(args)
+    alone, first = len(paths) == 1, Path(next(iter(paths.values())))
     folder = first if first.is_dir() else first.parent
     out = Path(args.out or (folder / 'curve.png' if alone else 'outputs/curves.png'))
     try:
-        runs = dict(zip(names, map(read_scalars, args.runs), strict=True))
+        runs = {name: read_scalars(path) for name, path in paths.items()}
         keys = choose(runs.values(), args.keys)
-        one = alone and not args.keys
-        figure = draw_one(names[0], runs[names[0]]) if one else draw_several(runs, keys)
+        if alone and not args.keys:
+            ((name, run),) = runs.items()
+            figure = draw_one(name, run)
+        else:
+            figure = draw_several(runs, keys)
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, dpi=120)
     except (OSError, ValueError) as error:
-        parser.error(printable(error))
+        raise UsageError(printable(error)) from error
     if alone:
-        metrics = metrics_of(runs.values())
-        last = {key: points(runs[names[0]], key)[1] for key in args.keys or metrics[:MOST_LINES]}
-        last = [f'{key} {values[-1]:.3f}' for key, values in last.items() if values]
-        print(', '.join(last) or 'not evaluated yet')
-        if one and len(metrics) > MOST_LINES:
-            note(f'{MOST_LINES} of {len(metrics)} metrics are drawn; choose others by --keys')
+        (run,) = runs.values()
+        show_one(run, args.keys)
     else:
-        console = Console(highlight=False, markup=False, emoji=False)
-        console.width = console.width if console.is_terminal else max(console.width, 160)
-        console.print(compare(runs, keys))
+        show_several(runs, keys)
     print(f'training curve: {printable(out)}')
+
+
+def main():
+    """Run the command line."""
+    run_tool(command_line, analyze)
 
 
 if __name__ == '__main__':

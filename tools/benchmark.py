@@ -16,24 +16,26 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 import matplotlib
 import torch
-from lib.arguments import make_parser, shape
+from lib.arguments import parse_shape, progress
 from lib.engines import EXAMPLE, OPSET, read_onnx, read_openvino, write_onnx, write_onnx_as_it_is
 from lib.exported import is_exported
 from lib.exported_speed import pictures, runs_of
 from lib.flops import count
 from lib.memory import keep_pages, kept
 from lib.peers import PEERS, ours, plain
+from lib.process import prepare_process
+from lib.timing import measure, seconds
+from lib.usage import UsageError, make_parser, run_tool
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
 from mmbackbones.backbone import Backbone
 from mmbackbones.registry import MODELS
@@ -47,8 +49,8 @@ BACKENDS = ('eager', *MODES, *ENGINES)
 DTYPES = dict(float32=None, bfloat16=torch.bfloat16, float16=torch.float16)
 
 
-def parse():
-    """The arguments."""
+def command_line():
+    """The parser of the arguments."""
     parser = make_parser(
         __doc__,
         epilog='example: python tools/benchmark.py DaViT --shape 896x1344 --out davit.json',
@@ -76,22 +78,25 @@ def parse():
     parser.add_argument('--malloc', choices=MALLOCS, default=MALLOCS[0], help=text)
     parser.add_argument('--out', type=Path, help='a .json file; a .png with the same name lies by')
     parser.add_argument('--peak-of', help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    return parser
+
+
+def complete(args):
+    """The arguments with what follows from them; a `UsageError` if they do not go together."""
     args.is_exported = is_exported(args.name)
     if not args.is_exported and args.name not in PEERS:
-        parser.error(
+        raise UsageError(
             f'{args.name} is neither a file .onnx or .xml nor one of {", ".join(sorted(PEERS))}'
         )
     if args.config and not args.is_exported:
-        parser.error(f'--config is for a file .onnx or .xml, and {args.name} is a class')
-    args.shape = shape(args.shape, parser)
+        raise UsageError(f'--config is for a file .onnx or .xml, and {args.name} is a class')
+    args.shape = parse_shape(args.shape)
     args.any_size |= args.stream > 0
-    engines = [backend for backend in args.backend if backend in ENGINES]
+    args.engines = [backend for backend in args.backend if backend in ENGINES]
     usual = args.mode == 'inference' and args.dtype == 'float32' and args.device == 'cpu'
-    if (engines or args.is_exported) and not usual:
-        names = ', '.join(engines or ENGINES)
-        parser.error(f'{names}: inference in float32 on the cpu only')
-    args.engines = engines
+    if (args.engines or args.is_exported) and not usual:
+        names = ', '.join(args.engines or ENGINES)
+        raise UsageError(f'{names}: inference in float32 on the cpu only')
     return args
 
 
@@ -109,12 +114,9 @@ def builders(args):
 def builders_of_networks(args):
     """{name: function that builds a network}, ours first."""
     options = json.loads(args.options)
-    peers = {
-        'ours': lambda: ours(args.name, **options),
-        'plain': lambda: plain(args.name, **options),
-    }
-    for peer, build in PEERS[args.name].items():
-        peers[peer] = lambda build=build: build(args.shape)
+    peers = {'ours': partial(ours, args.name, **options)}
+    peers['plain'] = partial(plain, args.name, **options)
+    peers |= {peer: partial(build, args.shape) for peer, build in PEERS[args.name].items()}
     left_out = ('ours',) if args.backend == ['eager'] else ('ours', 'plain')
     chosen = args.peers or [name for name in peers if name not in left_out]
     if unknown := set(chosen) - set(peers):
@@ -174,38 +176,16 @@ def contestant(build, backend, args):
     return run
 
 
-def seconds(run, image):
-    """How long one run takes."""
-    start = time.perf_counter()
-    run(image)
-    if image.is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def measure(runs, images, rounds):
-    """{contestant: seconds per round}, over all images; the order turns round by round."""
-    for image in tqdm(images, desc='warm-up', leave=False):
-        for run in runs.values():
-            seconds(run, image)
-    times, order = {name: [] for name in runs}, list(runs)
-    for _ in tqdm(range(rounds), desc='rounds', leave=False):
-        for name in order:
-            times[name].append(sum(seconds(runs[name], image) for image in images))
-        order.reverse()
-    return times
-
-
 def matmul_rate(device, dtype, size=2048, rounds=7):
     """FLOPs per second of a large matrix product, the best of some rounds."""
     a, b = (torch.rand(size, size, device=device, dtype=dtype) for _ in range(2))
-    fastest = min(seconds(lambda a: a @ b, a) for _ in range(rounds))
+    fastest = min(seconds(a.matmul, b) for _ in range(rounds))
     return 2 * size**3 / fastest
 
 
 def activations(run, image):
     """Bytes that forward keeps for backward, its outputs among them."""
-    return kept(lambda: run.forward(image))
+    return kept(partial(run.forward, image))
 
 
 def peak(build, backend, args):
@@ -267,18 +247,19 @@ def ratios_of(times):
 
 def prepared(args, build):
     """(name, function that runs one image) of each contestant but those whose export fails."""
-    for name, (function, backend) in tqdm(build.items(), desc='preparing', leave=False):
+    for name, (function, backend) in progress(build.items(), 'preparing'):
         try:
             yield name, contestant(function, backend, args)
         except torch.onnx.OnnxExporterError as error:
-            tqdm.write(f'{name} is left out, as it cannot be exported: {truncate(error)}')
+            text = f'{name} is left out, as it cannot be exported: {truncate(error)}'
+            print(text, file=sys.stderr)
 
 
 def work(args, images):
     """Multiplications with addition of our own backbone, thrice that in training."""
     with torch.device('meta'):
         net = MODELS.get(args.name)(**json.loads(args.options)).eval()
-    total = sum(count(lambda: net(image.to('meta')))['Global'] for image in images)  # noqa: B023
+    total = sum(count(net, image.to('meta'))['Global'] for image in images)
     return total * (3 if args.mode == 'training' else 1)
 
 
@@ -293,14 +274,19 @@ def show(figures, title):
     for name, row in figures.items():
         ms = 1e3 * row['median']
         texts = [f'{ms:,.0f}' if ms >= 10 else f'{ms:.1f}', f'{row["ratio"]:.2f}']
-        for key in others.values():
-            text = f'{row[key]:.0%}' if key == 'share' else f'{(row[key] or 0) / 1e6:,.0f}'
-            texts.append(text if row[key] else '-')
+        texts += [cell(key, row[key]) for key in others.values()]
         table.add_row(name, *texts)
     Console(width=100).print(table)
 
 
-def keep(figures, machine, title, path):
+def cell(key, value):
+    """A share in percent or bytes in MB, or a dash where nothing was measured."""
+    if not value:
+        return '-'
+    return f'{value:.0%}' if key == 'share' else f'{value / 1e6:,.0f}'
+
+
+def save(figures, machine, title, path):
     """Write the figures and a plot of all ratios."""
     path.write_text(json.dumps(dict(title=title, machine=machine, figures=figures), indent=1))
     matplotlib.use('Agg')
@@ -340,33 +326,52 @@ def show_exported(args):
     title = f'{Path(args.name).name}, {size}, batch {args.batch}, {args.threads} threads'
     show(figures, title)
     if args.out:
-        keep(figures, machine(args), title, args.out)
+        save(figures, machine(args), title, args.out)
 
 
-def main():
+def title_of(args):
+    """What was measured, in a line."""
+    name = f'{args.name} {args.options}' if json.loads(args.options) else args.name
+    backends = ' and '.join(args.backend) + (' for any size' if args.any_size else '')
+    size = '{} x {}'.format(*args.shape)
+    if args.stream:
+        size = f'{args.stream} shapes around {size}'
+    parts = name, backends, args.mode, size, f'batch {args.batch}', args.dtype, args.malloc
+    return ', '.join(parts)
+
+
+def show_backbones(args):
+    """Measure, show and keep what backbones take."""
+    build = builders(args)
+    if args.peak_of:
+        print(peak(*build[args.peak_of], args))
+        return
+    try:
+        figures = results(args, build)
+    except ImportError as error:
+        sys.exit(f'{error.name} is not installed: pip install -e ".[bench]", or choose --peers')
+    title = title_of(args)
+    show(figures, title)
+    if args.out:
+        save(figures, machine(args), title, args.out)
+
+
+def benchmark(args):
     """Measure, show and keep."""
-    args = parse()
+    complete(args)
     if args.malloc == 'keep-pages':
         keep_pages()
     torch.set_num_threads(args.threads)
     if args.is_exported:
         show_exported(args)
-        return
-    build = builders(args)
-    if args.peak_of:
-        print(peak(*build[args.peak_of], args))
-        return
-    size = f'{args.stream} shapes around ' * bool(args.stream) + '{} x {}'.format(*args.shape)
-    name = f'{args.name} {args.options}'.removesuffix(' {}')
-    how = ' and '.join(args.backend) + ' for any size' * args.any_size
-    title = f'{name}, {how}, {args.mode}, {size}, batch {args.batch}, {args.dtype}, {args.malloc}'
-    try:
-        figures = results(args, build)
-    except ImportError as error:
-        sys.exit(f'{error.name} is not installed: pip install -e ".[bench]", or choose --peers')
-    show(figures, title)
-    if args.out:
-        keep(figures, machine(args), title, args.out)
+    else:
+        show_backbones(args)
+
+
+def main():
+    """Run the command line."""
+    prepare_process()
+    run_tool(command_line, benchmark)
 
 
 if __name__ == '__main__':

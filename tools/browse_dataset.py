@@ -2,15 +2,16 @@
 
 import sys
 
-from demo.mode import to_demo
 from lib import drawing
-from lib.arguments import add_config, make_parser, progress
-from lib.run_config import check_data
+from lib.arguments import add_config, progress
+from lib.process import prepare_process
+from lib.run_config import check_data, draw_demo_set
+from lib.usage import make_parser, run_tool
 from mmengine.registry import DATASETS
 
 
-def parse():
-    """The arguments, and the parser for errors about them."""
+def command_line():
+    """The parser of the arguments."""
     example = 'python tools/browse_dataset.py configs/mask_rcnn_swin_t.py --demo --number 8'
     parser = make_parser(__doc__, f'example: {example}')
     add_config(parser, 'as tools/train.py --demo: the small demo set, drawn if it is not there')
@@ -19,7 +20,7 @@ def parse():
     parser.add_argument('--number', type=int, default=50, help='of images [50]')
     parser.add_argument('--show', action='store_true', help='show them in a window, too')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds per window [2]')
-    return parser.parse_args(), parser
+    return parser
 
 
 def resize_truth(dataset):
@@ -33,7 +34,7 @@ def resize_truth(dataset):
         pipeline.transforms = [first, *steps]
 
 
-def browse(dataset, args, painter, names):
+def draw_images(dataset, args, painter, names):
     """Write a picture for each of the first images of a dataset; yields where."""
     for index in progress(range(min(args.number, len(dataset))), args.phase):
         with drawing.passing_over(f'image {index} of {args.phase}'):
@@ -49,19 +50,26 @@ def browse(dataset, args, painter, names):
             yield path
 
 
-def main():
+def browse(args):
     """Check what is needed, then draw."""
-    args, parser = parse()
-    cfg = drawing.config_of(args, parser, to_demo, args.phase)
+    cfg = drawing.read_config_with_data(args, args.phase)
+    draw_demo_set(args, cfg)
+    drawing.use_scope_of(cfg)
     loader = f'{args.phase}_dataloader'
-    check_data(cfg, [loader], parser)
-    dataset = drawing.build_or_exit(DATASETS, cfg[loader].dataset, loader, parser)
+    check_data(cfg, [loader])
+    dataset = drawing.build_part(DATASETS, cfg[loader].dataset, loader)
     names = drawing.Names.of_dataset(args.out_dir, dataset, args.number)
-    names.check(parser)
+    names.check()
     resize_truth(dataset)
-    if not list(browse(dataset, args, drawing.Painter(cfg, dataset), names)):
+    if not list(draw_images(dataset, args, drawing.Painter(cfg, dataset), names)):
         sys.exit('nothing was drawn')
     print(f'pictures: {args.out_dir}')
+
+
+def main():
+    """Run the command line."""
+    prepare_process()
+    run_tool(command_line, browse)
 
 
 if __name__ == '__main__':

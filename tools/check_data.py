@@ -7,18 +7,20 @@ the quick part, without images, by itself.
 import sys
 import warnings
 
-from lib.arguments import add_cfg_options, import_quietly, make_parser, progress
+from lib.arguments import add_cfg_options, import_quietly, progress
 from lib.data_checks import quick_findings
 from lib.datasets import open_datasets
 from lib.image_checks import image_findings
+from lib.process import prepare_process
 from lib.run_config import read_config
+from lib.usage import make_parser, run_tool
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 MOST = 20  # sentences of one kind of look
 
 
-def parse():
-    """The arguments, and the parser for errors about them."""
+def command_line():
+    """The parser of the arguments."""
     example = (
         'examples:\n'
         '  python tools/check_data.py configs/mask_rcnn_swin_t.py\n'
@@ -29,7 +31,7 @@ def parse():
     parser.add_argument('--quick', action='store_true', help='annotations alone, no images')
     add_cfg_options(parser, 'settings to override, e.g. train_dataloader.dataset.data_root=data')
     parser.set_defaults(demo=False)
-    return parser.parse_args(), parser
+    return parser
 
 
 def show(findings):
@@ -42,11 +44,10 @@ def show(findings):
     return findings
 
 
-def main():
+def look(args):
     """Look, and say what was found; the exit status is 1 if there is a fault."""
-    args, parser = parse()
     warnings.simplefilter('ignore')  # of mm, on models and packages
-    cfg = read_config(args, parser, None)
+    cfg = read_config(args)
     import_quietly(cfg.get('default_scope'))
     loaders = {}  # those that differ in their data
     for name in LOADERS:
@@ -54,13 +55,20 @@ def main():
             loaders.setdefault(str(cfg[name].dataset), name)
     datasets = open_datasets(cfg, loaders.values())
     found = show(quick_findings(cfg, datasets))
-    for opened in [] if args.quick else datasets:
-        found += show(image_findings(opened, cfg.get('default_scope'), progress))
+    if not args.quick:
+        for opened in datasets:
+            found += show(image_findings(opened, cfg.get('default_scope'), progress))
     faults = {finding for finding in found if finding.is_fault}
     if faults:
         sys.exit(f'{len(faults)} faults in the data of {args.config}')
     if all(finding.kind != 'not looked at' for finding in found):
         print(f'no fault in {", ".join(loaders.values())} of {args.config}')
+
+
+def main():
+    """Run the command line."""
+    prepare_process()
+    run_tool(command_line, look)
 
 
 if __name__ == '__main__':

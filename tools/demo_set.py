@@ -1,8 +1,7 @@
 """Draw the demo set: small made-up scenes, laid out like COCO 2017 and like ADE20K."""
 
-import argparse
-
 from demo.dataset import make_demo_set
+from lib.usage import make_parser, run_tool, usage_errors
 
 EXAMPLE = """\
 example:
@@ -11,25 +10,28 @@ example:
 """
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def command_line():
+    """The parser of the arguments."""
+    parser = make_parser(__doc__, EXAMPLE)
     parser.add_argument('root', nargs='?', default='data/demo', help='folder (data/demo)')
     parser.add_argument('--train', type=int, default=400, help='training images (400)')
     parser.add_argument('--val', type=int, default=50, help='validation images (50)')
     parser.add_argument('--size', type=int, default=160, help='side of an image in pixels (160)')
     parser.add_argument('--seed', type=int, default=0, help='another seed, other scenes (0)')
-    options = parser.parse_args(arguments)
-    try:
-        make_demo_set(**vars(options))
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
-    counts = f'{options.train} training and {options.val} validation images'
-    print(f'{options.root} holds {counts}; overview.jpg shows some of them.')
+    return parser
+
+
+def draw(args):
+    """Draw the set, where it is not there yet."""
+    with usage_errors(ValueError, OSError):
+        make_demo_set(**vars(args))
+    counts = f'{args.train} training and {args.val} validation images'
+    print(f'{args.root} holds {counts}; overview.jpg shows some of them.')
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    run_tool(command_line, draw, arguments)
 
 
 if __name__ == '__main__':

@@ -22,11 +22,12 @@ from lib.arguments import (
     add_cfg_options,
     build_backbone,
     is_backbone,
-    make_parser,
-    read_mm_model,
-    read_model,
+    read_mm_config,
+    read_model_config,
 )
 from lib.engines import EXAMPLE, FORMATS, NEEDED, OPSET, compile_as_usual
+from lib.process import prepare_process
+from lib.usage import UsageError, make_parser, run_tool, usage_errors
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -39,8 +40,8 @@ WITH_METADATA = ('onnx', 'openvino')
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 5e-2}
 
 
-def parse():
-    """The arguments, and the parser for errors about them."""
+def command_line():
+    """The parser of the arguments."""
     parser = make_parser(
         __doc__,
         epilog='examples: python tools/export.py configs/mask_rcnn_swin_t.py --weights CHECKPOINT\n'
@@ -79,58 +80,61 @@ def parse():
     parser.add_argument('--opset', type=int, default=OPSET, help=text)
     parser.add_argument('--out', type=Path, metavar='FILE', help='[MODEL.onnx, .xml, .pt2 or .ts]')
     quantization.add_arguments(parser)
-    args = parser.parse_args()
+    return parser
+
+
+def complete(args):
+    """Raise a `UsageError` if arguments do not go together; set the part that is written."""
     missing = [name for name in NEEDED.get(args.format, ()) if not find_spec(name)]
     if missing:
-        parser.error(f"{', '.join(missing)} missing: pip install -e '.[export]'")
+        raise UsageError(f"{', '.join(missing)} missing: pip install -e '.[export]'")
     if args.opset < 18:
-        parser.error(f'--opset is {args.opset}; take 18 or more')
+        raise UsageError(f'--opset is {args.opset}; take 18 or more')
     if args.format == 'openvino' and args.out and args.out.suffix != '.xml':
-        parser.error(f'--out is {args.out}; files of OpenVINO end in .xml (and .bin beside it)')
+        raise UsageError(f'--out is {args.out}; files of OpenVINO end in .xml (and .bin beside it)')
     if min([*(args.size or []), args.batch or 1]) < 1:
-        parser.error('--size and --batch take numbers from 1 up')
+        raise UsageError('--size and --batch take numbers from 1 up')
     if args.part == 'whole':
         print('--whole is called --raw now: without it, whole models are written', file=sys.stderr)
         args.part = 'raw'
-    args.part = args.part or usual_part(args, parser)
+    args.part = args.part or usual_part(args)
     if args.part == 'model' and args.format not in WITH_METADATA:
-        parser.error(f'--format {args.format} is for --backbone and --raw; take onnx or openvino')
-    quantization.check_arguments(args, parser)
-    return args, parser
+        raise UsageError(
+            f'--format {args.format} is for --backbone and --raw; take onnx or openvino'
+        )
+    quantization.check_arguments(args)
 
 
-def usual_part(args, parser):
+def usual_part(args):
     """What is written unless a flag says so: the model of a config of mmdet or mmseg."""
     if not Path(args.model).is_file():
         return 'backbone'
-    cfg = read_model(args.model, parser, args.cfg_options)
+    cfg = read_model_config(args.model, args.cfg_options)
     is_whole = cfg.get('default_scope') in ('mmdet', 'mmseg') and 'type' in cfg.model
     return 'model' if is_whole else 'backbone'
 
 
-def build(args, parser):
+def build(args):
     """The network to export, in evaluation, and its config if it is a whole model."""
     if args.part == 'backbone':
-        net = build_backbone(args.model, parser, args.weights, args.arch, args.cfg_options)
-        return net, None
-    if is_backbone(args.model, parser, args.arch):
-        parser.error(f'--{args.part} needs a config file, and {args.model} is none')
-    cfg = read_mm_model(args.model, parser, args.cfg_options)
+        return build_backbone(args.model, args.weights, args.arch, args.cfg_options), None
+    if is_backbone(args.model, args.arch):
+        raise UsageError(f'--{args.part} needs a config file, and {args.model} is none')
+    cfg = read_mm_config(args.model, args.cfg_options)
     from lib.dense_parts import DenseParts  # these need mmdet or mmseg
     from lib.flops import build as build_model
     from lib.whole import Refused, whole_model
 
     names = ('batch', 'scores', 'paste_masks', 'gather')
     settings = {name: getattr(args, name) for name in names}
-    try:
-        model = build_model(cfg)
-        net = DenseParts(model) if args.part == 'raw' else whole_model(model, settings, cfg)
+    with usage_errors(TypeError, ValueError, KeyError, OSError, CheckpointError):
+        try:
+            model = build_model(cfg)
+            net = DenseParts(model) if args.part == 'raw' else whole_model(model, settings, cfg)
+        except Refused as error:
+            raise UsageError(f'{error}; --backbone writes the backbone alone') from error
         if args.weights:
             load_checkpoint(model, args.weights)
-    except Refused as error:
-        parser.error(f'{error}; --backbone writes the backbone alone')
-    except (TypeError, ValueError, KeyError, OSError, CheckpointError) as error:
-        parser.error(str(error))
     return net.eval().requires_grad_(False), cfg
 
 
@@ -140,9 +144,11 @@ def compare(net, other, sizes, dtype=torch.float32):
     for size in sizes:
         image = torch.randn(size[0], net.stem.in_channels, *size[1:], generator=random)
         pairs = list(zip(net(image), other(image.to(dtype)), strict=True))
-        same = all(ours.shape == theirs.shape for ours, theirs in pairs)
-        spread = [(a - b).abs().max() / a.std() for a, b in pairs if same and a.numel() > 1]
-        yield size, max(spread).item() if same else float('inf')
+        if all(ours.shape == theirs.shape for ours, theirs in pairs):
+            errors = [(a - b).abs().max() / a.std() for a, b in pairs if a.numel() > 1]
+            yield size, max(errors).item()
+        else:
+            yield size, float('inf')
 
 
 def show(rows, path, tolerance):
@@ -167,7 +173,7 @@ def write(net, image, path, args, **metadata):
         FORMATS[args.format][1](net, image, str(path), not args.size, args.opset, **metadata)
 
 
-def export(net, path, args):
+def export_network(net, path, args):
     """Write the file and read it back; [(size, difference)] beside PyTorch."""
     dtype = torch.float16 if args.half else torch.float32
     size = (args.batch or 1, *args.size) if args.size else EXAMPLE
@@ -198,10 +204,10 @@ def export_model(net, cfg, path, args):
     return all(pairing.is_equal(row, args.half) for _, row, _ in rows)
 
 
-def main():
+def export(args):
     """Export, read back and compare."""
-    args, parser = parse()
-    net, cfg = build(args, parser)
+    complete(args)
+    net, cfg = build(args)
     path = args.out or Path(Path(args.model).stem + FORMATS[args.format][0])
     if not args.weights:
         print('RANDOM WEIGHTS: nothing was trained; give a checkpoint with --weights')
@@ -211,7 +217,7 @@ def main():
         equal, reason = export_model(net, cfg, path, args), 'what mm predicts'
     else:
         tolerance = TOLERANCE[torch.float16 if args.half else torch.float32]
-        equal = show(export(net, path, args), path, tolerance)
+        equal = show(export_network(net, path, args), path, tolerance)
         reason = f'PyTorch by more than {tolerance}'
     if args.format == 'openvino':
         compile_as_usual(str(path))
@@ -224,6 +230,12 @@ def main():
         quantization.quantise(path, args)
     if args.check:
         quantization.check(path, args)
+
+
+def main():
+    """Run the command line."""
+    prepare_process()
+    run_tool(command_line, export)
 
 
 if __name__ == '__main__':

@@ -10,14 +10,10 @@ as equal scores leave.
 from pathlib import Path
 
 import torch
-from lib.arguments import (
-    add_cfg_options,
-    build_backbone,
-    is_backbone,
-    make_parser,
-    read_mm_model,
-)
+from lib.arguments import add_cfg_options, build_backbone, is_backbone, read_mm_config
 from lib.flops import build, count, count_dense, parameters
+from lib.process import prepare_process
+from lib.usage import UsageError, make_parser, run_tool
 
 from mmbackbones.registry import MODELS
 
@@ -25,15 +21,16 @@ RULE = 30 * '='
 SHAPES = ((800, 1280), (512, 2048))  # the detectors' and the segmenters' in the literature
 
 
-def show_backbone(name, shapes, options, parser):
+def show_backbone(name, shapes, options):
     """One line per published size."""
     with torch.device('meta'):
         archs = MODELS.get(name).archs
-        nets = [build_backbone(name, parser, arch=arch, options=options) for arch in archs]
+        nets = [build_backbone(name, arch=arch, options=options) for arch in archs]
         images = [torch.empty(1, 3, *shape) for shape in shapes]
-    print(f'{"arch":8} {"parameters":>13}' + ''.join(f'{f"{h} x {w}":>14}' for h, w in shapes))
+    columns = ''.join(f'{f"{height} x {width}":>14}' for height, width in shapes)
+    print(f'{"arch":8} {"parameters":>13}{columns}')
     for arch, net in zip(archs, nets, strict=True):
-        flops = [count(lambda: net(image))['Global'] for image in images]  # noqa: B023
+        flops = [count(net, image)['Global'] for image in images]
         print(f'{arch:8} {parameters(net):13,}' + ''.join(f'{f / 1e9:13.1f}G' for f in flops))
 
 
@@ -65,8 +62,8 @@ def by_part(model, flops):
     yield 'whole', model, flops['Global']
 
 
-def main():
-    """Read the arguments and show the counts."""
+def command_line():
+    """The parser of the arguments."""
     parser = make_parser(
         __doc__,
         epilog='examples: python tools/get_flops.py MaxViT\n'
@@ -76,14 +73,25 @@ def main():
     text = 'height and width of the image, or the side of a square'
     parser.add_argument('--shape', nargs='+', type=int, metavar='SIDE', help=text)
     add_cfg_options(parser, 'arguments of the backbone, or settings of the config, to override')
-    args = parser.parse_args()
+    return parser
+
+
+def show(args):
+    """Show the counts of a backbone or of the model of a config."""
     if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
-        parser.error(f'--shape is {args.shape}; give height and width, or one side')
+        raise UsageError(f'--shape is {args.shape}; give height and width, or one side')
     shapes = ((args.shape[0], args.shape[-1]),) if args.shape else SHAPES
-    if is_backbone(args.model, parser):
-        return show_backbone(args.model, shapes, args.cfg_options, parser)
-    cfg = read_mm_model(args.model, parser, args.cfg_options)
-    return show_config(args.model, cfg, shapes)
+    if is_backbone(args.model):
+        show_backbone(args.model, shapes, args.cfg_options)
+    else:
+        cfg = read_mm_config(args.model, args.cfg_options)
+        show_config(args.model, cfg, shapes)
+
+
+def main():
+    """Run the command line."""
+    prepare_process()
+    run_tool(command_line, show)
 
 
 if __name__ == '__main__':

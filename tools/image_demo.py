@@ -6,6 +6,7 @@ Instead of a config it takes a file of tools/export.py, which needs no weights.
 import mimetypes
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
@@ -14,14 +15,15 @@ import cv2
 import mmcv
 import numpy as np
 import torch
-from demo.mode import adapt
 from lib import drawing
-from lib.arguments import add_config, check_device, check_folder, make_parser, progress
+from lib.arguments import add_config, check_device, check_folder, progress
 from lib.exported import fill, is_exported, open_exported
 from lib.flops import use_data_preprocessor
 from lib.memory import keep_pages
 from lib.predictions import Predictions
+from lib.process import prepare_process
 from lib.run_config import check_checkpoint, innermost
+from lib.usage import UsageError, make_parser, run_tool, usage_errors
 from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import pseudo_collate
 from mmengine.fileio import dump, get, list_dir_or_file
@@ -34,14 +36,15 @@ from mmbackbones import CheckpointError, load_checkpoint
 from mmbackbones.weights.errors import truncate
 from mmbackbones.weights.published_dense import published_dense
 
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'  # unless another is asked for
 RANDOM = 'random'  # instead of a checkpoint
 LABEL = 'random weights'  # on pictures without one
 CODECS = {'.avi': 'MJPG', '.mkv': 'mp4v', '.mov': 'mp4v', '.mp4': 'mp4v', '.webm': 'VP80'}
 NO_IMAGES = ('text/', 'video/', 'audio/', 'application/json')  # kinds of files by their suffix
 
 
-def parse():
-    """The arguments, and the parser for errors about them."""
+def command_line():
+    """The parser of the arguments."""
     example = (
         'python tools/image_demo.py .github/demo_set.jpg configs/upernet_swin_t.py --demo\n'
         'after tools/demo.sh: python tools/image_demo.py data/demo/coco/val2017 '
@@ -57,66 +60,73 @@ def parse():
         metavar='PATH_OR_URL',
         help='of the whole model, or `random` [what is published for the config, if anything]',
     )
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    text = f'such as cuda:1 [{device}; of a file .onnx or .xml cpu]'
+    text = f'such as cuda:1 [{DEVICE}; of a file .onnx or .xml cpu]'
     parser.add_argument('--device', help=text)
     parser.add_argument(
         '--score-thr', type=float, default=0.3, help='draw detections above this score [0.3]'
     )
     text = 'keep all predictions in this .json, and maps of classes beside it'
     parser.add_argument('--pred-out', metavar='FILE', help=text)
-    args = parser.parse_args()
+    return parser
+
+
+def complete(args):
+    """Raise a `UsageError` if arguments do not go together; set the device and the weights."""
     if args.pred_out and not args.pred_out.endswith('.json'):
-        parser.error(f'--pred-out {args.pred_out} must end in .json')
+        raise UsageError(f'--pred-out {args.pred_out} must end in .json')
     args.is_exported = is_exported(args.config)
-    args.device = args.device or ('cpu' if args.is_exported else device)
-    if args.is_exported and (args.weights or args.demo or args.cfg_options):
-        parser.error(f'{args.config} has its weights and scale: leave out --weights and the like')
     if args.is_exported:
-        return args, parser
+        args.device = args.device or 'cpu'
+        if args.weights or args.demo or args.cfg_options:
+            raise UsageError(
+                f'{args.config} has its weights and scale: leave out --weights and the like'
+            )
+        return
+    args.device = args.device or DEVICE
     if args.weights is None and not args.demo:  # no published model expects the demo's scale
         args.weights = published_dense(args.config)
         if args.weights:
             print(f'weights: {args.weights} (or none: --weights {RANDOM})', file=sys.stderr)
     elif args.weights == RANDOM:
         args.weights = None
-    return args, parser
 
 
-def find(args, folder, steps, parser):
-    """The images that the argument stands for, and what reads it if it is a video or camera.
+# mm's inferencers read neither videos nor cameras, end at the first damaged image, and write
+# pictures of images that have one name over each other.
+def open_source(source, folder, steps, out_dir):
+    """The images that a source stands for, and what reads it if it is a video or camera.
 
     What a URL names is downloaded into the folder.
     """
-    source = args.image
     if source.startswith('camera:') and source[7:].isdecimal():
         return [], cv2.VideoCapture(int(source[7:]))
-    path = Path(source)
-    try:
-        if '://' in source:
-            path = Path(folder, Path(urlsplit(source).path).name or 'image')
-            path.write_bytes(get(source))
+    # File clients and the loaders of configs raise whatever they like.
+    with usage_errors(Exception, about=f'there is no image, folder or video {truncate(source)}'):
+        path = download(source, folder) if '://' in source else Path(source)
         if path.is_dir():
-            return images_of(path, args, parser), None
+            return images_of(path, out_dir), None
         path.stat()
-    except Exception as error:  # of any file client
-        parser.error(f'there is no image, folder or video {truncate(source)}: {truncate(error)}')
     if path.suffix.lower() in CODECS:
         capture = cv2.VideoCapture(str(path))
         if capture.isOpened():
             return [path], capture
-    try:
+    kinds = f'an image nor a video ({" ".join(CODECS)}) that OpenCV can read'
+    with usage_errors(Exception, about=f'{truncate(source)} is neither {kinds}'):
         drawing.read_image(steps, path)
-    except Exception as error:  # whatever the loader of a config raises
-        videos = f'a video ({" ".join(CODECS)}) that OpenCV can read'
-        parser.error(f'{truncate(source)} is neither an image nor {videos}: {truncate(error)}')
     return [path], None
 
 
-def images_of(folder, args, parser):
+def download(url, folder):
+    """The file in a folder that has the content of a URL."""
+    path = Path(folder, Path(urlsplit(url).path).name or 'image')
+    path.write_bytes(get(url))
+    return path
+
+
+def images_of(folder, out_dir):
     """The files below a folder that may be images; says how many are something else by suffix."""
     files = [folder / name for name in list_dir_or_file(folder, list_dir=False, recursive=True)]
-    own = Path(args.out_dir).resolve()
+    own = Path(out_dir).resolve()
     if folder.resolve() in own.parents:  # pictures of another run are no images
         files = [path for path in files if own not in path.resolve().parents]
     kinds = {path: mimetypes.guess_type(path.name)[0] or '' for path in sorted(files)}
@@ -124,37 +134,35 @@ def images_of(folder, args, parser):
     if others := len(files) - len(images):
         print(f'passed over: {others} files that are no images by their suffix', file=sys.stderr)
     if not images:
-        parser.error(f'{truncate(folder)} holds no images')
+        raise UsageError(f'{truncate(folder)} holds no images')
     return images
 
 
-def build(cfg, args, parser):
+def build(cfg, args):
     """The model of a config, with weights of a checkpoint or random ones; no others are loaded."""
     use_data_preprocessor(cfg)
-    model = revert_sync_batchnorm(drawing.build_or_exit(MODELS, cfg.model, 'model', parser))
+    model = revert_sync_batchnorm(drawing.build_part(MODELS, cfg.model, 'model'))
     if args.weights:
         MMLogger.get_current_instance().setLevel('WARNING')  # what the backbone drops is the heads
-        try:
-            load_checkpoint(model, check_checkpoint(args.weights, parser))
-        except (FileNotFoundError, CheckpointError) as error:
-            parser.error(str(error))
+        with usage_errors(FileNotFoundError, CheckpointError):
+            load_checkpoint(model, check_checkpoint(args.weights))
     else:
         text = f'{LABEL}: nothing was trained; give a checkpoint with --weights'
         print(text, file=sys.stderr)
     return model.to(args.device).eval()
 
 
-class Demo:
+class Predictor:
     """Predicts as the test loop of a config does, draws, and keeps what it finds."""
 
-    def __init__(self, cfg, args, parser):
+    def __init__(self, cfg, args):
         settings = dict(innermost(cfg.test_dataloader.dataset), lazy_init=True)  # reads no files
-        dataset = drawing.build_or_exit(DATASETS, settings, 'test_dataloader', parser)
+        dataset = drawing.build_part(DATASETS, settings, 'test_dataloader')
         self.steps = drawing.steps_of(dataset)
         self.painter = drawing.Painter(cfg, dataset, args.score_thr)
         self.model, self.is_random = None, not args.weights
-        self.predictions = predictions_of(args, self.painter.classes, parser)
-        self.build = lambda: build(cfg, args, parser)
+        self.predictions = predictions_of(args, self.painter.classes)
+        self.build = partial(build, cfg, args)
 
     def load(self):
         """Build the model, which takes longer than to see that there are images."""
@@ -181,13 +189,13 @@ class Demo:
         return with_strip(picture, LABEL) if self.is_random else picture
 
 
-class ExportedDemo(Demo):
+class ExportedPredictor(Predictor):
     """The same for a file of tools/export.py, which draws by itself."""
 
-    def __init__(self, args, parser):
+    def __init__(self, args):
         self.steps, self.score_thr = [LoadImageFromFile()], args.score_thr
-        self.model = open_exported(args.config, parser, device=args.device)
-        self.predictions = predictions_of(args, self.model.classes, parser)
+        self.model = open_exported(args.config, device=args.device)
+        self.predictions = predictions_of(args, self.model.classes)
 
     def load(self):
         """It is there, as it says how predictions are called."""
@@ -202,11 +210,11 @@ class ExportedDemo(Demo):
         return mmcv.rgb2bgr(self.model.draw(image, found, score_threshold=self.score_thr))
 
 
-def predictions_of(args, classes, parser):
+def predictions_of(args, classes):
     """What keeps all predictions, or None without --pred-out."""
     if not args.pred_out:
         return None
-    check_folder(Path(args.pred_out).parent, '--pred-out', parser)
+    check_folder(Path(args.pred_out).parent, '--pred-out')
     return Predictions(args.pred_out, classes)
 
 
@@ -222,30 +230,30 @@ def with_strip(picture, text):
     return np.vstack([strip, picture])
 
 
-def paint_images(paths, names, args, demo):
+def paint_images(paths, names, args, predictor):
     """Write a picture for each image, named as it lies below their folder; yields where."""
     is_folder = Path(args.image).is_dir()
     for path in progress(paths, 'images'):
         target = names.name(path)
         source = path if is_folder else args.image  # which may be a URL
-        picture = demo.paint(path, source, target.relative_to(args.out_dir))
+        picture = predictor.paint(path, source, target.relative_to(args.out_dir))
         if picture is not None:
             with drawing.passing_over(target):
                 mmcv.imwrite(picture, str(target))
                 yield target
 
 
-def paint_video(capture, target, file, args, demo, parser):
+def paint_video(capture, target, file, args, predictor):
     """Write a video, each frame painted, until it ends; yields where. The file holds one frame."""
     writer, length = None, max(0, capture.get(cv2.CAP_PROP_FRAME_COUNT)) or None
     for number, frame in enumerate(progress(frames_of(capture), 'frames', length)):
         cv2.imwrite(str(file), frame)  # so that the loader of the config reads frames as well
         name = f'{target.name}/{number:06}.png'
-        picture = demo.paint(file, f'{args.image}#{number}', name)
+        picture = predictor.paint(file, f'{args.image}#{number}', name)
         if picture is None and writer is None:
             return  # the other frames would fail as well
         if writer is None:
-            writer = open_writer(target, capture, picture, parser)
+            writer = open_writer(target, capture, picture)
             yield target
         if picture is not None:
             writer.write(picture)
@@ -259,49 +267,67 @@ def frames_of(capture):
         is_read, frame = capture.read()
 
 
-def open_writer(target, capture, picture, parser):
+def open_writer(target, capture, picture):
     """What writes a video of such pictures, at the speed of another one."""
     rate = capture.get(cv2.CAP_PROP_FPS)
     codec = cv2.VideoWriter_fourcc(*CODECS[target.suffix.lower()])
     size = picture.shape[1::-1]
     writer = cv2.VideoWriter(str(target), codec, rate if rate > 0 else 25, size)
     if not writer.isOpened():
-        parser.error(f'OpenCV cannot write {target}: convert the video to another kind')
+        raise UsageError(f'OpenCV cannot write {target}: convert the video to another kind')
     return writer
 
 
-def main():
-    """Check what is needed, then draw."""
-    args, parser = parse()
-    keep_pages()
+def predictor_of(args):
+    """What predicts and draws, from a config or a file of tools/export.py."""
     if args.is_exported:
-        demo = ExportedDemo(args, parser)
-    else:
-        cfg = drawing.config_of(args, parser, adapt)
-        check_device(args.device, parser)
-        demo = Demo(cfg, args, parser)
+        return ExportedPredictor(args)
+    cfg = drawing.read_config_with_data(args)
+    drawing.use_scope_of(cfg)
+    check_device(args.device)
+    return Predictor(cfg, args)
+
+
+def prepare(args, predictor, folder):
+    """An iterator that draws what the arguments name, and yields where.
+
+    What is downloaded, and each frame of a video, goes into the folder.
+    """
+    paths, capture = open_source(args.image, folder, predictor.steps, args.out_dir)
+    if capture and not capture.isOpened():
+        raise UsageError(f'OpenCV cannot open {args.image}')
+    names = drawing.Names(args.out_dir, paths)
+    names.check()
+    predictor.load()
+    if capture:
+        camera = args.image.replace(':', '_') + '.avi'
+        target = Path(args.out_dir, paths[0].name if paths else camera)
+        return paint_video(capture, target, Path(folder, 'frame.bmp'), args, predictor)
+    return paint_images(paths, names, args, predictor)
+
+
+def demonstrate(args):
+    """Check what is needed, then draw."""
+    complete(args)
+    keep_pages()
+    predictor = predictor_of(args)
     done = []
     with TemporaryDirectory() as folder:
-        paths, capture = find(args, folder, demo.steps, parser)
-        if capture and not capture.isOpened():
-            parser.error(f'OpenCV cannot open {args.image}')
-        names = drawing.Names(args.out_dir, paths)
-        names.check(parser)
-        demo.load()
-        if capture:
-            camera = args.image.replace(':', '_') + '.avi'
-            target = Path(args.out_dir, paths[0].name if paths else camera)
-            targets = paint_video(capture, target, Path(folder, 'frame.bmp'), args, demo, parser)
-        else:
-            targets = paint_images(paths, names, args, demo)
+        targets = prepare(args, predictor, folder)
         with suppress(KeyboardInterrupt):  # which ends a camera's video; what is done is kept
             done.extend(targets)
-    if demo.predictions:
-        dump(demo.predictions.images, args.pred_out, indent=1)
+    if predictor.predictions:
+        dump(predictor.predictions.images, args.pred_out, indent=1)
         done.append(args.pred_out)
     print(*map(truncate, done), sep='\n')
     if not done:
         sys.exit('nothing was drawn')
+
+
+def main():
+    """Run the command line."""
+    prepare_process()
+    run_tool(command_line, demonstrate)
 
 
 if __name__ == '__main__':

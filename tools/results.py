@@ -12,8 +12,10 @@ from typing import NamedTuple
 import matplotlib
 import matplotlib.pyplot as plt
 from analyze_logs import METRICS, colour, metrics_of
-from lib.arguments import check_folder, make_parser
+from lib.arguments import check_folder
+from lib.process import prepare_process
 from lib.training_logs import note, printable, read_description, read_scalars, runs_in
+from lib.usage import UsageError, make_parser, run_tool
 from matplotlib.lines import Line2D
 
 PLOTTED = ('coco/bbox_mAP', 'mIoU')  # against the costs; the one of them that a method has
@@ -43,9 +45,8 @@ def read_run(work_dir):
     about = read_description(work_dir)
     if about['not_counted']:
         note(f'note: {work_dir} has no FLOPs: {about["not_counted"]}')
-    numbers = (about['parameters'], 1e6), (about['flops'], 1e9)
     seconds = min((row['time'] for row in training.values() if 'time' in row), default=None)
-    costs = seconds, *(number and number / unit for number, unit in numbers)
+    costs = seconds, in_units(about['parameters'], 1e6), in_units(about['flops'], 1e9)
     return Run(
         method=printable(about['method'] or 'method unknown'),
         backbone=printable(about['backbone'] or work_dir.resolve().name),
@@ -53,6 +54,11 @@ def read_run(work_dir):
         costs=dict(zip(COSTS, costs, strict=True)),
         metrics={name: last[name] for name in names},
     )
+
+
+def in_units(number, unit):
+    """A number in units, or None where nobody knows it."""
+    return None if number is None else number / unit
 
 
 def budget(steps, about):
@@ -86,12 +92,12 @@ def plotted(run):
 def page(runs):
     """A table for each method and budget, in Markdown."""
     lines = []
-    for (method, given, _), its in by_method(runs).items():
+    for (method, given, _), group in by_method(runs).items():
         lines += [f'**{escaped(method)}**, {escaped(given)}', '']
-        names = list(dict.fromkeys(name for run in its for name in run.metrics))
+        names = list(dict.fromkeys(name for run in group for name in run.metrics))
         head = ['backbone', *(name.removeprefix('coco/') for name in names), *COSTS]
         lines += [line(head), line(['---'] + ['---:'] * (len(head) - 1))]
-        for run in its:
+        for run in group:
             costs = [(run.costs[name], form) for name, form in COSTS.items()]
             costs = ('-' if value is None else format(value, form) for value, form in costs)
             metrics = (f'{run.metrics[n]:.3g}' if n in run.metrics else '-' for n in names)
@@ -120,11 +126,11 @@ def draw(runs):
     figure, axes = plt.subplots(
         len(methods), len(COSTS), figsize=size, squeeze=False, layout='constrained', sharey='row'
     )
-    for row, ((method, given, metric), its) in zip(axes, methods.items(), strict=True):
+    for row, ((method, given, metric), group) in zip(axes, methods.items(), strict=True):
         row[0].set_ylabel(f'{method}\n{metric}')
         row[0].set_title(given, loc='left', fontsize='medium')
         for axis, cost in zip(row, COSTS, strict=True):
-            dots(axis, its, cost, colours)
+            dots(axis, group, cost, colours)
     marks = [Line2D([], [], ls='', marker='o', color=colours[name]) for name in names]
     figure.legend(marks, names, loc='outside lower center', ncols=4)
     return figure
@@ -139,27 +145,43 @@ def dots(axis, runs, cost, colours):
     axis.grid(alpha=0.3)
 
 
-def main():
-    """Read, tell and draw."""
+def command_line():
+    """The parser of the arguments."""
     parser = make_parser(__doc__, 'example: python tools/results.py work_dirs')
     parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR', help='or folders of work dirs')
     parser.add_argument('--out-dir', type=Path, default='outputs/results', help='[outputs/results]')
-    args = parser.parse_args()
-    matplotlib.use('Agg')
-    check_folder(args.out_dir, '--out-dir', parser)
+    return parser
+
+
+def read_runs(work_dirs):
+    """The trainings of some work dirs; those that cannot be read are passed over."""
     runs = []
-    for path in runs_in(args.work_dirs):
+    for path in runs_in(work_dirs):
         try:
             runs.append(read_run(path))
         except (ValueError, OSError) as error:
             note(f'passed over: {error}')
             failure = printable(error)
     if not runs:
-        parser.error(failure)
+        raise UsageError(failure)
+    return runs
+
+
+def collect(args):
+    """Read, tell and draw."""
+    matplotlib.use('Agg')
+    check_folder(args.out_dir, '--out-dir')
+    runs = read_runs(args.work_dirs)
     print(text := page(runs))
     (args.out_dir / 'results.md').write_text(text)
     draw(runs).savefig(args.out_dir / 'results.png', dpi=100)
     print(f'written: {args.out_dir}/results.md, {args.out_dir}/results.png')
+
+
+def main():
+    """Run the command line."""
+    prepare_process()
+    run_tool(command_line, collect)
 
 
 if __name__ == '__main__':

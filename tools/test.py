@@ -12,15 +12,19 @@ from lib.datasets import as_list, inner_datasets
 from lib.exported import is_exported, open_exported
 from lib.memory import keep_pages
 from lib.predictions import class_map, write_map
+from lib.process import meet_on_cpus, prepare_process
 from lib.run_config import (
     check_checkpoint,
+    check_config,
     check_data,
     check_work_dir,
     common_parser,
+    draw_demo_set,
     load_config,
     published,
     run,
 )
+from lib.usage import UsageError, run_tool
 from mmengine.config import ConfigDict
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -30,8 +34,8 @@ from rich.table import Table
 PUBLISHED = 'published'  # instead of a checkpoint
 
 
-def parse():
-    """The arguments, and the parser for errors about them."""
+def command_line():
+    """The parser of the arguments."""
     example = 'python tools/test.py CONFIG work_dirs/NAME/epoch_12.pth --show-dir pictures'
     parser = common_parser(__doc__, example)
     text = 'a path or URL, `published` for those of its makers, or a file .onnx or .xml'
@@ -48,34 +52,42 @@ def parse():
     text = 'in mixed precision: float16 on a GPU, bfloat16 on a CPU'
     parser.add_argument('--amp', action='store_true', help=text)
     parser.add_argument('--tta', action='store_true', help='average over flips and scales')
-    args = parser.parse_args()
+    return parser
+
+
+def check_arguments(args):
+    """Raise a `UsageError` if arguments do not go together."""
     if is_exported(args.checkpoint):
-        open_exported(args.checkpoint, parser)
+        open_exported(args.checkpoint)
         if args.amp or args.tta or args.launcher != 'none':
-            parser.error(
+            raise UsageError(
                 f'--amp, --tta and --launcher are for checkpoints; {args.checkpoint} is as it is, '
                 f'and its engine takes all cores'
             )
     elif args.beside:
-        parser.error(f'{args.beside} comes after a file .onnx or .xml; test checkpoints one by one')
-    return args, parser
+        raise UsageError(
+            f'{args.beside} comes after a file .onnx or .xml; test checkpoints one by one'
+        )
 
 
-def configure(args, parser):
-    """The config to test with."""
-    cfg = load_config(args, parser)
+def configure(args):
+    """The config to test with, of which everything was looked at that can be before a test."""
+    cfg = load_config(args)
+    check_config(cfg)
+    meet_on_cpus(args.launcher)
+    draw_demo_set(args, cfg)
     cfg.update(resume=False, load_from=None)
     if not is_exported(args.checkpoint):
         by_makers = args.checkpoint == PUBLISHED
-        source = published(args.config, parser) if by_makers else args.checkpoint
-        cfg.load_from = check_checkpoint(source, parser)
+        source = published(args.config) if by_makers else args.checkpoint
+        cfg.load_from = check_checkpoint(source)
     if args.tta:
-        use_tta(cfg, parser)
+        use_tta(cfg)
     if args.amp:
         cfg.test_cfg = dict(cfg.get('test_cfg') or {}, fp16=True)  # whatever the precision
-    keep_predictions(cfg, args, parser)
-    check_data(cfg, ['test_dataloader'], parser)
-    check_work_dir(cfg, parser)
+    keep_predictions(cfg, args)
+    check_data(cfg, ['test_dataloader'])
+    check_work_dir(cfg)
     if is_exported(args.checkpoint):
         cfg.model = dict(type='ExportedModel', file=args.checkpoint)
     return cfg
@@ -123,13 +135,15 @@ class PredictionsHook(Hook):
         numbers = class_map(sample.cpu())
         if numbers is None:
             sys.exit(f'--out {self.maps_dir}: the model predicts no maps; take a file .pkl')
-        write_map(numbers + bool(sample.get('reduce_zero_label')), path)
+        if sample.get('reduce_zero_label'):
+            numbers = numbers + 1
+        write_map(numbers, path)
 
 
-def use_tta(cfg, parser):
+def use_tta(cfg):
     """Wrap the model in the config's test-time augmentation."""
     if not cfg.get('tta_model') or not cfg.get('tta_pipeline'):
-        parser.error(
+        raise UsageError(
             '--tta: the config lacks tta_model or tta_pipeline; there is none for masks, because '
             'mmdet merges boxes alone'
         )
@@ -138,11 +152,11 @@ def use_tta(cfg, parser):
         dataset.pipeline = cfg.tta_pipeline
 
 
-def keep_predictions(cfg, args, parser):
+def keep_predictions(cfg, args):
     """Let an evaluator pickle predictions, and a hook draw them and keep maps."""
     maps = None
     if args.out:
-        check_folder(Path(args.out).parent, '--out', parser)
+        check_folder(Path(args.out).parent, '--out')
     if args.out and args.out.endswith(('.pkl', '.pickle')):
         of_mmdet = 'mmdet' in (cfg.get('default_scope') or str(cfg.model.type))
         kind = 'mmdet.DumpDetResults' if of_mmdet else 'mmengine.DumpResults'  # compresses masks
@@ -158,7 +172,7 @@ def keep_predictions(cfg, args, parser):
 
 
 def check_classes(runner):
-    """Exit with one sentence if an exported file has other classes than the dataset."""
+    """End with one sentence if an exported file has other classes than the dataset."""
     about = getattr(runner.model, 'file', None)
     known = runner.test_dataloader.dataset.metainfo.get('classes')
     if about and known and about.classes and len(known) != len(about.classes):
@@ -180,20 +194,25 @@ def show_beside(scores):
     Console(width=100).print(table)
 
 
-def main():
-    """Test."""
+def test(args):
+    """Test a checkpoint or an exported file, or both."""
     keep_pages()
-    args, parser = parse()
-    first = configure(args, parser)
+    check_arguments(args)
     names = [args.checkpoint, args.beside]
-    configs = [first]
+    configs = [configure(args)]
     if args.beside:  # whose pictures and predictions would take the place of the file's
         vars(args).update(checkpoint=args.beside, out=None, show=False, show_dir=None)
-        configs.append(configure(args, parser))
+        configs.append(configure(args))
         configs[1].experiment_name = f'{Path(args.config).stem}_checkpoint'
     scores = [run(cfg, 'test', check_classes) for cfg in configs]
     if args.beside:
         show_beside(dict(zip(names, scores, strict=True)))
+
+
+def main():
+    """Run the command line."""
+    prepare_process()
+    run_tool(command_line, test)
 
 
 if __name__ == '__main__':

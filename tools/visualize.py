@@ -19,11 +19,12 @@ from lib.arguments import (
     build_backbone,
     check_device,
     check_folder,
-    make_parser,
     progress,
-    read_model,
+    read_model_config,
 )
 from lib.normalization import normalization_of
+from lib.process import prepare_process
+from lib.usage import UsageError, make_parser, run_tool
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 from torch import nn
@@ -48,8 +49,8 @@ class Subject(NamedTuple):
         return f'{self.name}\n{self.weights}'
 
 
-def parse():
-    """The arguments, and the parser for errors about them."""
+def command_line():
+    """The parser of the arguments."""
     parser = make_parser(
         __doc__,
         epilog='examples: python tools/visualize.py .github/demo_set.jpg SwinTransformer VOLO\n'
@@ -71,45 +72,50 @@ def parse():
     parser.add_argument(
         '--out-dir', type=Path, default='outputs/visualize', help='[outputs/visualize]'
     )
-    args = parser.parse_args()
+    return parser
+
+
+def complete(args):
+    """Check the arguments, and set the weights of models that have none."""
     args.weights = args.weights or ['none'] * len(args.models)
     if len(args.weights) != len(args.models):
         found = f'{len(args.weights)} --weights for {len(args.models)} models'
-        parser.error(f'there are {found}; give one for each, or `none`')
+        raise UsageError(f'there are {found}; give one for each, or `none`')
     if args.samples < 1 or (args.size and min(args.size) < 1):
-        parser.error('--samples and --size take numbers from 1 up')
-    check_device(args.device, parser)
-    return args, parser
+        raise UsageError('--samples and --size take numbers from 1 up')
+    check_device(args.device)
 
 
-def read_image(args, parser):
+def read_image(args):
     """The picture (H, W, 3), red first, and the query as fractions of height and width."""
     image = cv2.imread(args.image)
     if image is None:
-        parser.error(f'{args.image} is no picture that can be read; give a jpg or png file')
+        raise UsageError(f'{args.image} is no picture that can be read; give a jpg or png file')
     height, width = args.size or image.shape[:2]
     shrink = 1 if args.size else min(1, MOST / max(height, width))
     height, width = max(1, round(height * shrink)), max(1, round(width * shrink))
     x, y = args.query or (width // 2, height // 2)
     if not (0 <= x < width and 0 <= y < height):
-        parser.error(f'--query {x} {y} is outside the image of {width} x {height} pixels')
+        raise UsageError(f'--query {x} {y} is outside the image of {width} x {height} pixels')
     image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), (y / height, x / width)
 
 
-def subject(model, weights, image, args, parser):
+def subject(model, weights, image, args):
     """A model of the arguments, and the image normalised as it wants it."""
     found = None if weights == 'none' else weights
-    net = build_backbone(model, parser, found).to(args.device)
+    net = build_backbone(model, found).to(args.device)
     if Path(model).is_file():
-        name, expected = Path(model).stem, normalization_of(read_model(model, parser))
+        name, expected = Path(model).stem, normalization_of(read_model_config(model))
         mean, std = expected[:2] if expected else IMAGENET
     else:
         name, known = f'{type(net).__name__} {next(iter(net.archs))}', find_weights(weights)
         mean, std = known.weights.normalization if known else IMAGENET
     image = (torch.from_numpy(image) - torch.tensor(mean)) / torch.tensor(std)
     if net.stem.in_channels != 3:
-        parser.error(f'{model} takes images of {net.stem.in_channels} channels; a picture has 3')
+        raise UsageError(
+            f'{model} takes images of {net.stem.in_channels} channels; a picture has 3'
+        )
     label = 'random weights' if found is None else Path(weights).name
     return Subject(name, label, net, image.permute(2, 0, 1)[None].float().to(args.device))
 
@@ -195,21 +201,27 @@ def mark_token(axis, grid, image, query):
     axis.add_patch(frame)
 
 
-def main():
+def visualize(args):
     """Draw the pictures."""
     matplotlib.use('Agg')
     matplotlib.rcParams.update({'axes.titlesize': 10, 'text.parse_math': False})
-    args, parser = parse()
-    image, args.query = read_image(args, parser)
+    complete(args)
+    image, args.query = read_image(args)
     pairs = zip(args.models, args.weights, strict=True)
-    subjects = [subject(*pair, image, args, parser) for pair in pairs]
-    check_folder(args.out_dir, '--out-dir', parser)
+    subjects = [subject(*pair, image, args) for pair in pairs]
+    check_folder(args.out_dir, '--out-dir')
     for name in args.show:
         path = args.out_dir / f'{name}.png'
         figure = PICTURES[name](subjects, image, args)
         figure.savefig(path, dpi=100)
         plt.close(figure)
         print(f'{name}: {path}')
+
+
+def main():
+    """Run the command line."""
+    prepare_process()
+    run_tool(command_line, visualize)
 
 
 if __name__ == '__main__':

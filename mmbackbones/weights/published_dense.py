@@ -36,7 +36,7 @@ AS_DETREX = (
 
 # Whose they are -> config -> (metrics, URL of the file, if there is one). Of several rows for a
 # config, the first is its result and its file.
-REPORTED = {
+REPORTED: dict[str, dict[str, tuple[dict[str, float], str | None]]] = {
     'the authors of Swin Transformer': {
         'mask_rcnn_swin_t': (
             {'box AP': 43.7, 'mask AP': 39.8},

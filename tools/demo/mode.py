@@ -15,12 +15,12 @@ BEST = ('coco/bbox_mAP', 'coco/segm_mAP', 'mIoU')  # what the demo's metrics may
 CHOICES = ('metric', 'classwise', 'iou_metrics')  # of a metric, which suit any data
 
 
-def to_demo(cfg):
-    """Turn a config into one for the demo set; writes the set if need be."""
+def draw_set(cfg):
+    """Draw the demo set that a config was adapted to, where it is not there yet."""
     from demo.dataset import make_demo_set  # here, so that trainings on COCO do not import it
 
-    demo = adapt(cfg)
-    make_demo_set(demo.root, train=demo.train, val=demo.val, size=demo.size)
+    settings = settings_of(cfg)
+    make_demo_set(settings.root, train=settings.train, val=settings.val, size=settings.size)
 
 
 def adapt(cfg):
@@ -59,8 +59,9 @@ def settings_of(cfg):
     if 'root' not in own and any(demo[key] != DEMO[key] for key in numbers):
         demo.root += ''.join(f'_{demo[key]}' for key in numbers)  # a set of its own
     images = -(-demo.train // int(os.environ.get('WORLD_SIZE', 1)))  # of each process
-    demo.drop_last = images > 1 == images % demo.batch_size  # batch norm takes no single image
-    demo.steps = -(-images // demo.batch_size) - demo.drop_last
+    whole, rest = divmod(images, demo.batch_size)
+    demo.drop_last = images > 1 and rest == 1  # batch norm takes no single image
+    demo.steps = whole if rest == 0 or demo.drop_last else whole + 1
     return demo
 
 
@@ -76,8 +77,9 @@ def parts_of(value):
     if isinstance(value, dict):
         yield value
         value = [each for key, each in value.items() if key != 'rpn_head']
-    for each in value if isinstance(value, list | tuple) else ():
-        yield from parts_of(each)
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from parts_of(each)
 
 
 def use_classes(model, count):
@@ -111,7 +113,7 @@ def shrink_model(model, size):
     """Random weights, nothing frozen, no drop path, few regions for the few objects of an image."""
     backbone = model.backbone
     ours = 'mmbackbones.' in str(backbone.type)  # others need not know all of these
-    backbone.update({key: FREE[key] for key in (FREE if ours else FREE.keys() & backbone.keys())})
+    backbone.update({key: FREE[key] for key in FREE if ours or key in backbone})
     backbone.pop('init_cfg', None)
     if ours:
         backbone.init_cfg = {}  # which options can fill or, with _delete_, replace

@@ -88,7 +88,8 @@ def attention(net, mixer, image, query):
     (grad,) = torch.autograd.grad(token.sum(), caught['values'])
     weights = grad[..., -channels:].abs().mean(-1, keepdim=True)
     shape = 1, H, W, 1
-    return (window_reverse(weights, order, shape) if windows else weights.view(shape))[0, ..., 0]
+    maps = window_reverse(weights, order, shape) if windows else weights.view(shape)
+    return maps[0, ..., 0]
 
 
 def receptive_field(net, images, level=-1):

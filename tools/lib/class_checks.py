@@ -92,9 +92,9 @@ def refused_by_mmdet(parts, dataset):
     loader = SimpleNamespace(dataset=dataset)
     for name, part in parts.items():
         if hasattr(part, 'num_classes') and not OTHERS & set(name.split('.')):
-            alone = SimpleNamespace(named_modules=lambda: [(name, part)])  # noqa: B023
+            model = SimpleNamespace(named_modules={name: part}.items)
             try:
-                hook.before_train_epoch(SimpleNamespace(model=alone, train_dataloader=loader))
+                hook.before_train_epoch(SimpleNamespace(model=model, train_dataloader=loader))
             except AssertionError:
                 yield name, part.num_classes
 

@@ -23,7 +23,10 @@ def coco_findings(opened):
     panoptic = not dataset.ANN_ID_UNIQUE  # whose annotations are maps of segments
     yield from repeated_findings(content, path)
     yield from category_findings(opened)
-    yield from (instance_findings if panoptic else annotation_findings)(opened)
+    if panoptic:
+        yield from instance_findings(opened)
+    else:
+        yield from annotation_findings(opened)
     if not error and not dataset.data_list:
         yield Finding(
             f'{path}: none of {len(coco.imgs)} images is left for {opened.loader} by '
@@ -107,14 +110,14 @@ def instance_findings(opened):
         for number, each in enumerate(entry.get('instances') or ()):
             box, label = each.get('bbox'), each.get('bbox_label')
             where = f'number {number} of {entry.get("img_path")}'
-            if isinstance(box, list | tuple) and not sound_box(box):  # else of another kind
+            if isinstance(box, list | tuple) and not is_box(box):  # else of another kind
                 found['without a box of finite numbers'].append(where)
             elif count and isinstance(label, int) and label >= count:
                 found[f'of a label beyond the {count} classes of {opened.loader}'].append(where)
     yield from flaw_findings(opened.source, found)
 
 
-def sound_box(box):
+def is_box(box):
     """Whether corners are finite numbers, and those of x1, y1, x2, y2 in their order."""
     return finite(box) and (len(box) != 4 or (box[0] <= box[2] and box[1] <= box[3]))
 

@@ -12,9 +12,9 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from lib.datasets import as_list
+from lib.usage import UsageError, usage_errors
 from mmbackbones.backbone import Backbone
 from mmbackbones.registry import MODELS
-from mmbackbones.weights.errors import truncate
 
 # What is read of a config, by mmengine's runners and by us; other keys are only names in its text.
 KEYS = {
@@ -40,8 +40,8 @@ WORKER_OPTIONS = {
 }
 
 
-def check_options(cfg, options, parser):
-    """Exit with one sentence at a key that would do nothing or that looks like another's slip.
+def check_options(cfg, options):
+    """Raise a `UsageError` at a key that would do nothing or that looks like another's slip.
 
     New keys within parts are as good as others: most arguments of a class do not stand in a config.
     """
@@ -51,17 +51,17 @@ def check_options(cfg, options, parser):
             copies = copies_of(cfg, top)
             if copies:
                 keys = ', '.join('.'.join([copy, *names]) for copy in copies[:4])
-                parser.error(
+                raise UsageError(
                     f'--cfg-options {key} would do nothing, because {top} is copied when the '
                     f'config is read; set {keys}'
                 )
             print(f'note: no runner reads {top}; only code of your own would', file=sys.stderr)
-        check_key(key, top, {*cfg, *KEYS}, parser, all_known=True)
+        check_key(key, top, {*cfg, *KEYS}, all_known=True)
         part = DEMO | cfg.get('demo', {}) if top == 'demo' else cfg.get(top)
         for name in names:
             if not isinstance(part, dict):
                 break  # new from here on, or in a list
-            check_key(key, name, part.keys(), parser, all_known=top == 'demo')
+            check_key(key, name, part.keys(), all_known=top == 'demo')
             part = part.get(name)
 
 
@@ -78,8 +78,11 @@ def copies_of(cfg, name):
 def parts_of(part, where):
     """(path, value) of everything in a part of a config, the outer ones first."""
     yield where, part
-    items = part.items() if isinstance(part, dict) else ()
-    items = enumerate(part) if isinstance(part, list | tuple) else items
+    items = ()
+    if isinstance(part, dict):
+        items = part.items()
+    elif isinstance(part, list | tuple):
+        items = enumerate(part)
     for key, each in items:
         yield from parts_of(each, f'{where}.{key}')
 
@@ -91,22 +94,22 @@ def has_all_of(part, value):
     return part == value
 
 
-def check_key(key, name, known, parser, all_known):
-    """Exit with one sentence if a name in a key is not known, but near to one that is."""
+def check_key(key, name, known, all_known):
+    """Raise a `UsageError` if a name in a key is not known, but near to one that is."""
     near = get_close_matches(name, known, 1, 0.75)
     if name not in known and (near or all_known):
         hint = f'did you mean {near[0]}?' if near else f'known are {", ".join(sorted(known))}'
-        parser.error(f'--cfg-options {key}: there is no {name}; {hint}')
+        raise UsageError(f'--cfg-options {key}: there is no {name}; {hint}')
 
 
-def check_settings(cfg, parser):
-    """Exit with one sentence at settings of which the library says later, and less clearly, no."""
+def check_settings(cfg):
+    """Raise a `UsageError` at settings of which the library says later, and less clearly, no."""
     for name in ('train', 'val', 'test'):
         loader = cfg.get(f'{name}_dataloader') or {}
         for option, unused in WORKER_OPTIONS.items():
             if loader.get(option) and not loader.get('num_workers'):
                 key = f'{name}_dataloader.{option}'
-                parser.error(
+                raise UsageError(
                     f'{key} needs workers, and num_workers is 0; set {key}={unused} as well'
                 )
         loop = dict(cfg.get(f'{name}_cfg') or {})
@@ -116,10 +119,10 @@ def check_settings(cfg, parser):
         try:
             inspect.signature(kind).bind_partial(**loop)
         except TypeError as error:
-            parser.error(
+            raise UsageError(
                 f'{name}_cfg: {kind.__name__} {error}, which a base of this config has; write '
                 f'{name}_cfg = dict(_delete_=True, type=...)'
-            )
+            ) from error
 
 
 def class_of(kind, registry, cfg):
@@ -133,26 +136,23 @@ def class_of(kind, registry, cfg):
         return None
 
 
-def check_maps(cfg, parser):
-    """Exit with one sentence if a neck or head cannot read the maps of a backbone of ours."""
+def check_maps(cfg):
+    """Raise a `UsageError` if a neck or head cannot read the maps of a backbone of ours."""
     settings = dict(cfg.model.get('backbone') or {}, init_cfg=None)
     kind = class_of(settings.pop('type', None), ROOT_MODELS, cfg)
     if kind and issubclass(kind, Backbone):
-        check_readers(cfg, kind, settings, parser)
+        check_readers(cfg, kind, settings)
     elif getattr(kind, '__name__', '') in MODELS.module_dict and 'arch' in settings:
-        parser.error(
+        raise UsageError(
             f'model.backbone: {kind.__module__}.{kind.__name__} takes no arch; ours is '
             f'type=mmbackbones.{kind.__name__}'
         )
 
 
-def check_readers(cfg, kind, settings, parser):
-    """Exit with one sentence if the neck or a head fails with the maps of our backbone."""
-    try:
-        with torch.device('meta'):
-            net = kind(**settings)
-    except (TypeError, ValueError) as error:
-        parser.error(f'model.backbone: {truncate(error, 500)}')
+def check_readers(cfg, kind, settings):
+    """Raise a `UsageError` if the neck or a head fails with the maps of our backbone."""
+    with usage_errors(TypeError, ValueError, about='model.backbone'), torch.device('meta'):
+        net = kind(**settings)
     given = list(net.out_channels)
     sides = [256 // stride for stride in net.out_strides]
     maps = [torch.empty(2, c, side, side) for c, side in zip(given, sides, strict=True)]
@@ -160,15 +160,15 @@ def check_readers(cfg, kind, settings, parser):
         wanted = as_list(part.in_channels)
         indices = as_list(part.get('in_index', list(range(len(given)))))
         fits = max(indices) < len(given) and wanted == [given[index] for index in indices]
-        if not fits and not runs(part, maps, cfg.get('default_scope')):
-            parser.error(
+        if not fits and not takes_maps(part, maps, cfg.get('default_scope')):
+            raise UsageError(
                 f'model.{where} takes maps {indices} with in_channels={part.in_channels}, but '
                 f'mmbackbones.{kind.__name__} returns maps of {given} channels; set in_channels '
                 f'of the {where}, or out_indices of the backbone'
             )
 
 
-def runs(part, maps, scope):
+def takes_maps(part, maps, scope):
     """Whether a neck or head of a config takes maps."""
     try:
         with DefaultScope.overwrite_default_scope(scope):
@@ -180,7 +180,9 @@ def runs(part, maps, scope):
 
 def map_readers(model):
     """(name, settings) of what reads the maps of the backbone: a neck, or else the heads."""
-    for where in ('neck',) if model.get('neck') else ('decode_head', 'auxiliary_head'):
-        parts = as_list(model.get(where) or [])
-        parts = parts[:1] if where == 'neck' else parts  # of several, the first
-        yield from ((where, part) for part in parts if 'in_channels' in part)
+    if model.get('neck'):
+        found = [('neck', as_list(model.neck)[0])]  # of several, the first
+    else:
+        heads = ('decode_head', 'auxiliary_head')
+        found = [(head, part) for head in heads for part in as_list(model.get(head) or [])]
+    yield from ((where, part) for where, part in found if 'in_channels' in part)

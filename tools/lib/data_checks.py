@@ -13,7 +13,7 @@ from mmengine.registry import METRICS
 
 from lib.class_checks import class_findings
 from lib.coco_checks import coco_findings, instance_findings, scored_findings
-from lib.datasets import Finding, as_list, missing, there, type_name
+from lib.datasets import Finding, as_list, exists, missing_file, type_name
 from mmbackbones.weights.errors import shorten_list, truncate
 
 
@@ -35,10 +35,10 @@ def dataset_findings(opened):
     if not_mm or absent:
         yield opened.unseen(error or 'no dataset of mmengine')
         return
-    if isinstance(error, OSError | AssertionError) and (lost := missing(opened)):
+    if isinstance(error, OSError | AssertionError) and (lost := missing_file(opened)):
         yield lost
         return
-    found = [*(coco_findings if opened.coco else instance_findings)(opened)]
+    found = list(coco_findings(opened) if opened.coco else instance_findings(opened))
     yield from found
     if not error:
         yield from file_findings(opened)
@@ -53,8 +53,8 @@ def file_findings(opened):
     paths = [entry.get('img_path') for entry in entries[:20]]
     paths = [path for path in paths if isinstance(path, str)]
     reader = next(iter(opened.steps('LoadImage')), opened.settings)
-    if paths and not any(there(path, reader) for path in paths):
-        yield missing(opened) or Finding(
+    if paths and not any(exists(path, reader) for path in paths):
+        yield missing_file(opened) or Finding(
             f'{opened.loader}: there is no image {paths[0]}; set data_prefix and data_root'
         )
         return
@@ -64,9 +64,10 @@ def file_findings(opened):
     elif not entries and not opened.coco:
         yield Finding(f'{opened.loader}: {type_name(opened.settings)} has no image')
     if has_maps and opened.steps('LoadAnnotations'):
-        near = not opened.settings.get('backend_args')  # else a request for each
-        maps = [entry.get('seg_map_path') for entry in (entries if near else entries[:20])]
-        lacking = [str(path) for path in maps if not path or not there(path, opened.settings)]
+        if opened.settings.get('backend_args'):
+            entries = entries[:20]  # each is a request
+        maps = [entry.get('seg_map_path') for entry in entries]
+        lacking = [str(path) for path in maps if not path or not exists(path, opened.settings)]
         if lacking:
             yield Finding(
                 f'{opened.loader}: {len(lacking)} of {len(maps)} images have no map '

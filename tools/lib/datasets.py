@@ -123,12 +123,12 @@ def keep_coco(opened):
     opened.dataset.COCOAPI = Kept
 
 
-def missing(opened):
+def missing_file(opened):
     """The finding for the first file or folder of a dataset that is not there, or None."""
     dataset, settings, loader = opened.dataset, opened.settings, opened.loader
     prefixes = {f'data_prefix.{key}': path for key, path in dataset.data_prefix.items()}
     paths = dict(ann_file=dataset.ann_file) | prefixes
-    lost = [key for key, path in paths.items() if path and not there(path, settings)]
+    lost = [key for key, path in paths.items() if path and not exists(path, settings)]
     if not lost:
         return None
     key, root = lost[0], str(settings.get('data_root') or '').rstrip('/')
@@ -140,7 +140,7 @@ def missing(opened):
     return Finding(f'{loader}: there is no {paths[key]}; set {key} and data_root')
 
 
-def there(path, settings):
+def exists(path, settings):
     """Whether a file or folder exists; of a store whose client is not installed, nobody knows."""
     try:
         return fileio.exists(path, backend_args=settings.get('backend_args'))

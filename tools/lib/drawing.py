@@ -18,27 +18,30 @@ from mmengine.visualization import Visualizer
 from lib.arguments import check_folder, import_quietly
 from lib.datasets import as_list
 from lib.run_config import read_config
+from lib.usage import UsageError, usage_errors
 from mmbackbones.weights.errors import truncate
 
 KINDS = {'mmdet': 'DetLocalVisualizer', 'mmseg': 'SegLocalVisualizer'}  # of configs without one
 
 
-def config_of(args, parser, demo, phase='test'):
-    """The config of the arguments with data for a phase; mm looks for classes in its scope."""
-    cfg = read_config(args, parser, demo)
+def read_config_with_data(args, phase='test'):
+    """The config of the arguments, which must have data for a phase."""
+    cfg = read_config(args)
     if not (cfg.get(f'{phase}_dataloader') or {}).get('dataset'):
-        parser.error(f'{args.config} has no {phase}_dataloader with a dataset')
-    init_default_scope(cfg.get('default_scope') or 'mmengine')
-    import_quietly(cfg.get('default_scope'))
+        raise UsageError(f'{args.config} has no {phase}_dataloader with a dataset')
     return cfg
 
 
-def build_or_exit(registry, settings, what, parser):
-    """What a registry of mm builds, or an exit with one sentence if mm does not know its class."""
-    try:
+def use_scope_of(cfg):
+    """Let mm look for classes in the scope of a config, in this whole process."""
+    init_default_scope(cfg.get('default_scope') or 'mmengine')
+    import_quietly(cfg.get('default_scope'))
+
+
+def build_part(registry, settings, name):
+    """What a registry of mm builds; a `UsageError` if mm does not know its class."""
+    with usage_errors(ImportError, KeyError, about=name):
         return registry.build(settings)
-    except (ImportError, KeyError) as error:
-        parser.error(f'{what}: {truncate(error, 500)}')
 
 
 def pipelines(dataset):
@@ -103,11 +106,11 @@ class Names:
         numbers = range(len(dataset))[:number]
         return cls(folder, [image_path(dataset.get_data_info(index)) for index in numbers])
 
-    def check(self, parser):
-        """Exit with one sentence if nothing can be written there, or only among the images."""
-        check_folder(self.folder, '--out-dir', parser)
+    def check(self):
+        """Raise a `UsageError` if nothing can be written there, or only among the images."""
+        check_folder(self.folder, '--out-dir')
         if self.used and self.folder.resolve() == Path(self.root).resolve():
-            parser.error(
+            raise UsageError(
                 f'pictures in {self.folder} would take the place of images: set another --out-dir'
             )
 

@@ -174,6 +174,8 @@ def capture_for_engines(net, image, free):
 
 
 # --- rewriting: each node keeps in meta['val'] a tensor without data that tells its shape
+# onnxscript.rewriter would do it in ONNX by patterns, but `channels_first` follows maps through a
+# whole graph, and free sizes of new nodes, which operators tell here, would have to be inferred.
 
 
 def calls(graph, *targets):
@@ -225,7 +227,8 @@ def drop_copies(graph):
 def split_projections(graph):
     """Queries, keys and values from three linear layers, with no copies of parts: 2 to 5 %."""
     for chunk in calls(graph, aten.chunk.default):
-        linear, count, axis = (*chunk.args, 0)[:3]
+        linear, count = chunk.args[:2]
+        axis = chunk.args[2] if len(chunk.args) > 2 else 0
         rank = value(linear).dim()
         if linear.target is not aten.linear.default or axis % rank != rank - 1:
             continue
@@ -283,7 +286,7 @@ def channels_first(graph, permute_others):
     """
     first = {}  # (B, H, W, C) -> the same in (B, C, H, W)
 
-    def done(node, new):
+    def replace(node, new):
         last = insert(graph, aten.permute.default, new, TO_LAST)
         node.replace_all_uses_with(last)
         first[last] = new
@@ -302,12 +305,13 @@ def channels_first(graph, permute_others):
                 node.replace_all_uses_with(first[args[0]])
             elif target is aten.linear.default and args[0] in first:
                 kernel = insert(graph, aten.reshape.default, args[1], [*value(args[1]).shape, 1, 1])
-                done(node, insert(graph, aten.conv2d.default, first[args[0]], kernel, *args[2:]))
+                replace(node, insert(graph, aten.conv2d.default, first[args[0]], kernel, *args[2:]))
             elif target is aten.mean.dim and args[0] in first and list(args[1:]) == [[1, 2], True]:
-                done(node, insert(graph, target, first[args[0]], [2, 3], True))
+                replace(node, insert(graph, target, first[args[0]], [2, 3], True))
             elif target in ELEMENTWISE:
                 maps = [arg for arg in args if isinstance(arg, torch.fx.Node)]
-                some = any if permute_others else all
-                if some(m in first for m in maps) and all(value(m).dim() == 4 for m in maps):
+                are_first = [m in first for m in maps]
+                wanted = any(are_first) if permute_others else all(are_first)
+                if wanted and all(value(m).dim() == 4 for m in maps):
                     new = [permuted(arg) if arg in maps else arg for arg in args]
-                    done(node, insert(graph, target, *new, **node.kwargs))
+                    replace(node, insert(graph, target, *new, **node.kwargs))

@@ -115,7 +115,9 @@ def name_sizes(model, net):
 def write_onnx_as_it_is(net, image, path, opset):
     """A file of ONNX as PyTorch's exporter makes it of anybody's network, for this size alone."""
     torch.onnx.export(
-        *(net, (image,), path),
+        net,
+        (image,),
+        path,
         input_names=['image'],
         opset_version=opset,
         external_data=False,

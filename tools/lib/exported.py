@@ -6,8 +6,8 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from mmengine.structures import InstanceData, PixelData
 
+from lib.usage import usage_errors
 from mmbackbones.deploy import Model
-from mmbackbones.weights.errors import truncate
 
 ENDINGS = ('.onnx', '.xml')
 
@@ -17,12 +17,10 @@ def is_exported(path):
     return path is not None and path.lower().endswith(ENDINGS)
 
 
-def open_exported(path, parser, **options):
-    """The file as a `mmbackbones.deploy.Model`, or an exit with one sentence."""
-    try:
+def open_exported(path, **options):
+    """The file as a `mmbackbones.deploy.Model`."""
+    with usage_errors(ImportError, OSError, ValueError):
         return Model(path, **options)
-    except (ImportError, OSError, ValueError) as error:
-        parser.error(truncate(error, 500))
 
 
 def fill(sample, found):
@@ -35,7 +33,8 @@ def fill(sample, found):
         sample.pred_panoptic_seg = PixelData(sem_seg=torch.from_numpy(found['panoptic'])[None])
     if 'classes' in found:
         classes = torch.from_numpy(found['classes']).long()[None]
-        sample.pred_sem_seg = PixelData(**{'sem_seg' if is_of_mmdet(sample) else 'data': classes})
+        name = 'sem_seg' if is_of_mmdet(sample) else 'data'
+        sample.pred_sem_seg = PixelData(**{name: classes})
     return sample
 
 

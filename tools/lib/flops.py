@@ -1,6 +1,7 @@
 """FLOPs and parameters, counted by PyTorch, of whatever runs."""
 
 import copy
+from functools import partial
 
 import torch
 from mmengine.registry import MODELS, DefaultScope
@@ -36,9 +37,9 @@ class WithoutProducts(TorchDispatchMode):
         return tree_map_only(torch.Tensor, lambda t: torch.zeros_like(t, device='cpu'), outputs)
 
 
-def count(run):
-    """{name of a module: FLOPs} of what `run` does."""
-    return {name: number / 2 for name, number in tally(run, FORGOTTEN).items()}
+def count(run, *inputs):
+    """{name of a module: FLOPs} of what `run` does with inputs."""
+    return {name: number / 2 for name, number in tally(partial(run, *inputs), FORGOTTEN).items()}
 
 
 def tally(run, mapping):

@@ -95,7 +95,7 @@ def map_fault(info, opened, step, seen):
     numbers = np.unique(labels).tolist()
     seen.update(numbers)
     count, ignored = len(opened.classes), getattr(opened.dataset, 'ignore_index', 255)
-    first = int(bool(getattr(opened.dataset, 'reduce_zero_label', False)))  # 0 is then unlabelled
+    first = 1 if getattr(opened.dataset, 'reduce_zero_label', False) else 0  # 0 is unlabelled
     odd = [str(number + first) for number in numbers if number >= count and number != ignored]
     if count and odd:
         return (

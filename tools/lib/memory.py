@@ -17,9 +17,10 @@ def keep_pages():
     By default it returns every tensor of 32 MB or more to the kernel, which clears each page again
     before the next one gets it.
     """
-    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
-    for setting, value in SETTINGS.items() if mallopt else ():
-        mallopt(setting, value)
+    library = ctypes.CDLL(None)
+    if hasattr(library, 'mallopt'):
+        for setting, value in SETTINGS.items():
+            library.mallopt(setting, value)
 
 
 class Storages(TorchDispatchMode):

@@ -33,7 +33,7 @@ def foreign_normalization(cfg):
     for known in begun_with(cfg.model, cfg):
         wanted = Normalization(*known.weights.normalization, known.weights.channels)
         found = normalization_of(cfg)
-        if found is None or not same(found, wanted):
+        if found is None or not are_same(found, wanted):
             label = f'{known.name} {known.arch}, {known.label}'
             seen = f'this config has {found}' if found else 'that of this config is not to be seen'
             return (
@@ -77,7 +77,7 @@ def normalization_of(cfg):
     return None
 
 
-def same(found, wanted):
+def are_same(found, wanted):
     """Whether two normalisations are one, but for rounding.
 
     More channels than three are read as they lie, and so is what a config does not swap.
@@ -89,11 +89,11 @@ def same(found, wanted):
         math.isclose(one, other, rel_tol=0.02, abs_tol=0.5)
         for here, there in zip(found[:2], wanted[:2], strict=True)
         for one, other in zip_longest(
-            spread(here, longest), spread(there, longest), fillvalue=math.inf
+            repeated(here, longest), repeated(there, longest), fillvalue=math.inf
         )
     )
 
 
-def spread(values, number):
+def repeated(values, number):
     """One value for every channel, where one is for all."""
     return list(values) * (number if len(values) == 1 else 1)

@@ -51,8 +51,8 @@ def timm_volo(size):
     top.stem, top.stages[0], top.stages[2] = trunk, nn.Identity(), nn.Identity()
 
     def forward(top, x):
-        _, *maps = top.stem.forward_intermediates(x, indices=[0, 3], intermediates_only=True)
-        fine, coarse = (m.permute(0, 2, 3, 1) for m in (_, *maps))
+        maps = top.stem.forward_intermediates(x, indices=[0, 3], intermediates_only=True)
+        fine, coarse = (m.permute(0, 2, 3, 1) for m in maps)
         levels = fine, fine, coarse, top.stages[3].downsample(coarse)
         outs = [top.output(i, level) for i, level in enumerate(levels)]
         return [out.permute(0, 3, 1, 2).contiguous() for out in outs]

@@ -7,7 +7,6 @@ given them and note the range of every activation; weights need none.
 import os
 import sys
 import tempfile
-import time
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lib.normalization import Normalization, normalization_of
+from lib.timing import measure
+from lib.usage import UsageError, usage_errors
 from mmbackbones.deploy import Model, open_file, paths
 from mmbackbones.weights.published import IMAGENET, find_weights
 
@@ -36,7 +37,7 @@ LEAST_KEPT = 0.9  # of what is found, on a device
 
 
 def add_arguments(parser):
-    """The flags --int8, --pictures and --check."""
+    """Add the flags --int8, --pictures and --check."""
     text = 'quantise to INT8 with pictures of this folder, which are such as will be used'
     parser.add_argument('--int8', metavar='FOLDER', type=Path, help=text)
     text = f'how many of them, spread over the folder [{PICTURES}]'
@@ -45,41 +46,39 @@ def add_arguments(parser):
     parser.add_argument('--check', metavar='DEVICE', help=text)
 
 
-def check_arguments(args, parser):
-    """Exit with one sentence if these flags ask for what cannot be done."""
+def check_arguments(args):
+    """Raise a `UsageError` if these flags ask for what cannot be done."""
     if args.int8:
-        check_int8(args, parser)
+        check_int8(args)
     if args.check:
-        check_device(args, parser)
+        check_openvino_device(args)
 
 
-def check_int8(args, parser):
-    """Exit with one sentence if no INT8 file can be written."""
+def check_int8(args):
+    """Raise a `UsageError` if no INT8 file can be written."""
     if args.format not in QUANTISERS:
-        parser.error(f'--int8 is for --format {" or ".join(QUANTISERS)}, not {args.format}')
+        raise UsageError(f'--int8 is for --format {" or ".join(QUANTISERS)}, not {args.format}')
     if args.half:
-        parser.error('--int8 and --half exclude each other; take one')
+        raise UsageError('--int8 and --half exclude each other; take one')
     if args.pictures < 1:
-        parser.error('--pictures takes numbers from 1 up')
+        raise UsageError('--pictures takes numbers from 1 up')
     if args.format == 'openvino' and not find_spec('nncf'):
-        parser.error("nncf missing: pip install -e '.[int8]'")
+        raise UsageError("nncf missing: pip install -e '.[int8]'")
     if not args.int8.is_dir():
-        parser.error(f'--int8 needs a folder of pictures, and {args.int8} is none')
-    try:
+        raise UsageError(f'--int8 needs a folder of pictures, and {args.int8} is none')
+    with usage_errors(FileNotFoundError, about='--int8'):
         paths(args.int8)
-    except FileNotFoundError as error:
-        parser.error(f'--int8: {error}')
 
 
-def check_device(args, parser):
-    """Exit with one sentence if OpenVINO does not know the device of --check."""
+def check_openvino_device(args):
+    """Raise a `UsageError` if OpenVINO does not know the device of --check."""
     if args.format != 'openvino':
-        parser.error(f'--check is for --format openvino, not {args.format}')
+        raise UsageError(f'--check is for --format openvino, not {args.format}')
     import openvino
 
     devices = openvino.Core().available_devices
     if args.check.split('.')[0] not in {device.split('.')[0] for device in devices}:
-        parser.error(f'OpenVINO has no device {args.check} here; it has {", ".join(devices)}')
+        raise UsageError(f'OpenVINO has no device {args.check} here; it has {", ".join(devices)}')
 
 
 # --- pictures
@@ -292,7 +291,7 @@ def compare(files, inputs):
     opened = open_each(files)
     runs = {label: run for label, run in opened.items() if not isinstance(run, str)}
     wanted = [runs['float32'](image) for image in inputs]
-    times = measure(runs, inputs[0])
+    times = measure(runs, inputs[:1], ROUNDS)
     rows = {}
     for label, run in opened.items():
         size = sizes['INT8' if 'INT8' in label else 'float32']
@@ -307,18 +306,6 @@ def compare(files, inputs):
         }
         rows[label] |= differences([run(image) for image in inputs], wanted)
     return rows
-
-
-def measure(runs, image):
-    """{name: seconds of each round}; the order turns round by round, as machines are noisy."""
-    times, order = {name: [] for name in runs}, list(runs)
-    for _ in range(ROUNDS):
-        for name in order:
-            start = time.perf_counter()
-            runs[name](image)
-            times[name].append(time.perf_counter() - start)
-        order.reverse()
-    return times
 
 
 def differences(got, wanted):
@@ -389,7 +376,7 @@ def show(rows, title):
 
 
 def check(path, args):
-    """Compare what a device of OpenVINO computes with the CPU; an exit if they differ."""
+    """Compare what a device of OpenVINO computes with the CPU; end if they differ."""
     model = open_model(path, args)
     inputs = [as_input(model, image) for image in pictures_for_check(model, args)]
     try:

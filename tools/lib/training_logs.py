@@ -54,8 +54,8 @@ def read_scalars(run):
         if begins(log, rows):
             training, evaluation = {}, {}
             begun.append(log.parents[1].name)
-        for row in rows:
-            (training if 'loss' in row else evaluation)[row['step']] = row
+        training.update({row['step']: row for row in rows if 'loss' in row})
+        evaluation.update({row['step']: row for row in rows if 'loss' not in row})
     if len(begun) > 1:
         note(
             f'{run} holds {len(begun)} trainings; this is the newest, begun at {begun[-1]}; for '
@@ -82,6 +82,7 @@ def runs_in(paths):
     return found
 
 
+# pandas.read_json gives a whole file up for one cut line, and nothing here needs pandas otherwise.
 def rows_of(log):
     """What a file logs; a note says of lines that are wrong, or cut by the end of a process."""
     wrong = []

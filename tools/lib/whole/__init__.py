@@ -60,10 +60,9 @@ class WholeModel(nn.Module):
         self.size_of_outputs = 'n'  # what a free size of one is called
         self.axes = {1: 'height', 2: 'width'} if several else {0: 'height', 1: 'width'}
 
-    def features(self, image):
-        """What the neck of the model gives, or its backbone."""
-        images = self.picture(image).to(next(self.model.parameters()).dtype)
-        return self.model.extract_feat(images)
+    def features(self, images):
+        """What the neck of the model gives of prepared pictures, or its backbone."""
+        return self.model.extract_feat(images.to(next(self.model.parameters()).dtype))
 
     def mask_heads(self):
         """The modules of mm whose outputs are the masks of boxes."""

@@ -33,7 +33,8 @@ def pictures(paths, size):
         paths: Files, scaled into the sizes, or none.
         size: The only size that is wanted, if only one is.
     """
-    for height, width in [size] if size else SIZES:
+    sizes = [size] if size else SIZES
+    for height, width in sizes:
         for path in paths:
             image = mmcv.imread(str(path), channel_order='rgb')
             if size:
@@ -72,7 +73,8 @@ def outputs_of(modules):
 
 def expected(whole, image):
     """What mm predicts for a picture (H, W, 3) in RGB, named as the outputs of the file."""
-    model, scope = whole.model, 'mmseg' if hasattr(whole.model, 'decode_head') else 'mmdet'
+    model = whole.model
+    scope = 'mmseg' if hasattr(model, 'decode_head') else 'mmdet'
     padded = whole.picture.padded(image.shape[:2])  # mm's step fails where a picture is larger
     image = mmcv.impad(image, shape=tuple(padded), pad_val=(whole.picture.grey,) * 3)
     bgr = np.ascontiguousarray(image[..., ::-1])
@@ -107,7 +109,6 @@ def of_finds(got, wanted):
 
     One may be missing or extra whose score is that of the last within the tolerance.
     """
-    masks = 'masks' in wanted
     left, pairs, missing = list(range(len(got['scores']))), [], []
     for i in range(len(wanted['scores'])):
         near = [j for j in left if got['labels'][j] == wanted['labels'][i]]
@@ -122,7 +123,7 @@ def of_finds(got, wanted):
         missing=int(certain(wanted['scores'][missing], wanted['scores']).sum()),
         extra=int(certain(got['scores'][left], got['scores']).sum()),
     )
-    for name in ('boxes', 'scores', 'masks')[: 2 + masks]:
+    for name in [name for name in ('boxes', 'scores', 'masks') if name in wanted]:
         apart = [np.abs(as_number(got[name][j]) - as_number(wanted[name][i])) for j, i in pairs]
         if name == 'masks' and wanted[name].dtype == bool:
             apart = [each.mean() for each in apart]

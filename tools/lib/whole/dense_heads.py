@@ -56,7 +56,7 @@ class DenseDetector(WholeModel):
         self.score_threshold = self.config.get('score_thr', 0)
 
     def forward(self, image):
-        outputs = self.head(self.features(image))
+        outputs = self.head(self.features(self.picture(image)))
         size = [level.shape[-2:] for level in outputs[0]]
         maps = [[level[0].float() for level in kind] for kind in outputs]
         priors = self.head.prior_generator.grid_priors(size, torch.float32, image.device)

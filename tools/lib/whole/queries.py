@@ -73,9 +73,9 @@ class QueryDetector(WholeModel):
         self.padded = self.picture.size_divisor > 1
 
     def forward(self, image):
-        size, sides = image.shape[-3:-1], self.picture(image).shape[2:]
-        features = self.features(image)
-        with TopKOfFew(), self.exportable(sides, size):
+        size, images = image.shape[-3:-1], self.picture(image)
+        features = self.features(images)
+        with TopKOfFew(), self.exportable(images.shape[2:], size):
             outputs = self.model.bbox_head(**self.model.forward_transformer(features))
         metas = [dict(img_shape=size)] * len(features[0])
         found = self.model.bbox_head.predict_by_feat(*outputs, metas, rescale=False)

@@ -62,7 +62,7 @@ class Segmenter(WholeModel):
         if self.picture.size_divisor > 1:
             scores = scores[:, :, :height, :width]
         classes, scores = self.decide(scores)
-        found = (classes, scores)[: len(self.output_names)]
+        found = (classes, scores) if 'scores' in self.output_names else (classes,)
         return found if image.dim() == 4 else tuple(x[0] for x in found)
 
     def decide(self, scores):

@@ -30,13 +30,14 @@ class RegionDetector(WholeModel):
         check_regions(model)
         self.score_threshold = self.roi.test_cfg.score_thr
         if self.roi.with_mask:
-            self.task, self.masks = 'instance', 'image' if settings.get('paste_masks') else 'boxes'
+            self.task = 'instance'
+            self.masks = 'image' if settings.get('paste_masks') else 'boxes'
             self.output_names = (*self.output_names, 'masks')
             self.mask_threshold = self.roi.test_cfg.mask_thr_binary
 
     def forward(self, image):
         size = self.picture.sides(image)
-        features = self.features(image)
+        features = self.features(self.picture(image))
         regions, scores, deltas = self.classify(features, self.propose(features, size), size)
         boxes, scores, labels = self.choose(regions, scores, deltas, size)
         if not self.roi.with_mask:
@@ -135,7 +136,8 @@ def features_of(extractor, features, boxes):
 def check_regions(model):
     """Raise `Refused` if a part of a detector does something that this file does not know."""
     roi = model.roi_head
-    boxes, masks = as_list(roi.bbox_head), as_list(roi.mask_head) if roi.with_mask else []
+    boxes = as_list(roi.bbox_head)
+    masks = as_list(roi.mask_head) if roi.with_mask else []
     extractors = as_list(roi.bbox_roi_extractor)
     extractors += as_list(roi.mask_roi_extractor) if masks else []
     check_methods([model], 'predict', TwoStageDetector)
@@ -149,7 +151,6 @@ def check_regions(model):
     check_dense(model.rpn_head, model.rpn_head.test_cfg, RPNHead)
     pooled = [layer for extractor in extractors for layer in extractor.roi_layers]
     unknown = {
-        not_suppressible(roi.test_cfg.nms): True,
         'a shared head': roi.with_shared_head,
         'regions without RoIAlign': not all(
             isinstance(layer, RoIAlign) and layer.pool_mode == 'avg' for layer in pooled
@@ -159,6 +160,7 @@ def check_regions(model):
         'boxes that are not moved': not all(head.with_reg for head in boxes),
         'boxes of an unknown coder': not all(hasattr(h.bbox_coder, 'clip_border') for h in boxes),
     }
-    reasons = [reason for reason, holds in unknown.items() if reason and holds]
-    if reasons:
-        raise Refused(f'{type(roi).__name__} has {reasons[0]}, which is not known here')
+    reason = not_suppressible(roi.test_cfg.nms)
+    reason = reason or next((part for part, is_there in unknown.items() if is_there), None)
+    if reason:
+        raise Refused(f'{type(roi).__name__} has {reason}, which is not known here')
