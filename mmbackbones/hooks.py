@@ -133,13 +133,13 @@ class BFloat16Hook(Hook):
     def before_run(self, runner):
         for name, module in runner.model.named_modules():
             if self.extractors.search(name):
-                module.register_forward_pre_hook(lambda module, inputs: floats(inputs))
+                module.register_forward_pre_hook(lambda module, inputs: to_float32(inputs))
             if self.heads.search(name):
-                module.register_forward_hook(lambda module, inputs, outputs: floats(outputs))
+                module.register_forward_hook(lambda module, inputs, outputs: to_float32(outputs))
 
 
-def floats(values):
-    """The same nested values, with float32 tensors in place of bfloat16 ones."""
+def to_float32(values):
+    """Nested values with bfloat16 tensors converted to float32."""
     return tree_map(
         lambda x: x.float() if getattr(x, 'dtype', None) == torch.bfloat16 else x, values
     )

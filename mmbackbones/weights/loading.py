@@ -391,7 +391,7 @@ def without_neighbours(net, theirs, report):
 
     Their names begin as no name of a backbone does in this format.
     """
-    ours = re.compile(rf'stem\.|stages\.|{net.ours}')
+    ours = re.compile(rf'stem\.|stages\.|{net.optional_keys}')
     known = {first_part(their) for name, (their, _) in theirs.items() if ours.match(name)}
     kept = {}
     for name, (their, tensor) in theirs.items():
@@ -464,11 +464,11 @@ def check_names(net, ours, theirs, report):
     """Sort names into loaded, dropped and new; raise if one is missing or unannounced."""
 
     def unused(name):
-        part = re.match(rf'{net.ours}|stages\.\d+\.', name)
+        part = re.match(rf'{net.optional_keys}|stages\.\d+\.', name)
         return part and not any(other.startswith(part[0]) for other in ours)
 
     def fresh(name):
-        part = re.match(net.ours, name)
+        part = re.match(net.optional_keys, name)
         return part and not any(other.startswith(part[0]) for other in theirs)
 
     report.loaded = [name for name in ours if name in theirs]
