@@ -26,17 +26,20 @@ class Family:
     first: dict  # the arguments of a smaller one for exporters, of a stage or two
     options: dict  # {argument of its own: strategy that draws values}
     recordings: dict  # {file of tests/data: (format, arch, arguments)}
-    attends: tuple  # (how many tokens, stage) for each mixer that `tools/visualize.py` shows
+    activations: int = 0  # bytes that the tiny net saves for backward, of two images of 224 x 224
+    attends: tuple = ()  # (how many tokens, stage) for each mixer that `tools/visualize.py` shows
     counts: dict = field(default_factory=dict)  # {(arch, window_size): count}
     trunks: dict = field(default_factory=dict)  # {arch: count}, without what makes a pyramid of it
     millions: dict = field(default_factory=dict)  # {arch: count}, published to a tenth of a million
     uncounted: tuple = ()  # archs without a published count
-    other_formats: tuple = ()  # of weights, tested with a recording of another one, renamed
+    # Formats of weights without a recording: {format: (file of tests/data, function that renames)}
+    other_formats: dict = field(default_factory=dict)
     flops: tuple = ()  # ((arch, arguments, side of the image, G), ...) as the authors report them
     large: dict = field(default_factory=dict)  # changes to the arch of `tiny` for a large image
+    layer_norm: float = 1e-5  # their eps
     batch_norm: float | None = None  # their eps
     norms_in_blocks: bool = False  # whether blocks have batch norms
-    output_norms: bool = True
+    output_norms: bool = True  # whether returned stages have a norm
     models: dict = field(default_factory=dict)  # {(method, size): count, or rounded millions}
     recipes: dict = field(
         default_factory=dict
@@ -47,6 +50,14 @@ class Family:
     def formats(self):
         """The names of all formats of weights, each of which some test reads."""
         return {form for form, *_ in self.recordings.values()} | set(self.other_formats)
+
+
+def mmpretrain_classifier(state):
+    """A Swin of mmdet as a classifier of mmpretrain: the same names, one norm, a head."""
+    state = {f'backbone.{name}': tensor for name, tensor in state.items()}
+    head = {'head.fc.weight': torch.zeros(1000, 768), 'head.fc.bias': torch.zeros(1000)}
+    others = ('backbone.norm0', 'backbone.norm1', 'backbone.norm2')
+    return {name: tensor for name, tensor in state.items() if not name.startswith(others)} | head
 
 
 DIMS, HEADS = (16, 32, 64, 128), (1, 2, 4, 8)
@@ -77,7 +88,7 @@ FAMILIES = {
             'swin_s3_tiny_timm': ('timm', 'tiny', dict(window_size=(7, 7, 14, 7))),
             'swin_base_w12_dense': ('official', 'base', dict(window_size=12)),
         },
-        other_formats=('mmpretrain',),
+        other_formats={'mmpretrain': ('swin_tiny_mmdet', mmpretrain_classifier)},
         attends=((7 * 7, 2), (5 * 7, 2)),  # two rows of the shifted window are padding
         counts={
             ('tiny', 7): 27_520_698,
@@ -350,7 +361,7 @@ def gaps(classes, families):
 
 def holes(net, row):
     """What the row of a class lacks."""
-    for name in ('file', 'title', 'paper', 'url', 'tiny', 'first', 'recordings', 'attends'):
+    for name in ('file', 'title', 'paper', 'url', 'tiny', 'first', 'recordings', 'activations'):
         if not getattr(row, name):
             yield f'has nothing for {name}'
     counted = {arch for arch, _ in row.counts} | {*row.trunks, *row.millions, *row.uncounted}
