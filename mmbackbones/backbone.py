@@ -108,7 +108,7 @@ class Backbone(BaseModule):
         self._freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        # Residual adds keep the memory format of their first input, so it is channels_last early.
+        # From the image on, so that residual adds keep it.
         x = channels_last(self._checked(x))
         if in_graph():
             return tuple(self.levels(x))
