@@ -75,6 +75,7 @@ FAMILIES = {
         title='Swin Transformer',
         paper='Swin Transformer: Hierarchical Vision Transformer using Shifted Windows',
         url='https://arxiv.org/abs/2103.14030',
+        activations=26_184_032,
         tiny=dict(arch=dict(FOUR, heads=HEADS)),
         first=dict(arch=dict(dims=NARROW, depths=(2, 1, 1, 1), heads=FEW), **FIRST),
         options=dict(window_size=st.integers(1, 9) | st.tuples(*[st.integers(1, 9)] * 4)),
@@ -130,6 +131,7 @@ FAMILIES = {
         title='Swin Transformer V2',
         paper='Swin Transformer V2: Scaling Up Capacity and Resolution',
         url='https://arxiv.org/abs/2111.09883',
+        activations=34_700_704,
         tiny=dict(arch=dict(FOUR, heads=HEADS, norm_every=2), window_size=4),
         first=dict(
             arch=dict(dims=NARROW, depths=(2, 1, 1, 1), heads=FEW, norm_every=2),
@@ -193,6 +195,7 @@ FAMILIES = {
         title='MaxViT',
         paper='MaxViT: Multi-Axis Vision Transformer',
         url='https://arxiv.org/abs/2204.01697',
+        activations=120_260_536,
         tiny=dict(
             arch=dict(dims=(32, 32, 64, 64), depths=(1, 2, 1, 1), stem=16, parts='tensorflow')
         ),
@@ -236,6 +239,7 @@ FAMILIES = {
         title='DaViT',
         paper='DaViT: Dual Attention Vision Transformers',
         url='https://arxiv.org/abs/2204.03645',
+        activations=41_614_224,
         tiny=dict(arch=dict(FOUR, heads=HEADS)),
         first=dict(arch=dict(dims=NARROW, depths=ONE, heads=FEW), **FIRST),
         options=dict(window_size=st.integers(1, 9)),
@@ -281,6 +285,7 @@ FAMILIES = {
         title='VOLO',
         paper='VOLO: Vision Outlooker for Visual Recognition',
         url='https://arxiv.org/abs/2106.13112',
+        activations=12_290_960,
         tiny=dict(
             arch=dict(dims=(32, 64), depths=(2, 2), heads=(2, 4), mlp_ratio=2, stem=8),
             pretrain_size=64,
@@ -307,6 +312,7 @@ FAMILIES = {
         title='CONTAINER',
         paper='Container: Context Aggregation Network',
         url='https://arxiv.org/abs/2106.01401',
+        activations=11_950_648,
         tiny=dict(
             arch=dict(
                 dims=DIMS,
