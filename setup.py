@@ -38,7 +38,7 @@ class BuildPy(build_py):
 setup(
     name='mmbackbones',
     version=VERSION,
-    description='Swin, Swin V2, MaxViT, DaViT, VOLO, CONTAINER for MMDetection and MMSegmentation',
+    description='Backbones for MMDetection and MMSegmentation that take images of any size',
     long_description=(HERE / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',

@@ -17,7 +17,6 @@ def _why_without_torch():
 
 __version__ = '0.4.0'
 __all__ = [
-    'BLOCK_CLASSES',
     'VOLO',
     'CheckpointError',
     'Container',
@@ -31,8 +30,8 @@ __all__ = [
     'fuse_conv_bn',
     'is_block',
     'load_checkpoint',
+    'no_recomputation',
     'path_of',
-    'plain',
     'trust_trainings',
 ]
 
@@ -44,15 +43,23 @@ if TYPE_CHECKING or _absence is None:
     except ImportError as error:
         raise ImportError('mmbackbones needs mmengine: pip install "mmbackbones[onedl]"') from error
 
+    from . import layers, models
     from .convert import convert_config
-    from .layers import fuse_conv_bn, plain
+    from .layers import fuse_conv_bn, no_recomputation
+    from .layers.renamed import old_names
     from .models import VOLO, Container, DaViT, MaxViT, SwinTransformer, SwinTransformerV2
     from .operators import offer
     from .paths import path_of
-    from .sharding import BLOCK_CLASSES, fsdp_policy, is_block
+    from .sharding import fsdp_policy, is_block
     from .weights import CheckpointError, load_checkpoint, trust_trainings
 
     offer()  # mmcv's operators in plain PyTorch, where it has none of its own
+    if not TYPE_CHECKING:
+        __getattr__ = old_names(
+            __name__,
+            plain=('no_recomputation', no_recomputation),
+            BLOCK_CLASSES=('is_block', (layers.Block, models.maxvit.MBConv)),
+        )
 else:
 
     def __getattr__(name):

@@ -17,8 +17,8 @@ from .layers import (
     in_exported_graph,
     in_graph,
     in_transform,
-    lean,
-    plain,
+    no_recomputation,
+    recomputation,
     without_cudnn,
 )
 from .weights import convert_state_dict, load_checkpoint
@@ -27,12 +27,14 @@ from .weights import convert_state_dict, load_checkpoint
 class Stage(nn.Module):
     """A downsampling, then blocks: (B, H, W, C) -> the same, or (B, H / 2, W / 2, C')."""
 
-    with_cp = False  # keep the input of each block in training, and compute the rest again
+    with_cp = False  # whether blocks are checkpointed in training
 
     def __init__(self, blocks: Iterable[nn.Module], downsample: nn.Module | None = None) -> None:
         super().__init__()
         self.downsample = downsample or nn.Identity()
         self.blocks = nn.ModuleList(blocks)
+        for block in self.blocks:
+            vars(block)['is_block_of_stage'] = True  # for sharding, which sees modules one by one
 
     def forward(self, x):
         x = self.downsample(x)
@@ -41,10 +43,10 @@ class Stage(nn.Module):
         return x
 
     def checkpointed(self, block, x):
-        """block(x), of which only x is kept for backward."""
+        """block(x), of which only x is saved for backward."""
         if in_exported_graph() or not torch.is_grad_enabled():
             return block(x)
-        contexts = lambda: (plain(), keep_statistics(block))  # noqa: E731
+        contexts = lambda: (no_recomputation(), keep_statistics(block))  # noqa: E731
         return checkpoint(block, x, use_reentrant=False, context_fn=contexts)
 
 
@@ -57,22 +59,21 @@ class Backbone(BaseModule):
         stem: Maps images to tokens (B, H', W', C); has `in_channels`.
         stages: A list of `Stage`, called in turn; what each of them returns is an output.
         dims: Channels of their outputs.
-        out_indices: Which stages to return, None for all, each behind a norm of its own; others
-            have no norm.
+        out_indices: Which stages to return, None for all, each after an output norm; others have
+            no norm.
         frozen_stages: -1 trains everything, 0 freezes the stem, k the first k stages and their
             output norms as well.
         norm_eval: Keep the statistics of batch norms as they are in training.
-        with_cp: Save memory in training: keep the input of each block, compute the rest anew.
+        with_cp: Checkpoint blocks in training: their inputs are saved, the rest is recomputed.
         init_cfg: `dict(type='Pretrained', checkpoint=PATH_OR_URL)` reads every published format.
     """
 
     if TYPE_CHECKING:  # at run time, torch.jit would take their types from here
         stem: Any  # a module that has `in_channels`
         stages: Any  # an `nn.ModuleList` of `Stage`
-    strides: tuple[int, ...] = (4, 8, 16, 32)  # of the published sizes; of a net, one per stage
-    archs: dict[str, Any] = {}  # the published sizes: name -> numbers
+    strides: tuple[int, ...] = (4, 8, 16, 32)  # the default; instances set their own
+    archs: dict[str, Any] = {}  # the published sizes: {name: settings}
     formats: tuple = ()  # of their checkpoints, see weights/
-    output_norm: type[nn.Module] = LayerNorm  # of each returned stage: dim -> module
     # May be missing from checkpoints: classifiers have no output norms and four stages.
     optional_keys = r'norm\d+\.|stages\.(?:[4-9]|\d\d+)\.'
 
@@ -111,11 +112,11 @@ class Backbone(BaseModule):
         self._freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        # Channels last from the start: else residual sums keep an image's order of memory.
+        # From the image on, so that residual adds keep it.
         x = channels_last(self._checked(x))
         if in_graph():
             return tuple(self.levels(x))
-        with without_cudnn(x), lean():
+        with without_cudnn(x), recomputation():
             return tuple(self.levels(x))
 
     def levels(self, x: Tensor) -> Iterator[Tensor]:
@@ -127,8 +128,12 @@ class Backbone(BaseModule):
                 yield self.output(i, x).permute(0, 3, 1, 2).contiguous()
 
     def output(self, i: int, x: Tensor) -> Tensor:
-        """What is handed out of stage i, whose last block gave x: (B, H, W, C) -> the same."""
+        """The output map of stage i, whose last block returned x: (B, H, W, C) -> the same."""
         return getattr(self, f'norm{i}')(x)
+
+    def output_norm(self, dim: int) -> nn.Module:
+        """A new output norm for maps (B, H, W, dim)."""
+        return LayerNorm(dim)
 
     def _checked(self, x):
         channels = self.stem.in_channels
@@ -216,7 +221,7 @@ def loading_arguments(init_cfg):
 
 @contextmanager
 def keep_statistics(module):
-    """Batch norms inside keep their running statistics: those of a map seen again count once."""
+    """Inside, batch norms do not update their statistics, as in recomputation they would again."""
     norms: list[Any] = [m for m in module.modules() if isinstance(m, BATCH_NORMS)]
     norms = [norm for norm in norms if norm.track_running_stats]
     kept = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
@@ -231,14 +236,14 @@ def keep_statistics(module):
 
 
 def channels_last(image):
-    """(B, C, H, W), the same with the numbers of a pixel next to each other in memory."""
+    """An image in the memory format channels_last."""
     return image if in_transform() else image.contiguous(memory_format=torch.channels_last)
 
 
 def arch_settings(archs, arch, **defaults):
-    """The numbers of a published size, by its name, or a dict of one's own with the same keys.
+    """The settings of a published size, by its name, or of a dict with the same keys.
 
-    What is left out of either is that of `defaults`.
+    What either leaves out is taken from `defaults`.
     """
     names = list(next(iter(archs.values())) | defaults)
     if not isinstance(arch, dict):
@@ -247,24 +252,24 @@ def arch_settings(archs, arch, **defaults):
     given = defaults | arch
     if sorted(given) != sorted(names):
         raise ValueError(f'arch has the keys {", ".join(arch)}; it takes {", ".join(names)}')
-    return same_stages([given[name] for name in names], names)
+    return with_equal_lengths([given[name] for name in names], names)
 
 
-def same_stages(numbers, names):
-    """The numbers of an arch if all that differ from stage to stage are for as many stages."""
-    stages = {
-        name: len(number)
-        for name, number in zip(names, numbers, strict=True)
-        if isinstance(number, (list, tuple))
+def with_equal_lengths(settings, names):
+    """The settings of an arch, if all per-stage lists have the same length."""
+    lengths = {
+        name: len(setting)
+        for name, setting in zip(names, settings, strict=True)
+        if isinstance(setting, (list, tuple))
     }
-    if len(set(stages.values())) != 1 or 0 in stages.values():
-        counts = ', '.join(f'{count} of {name}' for name, count in stages.items())
+    if len(set(lengths.values())) != 1 or 0 in lengths.values():
+        counts = ', '.join(f'{length} of {name}' for name, length in lengths.items())
         raise ValueError(f'arch has {counts}; give one of each for every stage')
-    return numbers
+    return settings
 
 
 def per_stage(sizes, count, name, least):
-    """As many sizes as stages, none smaller than `least`, of one number or one per stage."""
+    """A size for each stage, none smaller than `least`, from one number or one per stage."""
     sizes = sizes if isinstance(sizes, (list, tuple)) else (sizes,) * count
     if len(sizes) != count or min(sizes) < least:
         raise ValueError(f'{name} is {sizes}; give one number or {count}, from {least} up')

@@ -147,7 +147,7 @@ def described(path, text):
     return about
 
 
-def read_picture(path) -> np.ndarray:
+def read_picture(path: str | Path) -> np.ndarray:
     """A file as (H, W, 3), uint8, RGB, turned as its camera was held: what mm's loader reads."""
     content = np.fromfile(path, np.uint8)
     if cv2 is not None:
@@ -174,7 +174,7 @@ def read_by_pillow(path):
         raise ValueError(f'{path} is damaged or no picture: {one_line(error)}') from error
 
 
-def as_picture(picture) -> np.ndarray:
+def as_picture(picture: str | Path | np.ndarray) -> np.ndarray:
     """A picture from a path or an array, or one sentence on what is wrong with it."""
     if isinstance(picture, str | Path):
         return read_picture(picture)

@@ -1,4 +1,4 @@
-"""Layer-wise learning rates, which fine-tuning of transformers likes."""
+"""Layer-wise decay of learning rates, for fine-tuning."""
 
 from mmengine.optim import DefaultOptimWrapperConstructor
 
@@ -24,7 +24,7 @@ class LearningRateDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
 
     def add_params(self, params, module, prefix='', **kwargs):
-        """As mmengine's, with the rates of the backbones' layers."""
+        """Add groups as mmengine does, with lower rates for the layers of backbones."""
         if prefix:  # not the whole model
             super().add_params(params, module, prefix=prefix, **kwargs)
             return

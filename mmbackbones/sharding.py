@@ -1,21 +1,18 @@
-"""What FSDP and DeepSpeed need to know: which modules to shard, gather and checkpoint at a time.
+"""Which modules FSDP shards and gathers at a time, and which to checkpoint: the blocks of stages.
 
 Configs name both functions by their scope, see configs/_base_/strategies.
 """
 
 from torch import nn
 
-from .layers import Block
-from .models.maxvit import MBConv
 from .registry import FUNCTIONS
-
-BLOCK_CLASSES = (Block, MBConv)  # every block of every stage is one of these
 
 
 @FUNCTIONS.register_module()
 def is_block(module: nn.Module) -> bool:
-    """Whether a module is a block of a backbone, for `activation_checkpointing.check_fn`."""
-    return isinstance(module, BLOCK_CLASSES)
+    """Whether a `Stage` was built with this module, for `activation_checkpointing.check_fn`."""
+    # Not getattr: wrappers of FSDP and of checkpointing pass it on to the block inside.
+    return 'is_block_of_stage' in vars(module)
 
 
 @FUNCTIONS.register_module()

@@ -1,4 +1,4 @@
-"""mmengine's strategies for its FlexibleRunner, of which trainings can be resumed."""
+"""mmengine's strategies for its FlexibleRunner, with trainings that can be resumed."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ from torch.nn.utils import clip_grad_norm_
 from .registry import STRATEGIES
 
 
-class Counted:
-    """Lets checkpoints say how far the training is.
+class CountsEpochs:
+    """Saves checkpoints with the true numbers of epochs and iterations.
 
-    FlexibleRunner saves again after an evaluation, and then counts an epoch that was not, which a
-    resumed training would leave out.
+    FlexibleRunner saves again after an evaluation and then counts an epoch too many, which a
+    resumed training would skip.
     """
 
     def save_checkpoint(self, filename, *, extra_ckpt, **kwargs):
-        """As the strategy does it, with the counts that the log has."""
+        """Save as mmengine does, with the counts that the log has."""
         meta, begun = extra_ckpt['meta'], extra_ckpt['message_hub']['runtime_info']
         meta['iter'], meta['epoch'] = begun['iter'] + 1, min(meta['epoch'], begun['epoch'] + 1)
         strategy: Any = super()
@@ -31,11 +31,11 @@ DeepSpeed: Any = registry.STRATEGIES.get('DeepSpeedStrategy')
 
 
 @STRATEGIES.register_module()
-class FSDPStrategy(Counted, Sharded):
-    """Fully sharded training, with arguments in the order that PyTorch now has."""
+class FSDPStrategy(CountsEpochs, Sharded):
+    """Fully sharded training, with PyTorch's present order of arguments."""
 
     def build_optim_wrapper(self, optim_wrapper, model=None):
-        """As mmengine's, but gradients are clipped by the norm of all, not of a process's share."""
+        """Build as mmengine does, but clip gradients by their global norm, not by each shard's."""
         wrapper = super().build_optim_wrapper(optim_wrapper, model)
         if getattr(wrapper, 'clip_func', None) is clip_grad_norm_:
             wrapper.clip_func = lambda params, **how: model.clip_grad_norm_(**how)
@@ -49,22 +49,22 @@ class FSDPStrategy(Counted, Sharded):
 
 
 @STRATEGIES.register_module()
-class DeepSpeedStrategy(Counted, DeepSpeed):
-    """Training by DeepSpeed, whose folders are read with PyTorch's safety on."""
+class DeepSpeedStrategy(CountsEpochs, DeepSpeed):
+    """Training by DeepSpeed, whose checkpoints are read with PyTorch's `weights_only`."""
 
     def load_checkpoint(self, filename, **options):
-        """As the strategy does it."""
+        """Load as mmengine does."""
         trust_deepspeed()
         return super().load_checkpoint(filename, **options)
 
     def resume(self, filename, **options):
-        """As the strategy does it."""
+        """Resume as mmengine does."""
         trust_deepspeed()
         return super().resume(filename, **options)
 
 
 def trust_deepspeed():
-    """Allow `torch.load` what DeepSpeed keeps beside tensors; nothing of it can run code."""
+    """Let `torch.load` read what DeepSpeed saves beside tensors; none of it can run code."""
     from deepspeed.runtime.fp16.loss_scaler import DynamicLossScaler, LossScaler
     from deepspeed.runtime.zero.config import ZeroStageEnum
     from deepspeed.utils.tensor_fragment import fragment_address

@@ -26,17 +26,20 @@ class Family:
     first: dict  # the arguments of a smaller one for exporters, of a stage or two
     options: dict  # {argument of its own: strategy that draws values}
     recordings: dict  # {file of tests/data: (format, arch, arguments)}
-    attends: tuple  # (how many tokens, stage) for each mixer that `tools/visualize.py` shows
+    activations: int = 0  # bytes that the tiny net saves for backward, of two images of 224 x 224
+    attends: tuple = ()  # (how many tokens, stage) for each mixer that `tools/visualize.py` shows
     counts: dict = field(default_factory=dict)  # {(arch, window_size): count}
     trunks: dict = field(default_factory=dict)  # {arch: count}, without what makes a pyramid of it
     millions: dict = field(default_factory=dict)  # {arch: count}, published to a tenth of a million
     uncounted: tuple = ()  # archs without a published count
-    other_formats: tuple = ()  # of weights, tested with a recording of another one, renamed
+    # Formats of weights without a recording: {format: (file of tests/data, function that renames)}
+    other_formats: dict = field(default_factory=dict)
     flops: tuple = ()  # ((arch, arguments, side of the image, G), ...) as the authors report them
     large: dict = field(default_factory=dict)  # changes to the arch of `tiny` for a large image
+    layer_norm: float = 1e-5  # their eps
     batch_norm: float | None = None  # their eps
     norms_in_blocks: bool = False  # whether blocks have batch norms
-    output_norms: bool = True
+    output_norms: bool = True  # whether returned stages have a norm
     models: dict = field(default_factory=dict)  # {(method, size): count, or rounded millions}
     recipes: dict = field(
         default_factory=dict
@@ -47,6 +50,14 @@ class Family:
     def formats(self):
         """The names of all formats of weights, each of which some test reads."""
         return {form for form, *_ in self.recordings.values()} | set(self.other_formats)
+
+
+def mmpretrain_classifier(state):
+    """A Swin of mmdet as a classifier of mmpretrain: the same names, one norm, a head."""
+    state = {f'backbone.{name}': tensor for name, tensor in state.items()}
+    head = {'head.fc.weight': torch.zeros(1000, 768), 'head.fc.bias': torch.zeros(1000)}
+    others = ('backbone.norm0', 'backbone.norm1', 'backbone.norm2')
+    return {name: tensor for name, tensor in state.items() if not name.startswith(others)} | head
 
 
 DIMS, HEADS = (16, 32, 64, 128), (1, 2, 4, 8)
@@ -64,6 +75,7 @@ FAMILIES = {
         title='Swin Transformer',
         paper='Swin Transformer: Hierarchical Vision Transformer using Shifted Windows',
         url='https://arxiv.org/abs/2103.14030',
+        activations=26_184_032,
         tiny=dict(arch=dict(FOUR, heads=HEADS)),
         first=dict(arch=dict(dims=NARROW, depths=(2, 1, 1, 1), heads=FEW), **FIRST),
         options=dict(window_size=st.integers(1, 9) | st.tuples(*[st.integers(1, 9)] * 4)),
@@ -77,7 +89,7 @@ FAMILIES = {
             'swin_s3_tiny_timm': ('timm', 'tiny', dict(window_size=(7, 7, 14, 7))),
             'swin_base_w12_dense': ('official', 'base', dict(window_size=12)),
         },
-        other_formats=('mmpretrain',),
+        other_formats={'mmpretrain': ('swin_tiny_mmdet', mmpretrain_classifier)},
         attends=((7 * 7, 2), (5 * 7, 2)),  # two rows of the shifted window are padding
         counts={
             ('tiny', 7): 27_520_698,
@@ -119,6 +131,7 @@ FAMILIES = {
         title='Swin Transformer V2',
         paper='Swin Transformer V2: Scaling Up Capacity and Resolution',
         url='https://arxiv.org/abs/2111.09883',
+        activations=34_700_704,
         tiny=dict(arch=dict(FOUR, heads=HEADS, norm_every=2), window_size=4),
         first=dict(
             arch=dict(dims=NARROW, depths=(2, 1, 1, 1), heads=FEW, norm_every=2),
@@ -182,6 +195,7 @@ FAMILIES = {
         title='MaxViT',
         paper='MaxViT: Multi-Axis Vision Transformer',
         url='https://arxiv.org/abs/2204.01697',
+        activations=120_260_536,
         tiny=dict(
             arch=dict(dims=(32, 32, 64, 64), depths=(1, 2, 1, 1), stem=16, parts='tensorflow')
         ),
@@ -225,6 +239,7 @@ FAMILIES = {
         title='DaViT',
         paper='DaViT: Dual Attention Vision Transformers',
         url='https://arxiv.org/abs/2204.03645',
+        activations=41_614_224,
         tiny=dict(arch=dict(FOUR, heads=HEADS)),
         first=dict(arch=dict(dims=NARROW, depths=ONE, heads=FEW), **FIRST),
         options=dict(window_size=st.integers(1, 9)),
@@ -270,6 +285,7 @@ FAMILIES = {
         title='VOLO',
         paper='VOLO: Vision Outlooker for Visual Recognition',
         url='https://arxiv.org/abs/2106.13112',
+        activations=12_290_960,
         tiny=dict(
             arch=dict(dims=(32, 64), depths=(2, 2), heads=(2, 4), mlp_ratio=2, stem=8),
             pretrain_size=64,
@@ -296,6 +312,7 @@ FAMILIES = {
         title='CONTAINER',
         paper='Container: Context Aggregation Network',
         url='https://arxiv.org/abs/2106.01401',
+        activations=11_950_648,
         tiny=dict(
             arch=dict(
                 dims=DIMS,
@@ -350,7 +367,7 @@ def gaps(classes, families):
 
 def holes(net, row):
     """What the row of a class lacks."""
-    for name in ('file', 'title', 'paper', 'url', 'tiny', 'first', 'recordings', 'attends'):
+    for name in ('file', 'title', 'paper', 'url', 'tiny', 'first', 'recordings', 'activations'):
         if not getattr(row, name):
             yield f'has nothing for {name}'
     counted = {arch for arch, _ in row.counts} | {*row.trunks, *row.millions, *row.uncounted}

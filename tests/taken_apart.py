@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmbackbones import plain
+from mmbackbones import no_recomputation
 
 SIZE = (2, 3, 37, 61)  # odd, and with less than a window in the last stages
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
@@ -14,7 +14,9 @@ NORMS = (nn.LayerNorm, nn.BatchNorm2d)
 ACTIVATIONS = (nn.GELU, nn.ReLU, nn.SiLU)
 WATCHED = (nn.Linear, *CONVOLUTIONS, *NORMS, *ACTIVATIONS)
 
-lean_and_plain = pytest.mark.parametrize('context', [nullcontext, plain], ids=['lean', 'plain'])
+with_and_without_recomputation = pytest.mark.parametrize(
+    'context', [nullcontext, no_recomputation], ids=['recomputation', 'none']
+)
 in_training_too = pytest.mark.parametrize('training', [False, True], ids=['eval', 'train'])
 
 
@@ -41,10 +43,10 @@ def distance(found, wanted):
     return torch.stack([(a - b).abs().max() / (1e-3 + b.abs().max()) for a, b in pairs]).max()
 
 
-def lean_equals_plain(net, x, limit=1e-9):
+def recomputation_changes_nothing(net, x, limit=1e-9):
     """Whether recomputation changes nothing, with whatever was done to the net."""
     found = []
-    for context in (nullcontext, plain):
+    for context in (nullcontext, no_recomputation):
         torch.manual_seed(1)
         found.append(grads(net, x, context))
     return distance(*found) <= limit

@@ -214,7 +214,7 @@ def undecayed(wrapper):
 def test_no_decay_on_norms_and_position_biases_of_the_backbone(name):
     net = model(name)
     wrapper = build_optim_wrapper(net, config(name).optim_wrapper)
-    leaves = ('relative_position_bias_table', 'logit_scale', 'pos_embed')
+    leaves = ('relative_position_bias_table', 'logit_scale', 'pos_embed', 'gamma')
     expected = {
         id(p)
         for n, p in net.backbone.named_parameters()

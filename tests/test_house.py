@@ -89,12 +89,13 @@ ROW = 'the row of VOLO in tests/families.py '
     [
         (dict(url=''), 'has nothing for url'),
         (dict(first={}), 'has nothing for first'),
+        (dict(activations=0), 'has nothing for activations'),
         (dict(trunks=FAMILIES['Container'].trunks), 'has no count for arch d3'),
         (dict(uncounted=('d9',)), 'counts d9, which is no arch'),
         (dict(options={}), 'draws no pretrain_size in options'),
         (dict(options=FAMILIES['DaViT'].options), 'draws window_size, which it does not take'),
         (dict(recordings={}), 'tests no weights of format official or timm'),
-        (dict(other_formats=('keras',)), 'has unknown weights: keras'),
+        (dict(other_formats={'keras': ('volo_d1_cls', dict)}), 'has unknown weights: keras'),
     ],
 )
 def test_a_hole_in_a_row_is_named(change, words):

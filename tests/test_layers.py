@@ -3,9 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from lib.memory import kept
 from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
+import mmbackbones
 from mmbackbones import layers
 from mmbackbones.layers import (
     Block,
@@ -19,11 +21,11 @@ from mmbackbones.layers import (
     attention,
     between_tokens,
     cached_window_order,
-    cheap,
     fuse_conv_bn,
-    lean,
+    no_recomputation,
     pad_to,
-    plain,
+    recomputation,
+    recompute,
     rows,
     window,
     window_order,
@@ -31,7 +33,7 @@ from mmbackbones.layers import (
     window_reverse,
 )
 from mmbackbones.layers.attention import probabilities
-from mmbackbones.layers.lean import marked
+from mmbackbones.layers.recomputation import computation_of
 
 KINDS = {
     'windows': lambda: WindowAttention(16, 2, 4, 0, RelativeBias(4, 2)),
@@ -59,8 +61,8 @@ def near(got, want, precision=1e-12):
     return all((a - b).abs().max() <= precision * (1 + b.abs().max()) for a, b in pairs)
 
 
-def order_of(hw, size=4, shift=0, grid=False, hide_padding=False):
-    return window_order(*hw, size, shift, grid, hide_padding, torch.device('cpu'))
+def order_of(hw, size=4, shift=0, grid=False, mask_padding=False):
+    return window_order(*hw, size, shift, grid, mask_padding, torch.device('cpu'))
 
 
 # Windows
@@ -100,12 +102,12 @@ def test_a_map_comes_back_from_its_windows_and_so_do_gradients(kind, hw):
 
 
 def test_an_order_without_padding_or_shift_needs_neither_fill_nor_mask():
-    order = order_of((8, 12), hide_padding=True)
+    order = order_of((8, 12), mask_padding=True)
     assert order.padding is None
-    assert order.regions is None
-    assert order_of((8, 11)).regions is None  # padding that is seen
-    assert order_of((8, 11), hide_padding=True).regions is not None
-    assert order_of((8, 12), shift=1).regions is not None
+    assert order.mask_ids is None
+    assert order_of((8, 11)).mask_ids is None  # padding that is attended
+    assert order_of((8, 11), mask_padding=True).mask_ids is not None
+    assert order_of((8, 12), shift=1).mask_ids is not None
 
 
 @pytest.fixture
@@ -164,7 +166,7 @@ def whole_map(net, x):
     together = (window[:, None] == window).all(-1)
     logits = table.T.view(2, 7, 7)[:, y.clamp(0, 6), x_.clamp(0, 6)]
     logits = logits.masked_fill(~together, -torch.inf)
-    logits = logits + torch.where(together & (part[:, None] != part).any(-1), net.hidden, 0.0)
+    logits = logits + torch.where(together & (part[:, None] != part).any(-1), net.masked, 0.0)
     q, k, v = net.qkv(x.flatten(1, 2)).unflatten(-1, (3, 2, -1)).permute(2, 0, 3, 1, 4)
     out = plain_attention(q, k, v, logits).transpose(1, 2).reshape(x.shape)
     return net.proj(out[:, :H, :W])
@@ -189,7 +191,7 @@ def plain_attention(q, k, v, bias, scale=None):
 
 @every_map
 @pytest.mark.parametrize('kind', ['masked', 'masked and shifted', 'shifted by more', 'grid'])
-def test_masked_padding_is_seen_by_nobody(kind, hw):
+def test_no_token_attends_to_masked_padding(kind, hw):
     net, x = KINDS[kind](), torch.randn(2, *hw, 16, requires_grad=True)
     out, order = net(x), net.order(x)
 
@@ -217,10 +219,10 @@ def test_padding_has_no_share_however_large_logits_are(kind, hw, dtype, monkeypa
     net.qkv.weight.data *= 30  # logits of some hundreds
     out, mask = net(x), window.attention_mask
 
-    def without_padding(bias, regions, padding, batch, hidden):
-        place = torch.zeros_like(regions) if padding is None else padding.view(regions.shape)
+    def without_padding(bias, mask_ids, padding, batch, masked):
+        place = torch.zeros_like(mask_ids) if padding is None else padding.view(mask_ids.shape)
         alone = place[:, None, None, :] > place[:, None, :, None]
-        shown = mask(bias, regions, padding, batch, hidden)
+        shown = mask(bias, mask_ids, padding, batch, masked)
         return shown.masked_fill(alone.repeat(batch, 1, 1, 1), -torch.inf)
 
     monkeypatch.setattr(window, 'attention_mask', without_padding)
@@ -261,7 +263,7 @@ def test_attention_is_what_it_says(scale, mask, learning):
     mask = None if mask is None else torch.randn(mask, dtype=torch.double, requires_grad=learning)
     want = plain_attention(*tensors, 0 if mask is None else mask, scale)
     leaves = [*tensors, mask] if learning and mask is not None else tensors
-    with lean():
+    with recomputation():
         out = attention(*tensors, mask, scale)
     assert near([out], [want])
     assert near(gradients(out, *leaves), gradients(want, *leaves))
@@ -303,7 +305,7 @@ def test_fused_batch_norms_change_no_output():
 # Memory
 
 
-def test_what_is_cheap_is_computed_again_and_only_inside_lean():
+def test_recompute_computes_again_inside_recomputation_alone():
     calls, x = [], torch.randn(5, 5, requires_grad=True)
 
     def double(x):
@@ -311,30 +313,129 @@ def test_what_is_cheap_is_computed_again_and_only_inside_lean():
         return x * 2
 
     want = gradients((x * 2).sin().cos(), x)
-    for context, times in ((lean, [True, False]), (plain, [True])):
+    for context, times in ((recomputation, [True, False]), (no_recomputation, [True])):
         calls.clear()
         with context():
-            out = cheap(double, x).sin().cos()
+            out = recompute(double, x).sin().cos()
         assert near(gradients(out, x), want)
         assert calls == times
 
 
-def test_what_follows_from_cheap_ones_is_computed_from_recipes():
+def test_recomputed_inputs_are_computed_again_as_well():
     x = torch.randn(4, 4, dtype=torch.double, requires_grad=True)
-    with lean():
-        y = cheap(torch.exp, cheap(torch.sin, x).mT)[1:]
-        assert marked(y) is not None
+    with recomputation():
+        y = recompute(torch.exp, recompute(torch.sin, x).mT)[1:]
+        assert computation_of(y) is not None
         out = y * y
     assert near(gradients(out, x), gradients(x.sin().mT.exp()[1:] ** 2, x))
 
 
-def test_a_changed_result_is_kept_as_it_is():
+def test_a_result_that_was_changed_is_saved():
     x = torch.randn(4, 4, dtype=torch.double, requires_grad=True)
-    with lean():
-        y = cheap(torch.sin, x)
+    with recomputation():
+        y = recompute(torch.sin, x)
         y += 1
         out = y.exp()
     assert near(gradients(out, x), gradients((x.sin() + 1).exp(), x))
+
+
+class WideEps(LayerNorm):
+    """A norm with another default alone."""
+
+    def __init__(self, dim):
+        super().__init__(dim, eps=1e-3)
+
+
+class Counting(nn.GELU):
+    """An activation with a forward of its own, which changes with each call."""
+
+    calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x) * self.calls
+
+
+class Doubled(nn.Module):
+    """Computes a weight in each call."""
+
+    def forward(self, weight):
+        return 2 * weight
+
+
+def patched(module):
+    """A module with another function in the place of its `forward`, as some libraries do it."""
+    forward = module.forward
+    module.forward = lambda x: forward(x) + torch.rand(())
+    return module
+
+
+def parametrised(module):
+    nn.utils.parametrize.register_parametrization(module, 'weight', Doubled())
+    return module
+
+
+def hooked(module):
+    module.register_forward_hook(lambda *_: None)
+    return module
+
+
+CALLED_AGAIN = {
+    'ours': (lambda: LayerNorm(8), True),
+    'a subclass': (lambda: WideEps(8), True),
+    'a subclass of an activation': (lambda: type('Named', (nn.GELU,), {})('tanh'), True),
+    'a forward of its own': (Counting, False),
+    'a patched forward': (lambda: patched(LayerNorm(8)), False),
+    'a parametrised weight': (lambda: parametrised(LayerNorm(8)), False),
+    'a hook': (lambda: hooked(LayerNorm(8)), False),
+    'in place': (lambda: nn.SiLU(inplace=True), False),
+    'another module': (lambda: nn.RReLU(), False),
+}
+
+
+@pytest.mark.parametrize('kind', CALLED_AGAIN)
+def test_modules_are_recomputed_whose_forward_is_known(kind):
+    make, known = CALLED_AGAIN[kind]
+    module, x = make().double().train(), torch.randn(3, 8, dtype=torch.double, requires_grad=True)
+    found = []
+    for context in (recomputation, no_recomputation):
+        torch.manual_seed(1)
+        module.calls = 0
+        with context():
+            y = recompute(module, x + 1)
+            assert (computation_of(y) is not None) == (known and context is recomputation)
+            out = y.sin().cos()
+        found.append(gradients(out, x, *module.parameters()))
+    assert near(*found)
+
+
+def test_a_subclass_saves_as_little_as_its_base():
+    """A net's memory does not depend on who defined its norm and its activation."""
+    sizes, x = [], torch.randn(1, 9, 9, 8, requires_grad=True)
+    for norm, act in ((LayerNorm, nn.GELU), (WideEps, type('Named', (nn.GELU,), {}))):
+        block = type('Own', (Block,), dict(norm=norm))(8, nn.Identity(), mlp=Mlp(8, act=act))
+        with recomputation():
+            sizes.append(kept(lambda: block(x)))  # noqa: B023
+    with no_recomputation():
+        assert sizes[0] == sizes[1] < kept(lambda: block(x))
+
+
+@pytest.mark.parametrize(
+    ('package', 'old', 'new'),
+    [
+        (mmbackbones, 'plain', 'no_recomputation'),
+        (layers, 'plain', 'no_recomputation'),
+        (layers, 'lean', 'recomputation'),
+        (layers, 'cheap', 'recompute'),
+    ],
+)
+def test_old_names_warn_and_work(package, old, new):
+    words = f'{package.__name__}.{old} is now {package.__name__}.{new}; the old name will go with'
+    with pytest.warns(DeprecationWarning, match=words):
+        assert getattr(package, old) is getattr(package, new)
+    assert old not in package.__all__
+    with pytest.raises(AttributeError, match=f"'{package.__name__}' has no attribute 'plane'"):
+        package.plane
 
 
 # Rows
@@ -354,6 +455,18 @@ def test_an_mlp_in_rows_equals_the_mlp(numbers, monkeypatch):
     calls.clear()
     assert torch.equal(net(x), want)  # with gradients, at once
     assert calls == [9]
+
+
+@pytest.mark.parametrize('own', [False, True])
+def test_rows_are_split_for_a_subclass_without_a_forward_of_its_own(own, monkeypatch):
+    monkeypatch.setattr(rows, 'NUMBERS', 1)
+    net, calls = Mlp(8), []
+    forward = dict(forward=lambda self, x: nn.GELU.forward(self, x)) if own else {}
+    net.act = type('Named', (nn.GELU,), forward)()
+    monkeypatch.setattr(net, 'tokens', lambda x: calls.append(x) or x)
+    with torch.no_grad():
+        net(torch.randn(1, 9, 5, 8))
+    assert len(calls) == (1 if own else 9)
 
 
 class Mixes(nn.Module):

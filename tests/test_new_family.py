@@ -1,5 +1,7 @@
 """The example of an architecture in mmbackbones/README.md does all that the shipped ones do."""
 
+import copy
+import io
 import math
 import re
 import sys
@@ -10,13 +12,19 @@ from types import ModuleType
 import pytest
 import torch
 from conftest import ROOT
+from families import TINY
 from lib.engine_graphs import capture
 from lib.memory import kept
 from taken_apart import SIZE, distance, grads, total
 from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
+    apply_activation_checkpointing,
+)
 
 import mmbackbones
-from mmbackbones import plain
+from mmbackbones import no_recomputation
+from mmbackbones.backbone import Stage
+from mmbackbones.layers import Block
 from mmbackbones.registry import MODELS
 
 PAGE = (ROOT / 'mmbackbones/README.md').read_text()
@@ -68,7 +76,7 @@ def test_a_sixth_family_takes_any_size(sixth, size):
     """Large maps are nowhere cut where tokens meet."""
     net, x = with_convolutions(sixth()).train(), torch.randn(2, 3, *size)
     outs = net(x)
-    with plain():
+    with no_recomputation():
         wanted = net(x)
     with torch.no_grad():
         alone = net.eval()(x)
@@ -86,7 +94,7 @@ def test_a_sixth_family_recomputes_and_checkpoints(sixth):
     x = torch.randn(SIZE).double()
     saving.load_state_dict(net.state_dict())
     found = []
-    for each, context in ((net, plain), (net, nullcontext), (saving, nullcontext)):
+    for each, context in ((net, no_recomputation), (net, nullcontext), (saving, nullcontext)):
         torch.manual_seed(1)
         found.append(grads(each, x, context))
     assert distance(found[1], found[0]) <= 1e-9
@@ -105,6 +113,22 @@ def test_a_sixth_family_freezes_and_shards_by_blocks(sixth):
     assert [m for m in net.modules() if mmbackbones.is_block(m)] == blocks
     policy = partial(mmbackbones.fsdp_policy, recurse=False, nonwrapped_numel=0)
     assert [m for m in net.modules() if policy(m)] == blocks
+
+
+def test_blocks_are_what_stages_are_built_with():
+    """Of any class, in copies and in files; not what wraps them, and no `Block` elsewhere."""
+    net = MODELS.get('SwinTransformer')(**TINY['SwinTransformer'])
+    members = [nn.Identity(), Block(8, nn.Identity())]
+    stage = Stage(members, Block(8, nn.Identity()))
+    file = io.BytesIO()
+    torch.save(stage, file)
+    file.seek(0)
+    for each in (stage, copy.deepcopy(stage), torch.load(file, weights_only=False)):
+        assert [m for m in each.modules() if mmbackbones.is_block(m)] == list(each.blocks)
+    apply_activation_checkpointing(stage, check_fn=mmbackbones.is_block)
+    assert [m for m in stage.modules() if mmbackbones.is_block(m)] == members
+    with pytest.warns(DeprecationWarning, match='BLOCK_CLASSES is now mmbackbones.is_block'):
+        assert isinstance(net.stages[0].blocks[0], mmbackbones.BLOCK_CLASSES)
 
 
 def test_a_sixth_family_trains_under_autocast(sixth):

@@ -76,7 +76,7 @@ KNOWN = [
     ),
     Private(
         '_C _autograd _top_saved_tensors_default_hooks',
-        f'{LAYERS}/lean.py',
+        f'{LAYERS}/recomputation.py',
         "recomputation does not notice hooks of others, such as torch.utils.checkpoint's",
         lambda: (
             hasattr(torch._C._autograd, '_top_saved_tensors_default_hooks')
@@ -85,7 +85,7 @@ KNOWN = [
     ),
     Private(
         '_version _cdata',
-        f'{LAYERS}/lean.py',
+        f'{LAYERS}/recomputation.py',
         'no backbone can be trained',
         lambda: torch.empty(1)._version == 0 and bool(torch.empty(1).untyped_storage()._cdata),
     ),

@@ -14,7 +14,7 @@ from families import FAMILIES, build, every_class
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmbackbones import plain
+from mmbackbones import no_recomputation
 
 TOLERANCE = {torch.float: 1e-3, torch.double: 1e-8}
 HALVES = (torch.bfloat16, torch.float16)
@@ -28,7 +28,7 @@ COMMON = dict(
     drop_path_rate=st.sampled_from([0.0, 0.2, 0.9]),
 )
 GRAD = st.sampled_from([nullcontext, torch.no_grad, torch.inference_mode])
-MEMORY = st.sampled_from([nullcontext, plain])  # recomputation as usual, or none
+MEMORY = st.sampled_from([nullcontext, no_recomputation])  # recomputation as usual, or none
 
 LAYOUTS = {
     'channels last': lambda x: x.contiguous(memory_format=torch.channels_last),
@@ -147,12 +147,12 @@ def test_what_trains_learns_and_what_is_frozen_stays(name, data):
 @every_class
 @given(data=st.data())
 def test_checkpointing_changes_nothing_but_memory(name, data):
-    plain, x = drawn(data, name, with_cp=False)
-    saving, results = deepcopy(plain), []
+    usual, x = drawn(data, name, with_cp=False)
+    saving, results = deepcopy(usual), []
     x.requires_grad = True
     for stage in saving.stages:
         stage.with_cp = True
-    for net in (plain, saving):
+    for net in (usual, saving):
         torch.manual_seed(1)
         outs = net(x)
         inputs = [x, *(p for p in net.parameters() if p.requires_grad)]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from families import build, every_class
 from lib.memory import Storages, kept
-from taken_apart import CONVOLUTIONS, SIZE, distance, grads, lean_and_plain, total
+from taken_apart import CONVOLUTIONS, SIZE, distance, grads, total, with_and_without_recomputation
 from torch import nn
 from torch.autograd.graph import save_on_cpu, saved_tensors_hooks
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
@@ -17,12 +17,12 @@ from torch.nn.utils import parametrizations, prune
 from torch.utils.checkpoint import checkpoint
 
 import mmbackbones
-from mmbackbones import plain
+from mmbackbones import no_recomputation
 from mmbackbones.layers import (
     Block,
     ChannelsFirst,
     Mlp,
-    lean,
+    recomputation,
 )
 
 
@@ -33,7 +33,7 @@ def test_recomputation_is_exact_under_autocast(name, with_cp):
     usual, x, found = build(name, 0.3), torch.randn(SIZE), []
     saving = build(name, 0.3, with_cp=with_cp)
     saving.load_state_dict(usual.state_dict())
-    for net, context in ((saving, nullcontext), (usual, plain)):
+    for net, context in ((saving, nullcontext), (usual, no_recomputation)):
         torch.manual_seed(1)
         with context(), torch.autocast('cpu', torch.bfloat16):
             outs = net.train()(x)
@@ -48,7 +48,7 @@ def test_recomputation_keeps_less_under_autocast(name):
     with torch.autocast('cpu', torch.bfloat16):
         net(x)  # so that rounded weights are not counted, which autocast makes once
         found = kept(lambda: net(x))
-        with plain():
+        with no_recomputation():
             assert found < 0.95 * kept(lambda: net(x))
 
 
@@ -72,7 +72,7 @@ def test_checkpoints_hold_nothing_until_the_pass_ends(name, wrapped):
     if wrapped:
         apply_activation_checkpointing(net, check_fn=mmbackbones.is_block)
     net(x)
-    for context in (nullcontext, plain):
+    for context in (nullcontext, no_recomputation):
         with context(), Peak() as peak:
             net(x)
         peaks.append(peak.most)
@@ -82,14 +82,14 @@ def test_checkpoints_hold_nothing_until_the_pass_ends(name, wrapped):
 @pytest.mark.parametrize('act', [nn.GELU, nn.SiLU, nn.ReLU, nn.Tanh, nn.Hardswish, nn.Identity])
 def test_recomputation_never_keeps_more(act):
     mlp, x, found = Mlp(8, act=act), torch.randn(1, 9, 9, 8, requires_grad=True), []
-    for context in (lean, plain):
+    for context in (recomputation, no_recomputation):
         with context():
             found.append(kept(lambda: mlp(x)))
     assert found[0] <= found[1]
 
 
 @every_class
-@lean_and_plain
+@with_and_without_recomputation
 def test_a_forward_pass_without_backward_leaves_nothing(name, context):
     net, x = build(name).train(), torch.randn(SIZE)
     net(x)
@@ -204,7 +204,7 @@ def weight_normed(block):
 def test_blocks_take_parts_of_any_kind(part):
     block, found = PARTS[part]().double().train(), []
     x = torch.randn(2, 5, 7, 8, dtype=torch.double)
-    for context in (lean, plain):
+    for context in (recomputation, no_recomputation):
         torch.manual_seed(1)
         with context():
             out = block(x)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from mmbackbones import plain
+from mmbackbones import no_recomputation
 
 
 def penalty(net, x):
@@ -29,7 +29,7 @@ def penalty(net, x):
 def test_double_backward(name):
     net, x = build(name).double().train(), torch.randn(SIZE, dtype=torch.double)
     before, found = penalty(net, x)
-    with plain():
+    with no_recomputation():
         _, wanted = penalty(net, x)
     assert distance(found, wanted) <= 1e-9
     way, step = [p * torch.randn_like(p) for p in net.parameters()], 1e-6

@@ -2,9 +2,12 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from lib.usage import UsageError, make_parser, run_tool, usage_errors
+
+ROOT = Path(__file__).parent.parent
 
 
 def command_line():
@@ -69,12 +72,11 @@ def test_a_parser_and_a_config_change_nothing_else(tmp_path, monkeypatch):
     import train
     from lib.run_config import load_config
     from mmengine.runner import CheckpointLoader
-    from test_train_options import CONFIGS
     from torch import distributed
 
     monkeypatch.chdir(tmp_path)
     states = []
-    config = CONFIGS / 'mask_rcnn_swin_t.py'
+    config = ROOT / 'configs/mask_rcnn_swin_t.py'
     arguments = [str(config), '--demo', '--launcher', 'pytorch']
     for _ in range(2):
         loaders, hook = dict(CheckpointLoader._schemes), sys.excepthook

@@ -7,7 +7,7 @@ from argparse import Namespace
 
 import pytest
 import torch
-from families import FAMILIES, FLORENCE, NAMES
+from families import FAMILIES, FLORENCE, NAMES, mmpretrain_classifier
 from recording import Recording, save
 
 from mmbackbones import (
@@ -38,13 +38,6 @@ def prefixed(state, prefix):
     return {prefix + name: tensor for name, tensor in state.items()}
 
 
-def mmpretrain(state):
-    """A classifier of mmpretrain: the names of mmdet, one norm, a head."""
-    state = {k: v for k, v in state.items() if not k.startswith(('norm0', 'norm1', 'norm2'))}
-    head = {'head.fc.weight': torch.zeros(1000, 768), 'head.fc.bias': torch.zeros(1000)}
-    return prefixed(state, 'backbone.') | head
-
-
 def detector(state):
     """A whole detector, with optimizer state beside it as the official training saves it."""
     rest = {'neck.fpn.weight': torch.zeros(2), 'roi_head.fc.bias': torch.zeros(3)}
@@ -63,7 +56,7 @@ WRAPPED = [
     ('timm', lambda s: s, 'timm', NORMS),
     ('mmdet', lambda s: dict(state_dict=s), 'mmdet or mmseg', []),
     ('mmdet', detector, 'mmdet or mmseg', []),
-    ('mmdet', mmpretrain, 'mmpretrain', NORMS[:6]),
+    ('mmdet', mmpretrain_classifier, 'mmpretrain', NORMS[:6]),
 ]
 
 

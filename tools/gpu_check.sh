@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures on a GPU what only a GPU shows, in one call, and writes one report:
 # bash tools/gpu_check.sh [--device DEVICE] [--out FOLDER] [--quick] [BACKBONE ...]
-# All six backbones beside their peers (pip install -e '.[bench]'): inference and training, float32 and
+# All backbones beside their peers (pip install -e '.[bench]'): inference and training, float32 and
 # bfloat16, batches of 1 and 8, eagerly, compiled, and compiled with CUDA graphs; then 50 steps of
 # Mask R-CNN in mixed precision. --quick: small and few, to try the script itself, also on a CPU.
 set -uo pipefail
@@ -18,13 +18,14 @@ while [ $# -gt 0 ]; do
     *) names+=("$1") && shift ;;
   esac
 done
-if [ ${#names[@]} = 0 ]; then
-  names=(SwinTransformer SwinTransformerV2 MaxViT DaViT VOLO Container)
-fi
 tools=$(dirname "${BASH_SOURCE[0]}")
 if ! python -c "import sys, torch; torch.zeros(1, device=sys.argv[1])" "$device" 2>/dev/null; then
   echo "PyTorch cannot compute on $device; take --device cpu --quick to try the script" >&2
   exit 2
+fi
+if [ ${#names[@]} = 0 ]; then
+  registered=$(python -c 'from mmbackbones.registry import MODELS; print(*MODELS.module_dict)') || exit 2
+  read -ra names <<<"$registered"
 fi
 mkdir -p "$out" || exit 2
 report=$out/report.md failed=0

@@ -1,5 +1,7 @@
 """Parts that two architectures or more are made of; they need torch alone."""
 
+from typing import TYPE_CHECKING
+
 from .attention import Attention, attention, without_cudnn
 from .block import Block, DropPath, Mlp, drop_path_rates
 from .context import (
@@ -11,9 +13,10 @@ from .context import (
     in_transform,
 )
 from .embed import ChannelsFirst, Halve, PatchEmbed, PatchMerging, pad_image, pad_to
-from .lean import cheap, lean, plain
 from .norm import BATCH_NORMS, LayerNorm, fuse_conv_bn
 from .position import ConvPosition, RelativeBias, between_tokens
+from .recomputation import no_recomputation, recomputation, recompute
+from .renamed import old_names
 from .window import (
     GridAttention,
     MaskedWindowAttention,
@@ -47,19 +50,27 @@ __all__ = [
     'between_tokens',
     'cached',
     'cached_window_order',
-    'cheap',
     'drop_path_rates',
     'full_precision',
     'fuse_conv_bn',
     'in_exported_graph',
     'in_graph',
     'in_transform',
-    'lean',
+    'no_recomputation',
     'pad_image',
     'pad_to',
-    'plain',
+    'recomputation',
+    'recompute',
     'window_order',
     'window_partition',
     'window_reverse',
     'without_cudnn',
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(
+        __name__,
+        cheap=('recompute', recompute),
+        lean=('recomputation', recomputation),
+        plain=('no_recomputation', no_recomputation),
+    )

@@ -51,8 +51,8 @@ def attention(q, k, v, mask=None, scale=None):
 def in_parts(q, mask):
     """Whether attention with this mask is matrix products and a softmax, not one kernel.
 
-    A CPU's kernel has no gradient for a mask; a transform hides whether one is wanted. Exporters
-    may not ask, lest graphs depend on grad mode: torch.export's have parts, which all engines take.
+    The CPU kernel has no gradient for a mask, and `requires_grad` is unreliable under functorch.
+    Exported graphs must not depend on grad mode: torch.export's have parts, which all engines take.
     """
     if in_exported_graph():
         return not torch.jit.is_tracing()
@@ -61,7 +61,7 @@ def in_parts(q, mask):
 
 
 def probabilities(q, k, mask=None, scale=None):
-    """(B, heads, N, N): how much of each key every query takes."""
+    """(B, heads, N, N): the attention weights."""
     logits = (q * (q.shape[-1] ** -0.5 if scale is None else scale)) @ k.transpose(-2, -1)
     return (logits if mask is None else logits + mask).softmax(-1)
 
@@ -83,7 +83,7 @@ class Attention(nn.Module):
         return self.proj(self.attend(self.qkv(x).flatten(1, 2)).view(x.shape))
 
     def attend(self, qkv, mask=None):
-        """(B, N, 3C) -> (B, N, C): what each token gathers; the mask is added to the logits."""
+        """(B, N, 3C) -> (B, N, C); the mask is added to the logits."""
         q, k, v = self.heads(qkv)
         return attention(q, k, v, mask, self.scale).transpose(1, 2).flatten(2)
 

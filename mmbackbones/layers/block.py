@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from .lean import cheap
 from .norm import LayerNorm
+from .recomputation import recompute
 from .rows import by_rows
 
 
@@ -47,8 +47,8 @@ class Mlp(nn.Module):
         return by_rows(self.tokens, [self.fc1, self.act, self.fc2], x, self.hidden)
 
     def tokens(self, x):
-        """The same, of all tokens or of some."""
-        return self.fc2(cheap(self.act, self.fc1(x)))
+        """The same, for all rows of the map or for some."""
+        return self.fc2(recompute(self.act, self.fc1(x)))
 
 
 class Block(nn.Module):
@@ -56,7 +56,7 @@ class Block(nn.Module):
 
     Args:
         dim: C.
-        mixer: A module from (B, H, W, C) to itself, in which tokens meet.
+        mixer: A module from (B, H, W, C) to itself, which mixes tokens.
         drop_path: Probability to drop a branch in training.
         mlp: A module from (B, H, W, C) to itself; `Mlp(dim)` if None.
     """
@@ -71,5 +71,5 @@ class Block(nn.Module):
         return LayerNorm(dim)
 
     def forward(self, x):
-        x = x + self.drop_path1(self.attn(cheap(self.norm1, x)))
-        return x + self.drop_path2(self.mlp(cheap(self.norm2, x)))
+        x = x + self.drop_path1(self.attn(recompute(self.norm1, x)))
+        return x + self.drop_path2(self.mlp(recompute(self.norm2, x)))

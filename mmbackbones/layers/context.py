@@ -1,8 +1,9 @@
-"""What surrounds a forward pass: autocast, graph capture, function transforms."""
+"""The context of a forward pass: autocast, graph capture, function transforms, hooks."""
 
 from contextlib import nullcontext
 
 import torch
+from torch import nn
 from torch.nn.modules import module as modules
 
 
@@ -57,7 +58,18 @@ def at_least_float(x):
 
 
 def hooked(module):
-    """Whether forward hooks see what a module gets or gives, and may change it."""
+    """Whether a module has forward hooks, its own or global ones."""
     # PyTorch has no public way to ask. If these move, no backbone can be trained.
     everywhere = modules._global_forward_hooks or modules._global_forward_pre_hooks
     return bool(module._forward_hooks or module._forward_pre_hooks or everywhere)
+
+
+def only_runs(module, forwards):
+    """Whether calling a module runs one of these `forward` functions and nothing else.
+
+    That holds for a subclass which inherits `forward`. It does not for a module with hooks, with a
+    `forward` of its own, or with children, such as those that compute a weight in each call.
+    """
+    alone = next(module.children(), None) is None and not hooked(module)
+    called = type(module).__call__ is nn.Module.__call__
+    return alone and called and getattr(module.forward, '__func__', None) in forwards

@@ -4,18 +4,21 @@ import torch.nn.functional as F
 from torch import nn
 
 from .context import any_size, in_exported_graph
-from .lean import cheap
 from .norm import LayerNorm
+from .recomputation import recompute
 
 
 class PatchEmbed(nn.Module):
-    """Images (B, C, H, W) -> tokens (B, ceil(H / size), ceil(W / size), dim), normed."""
+    """Images (B, C, H, W) -> tokens (B, ceil(H / size), ceil(W / size), dim), normed.
 
-    def __init__(self, in_channels, dim, size=4):
+    `norm` is the kind of norm: dim -> module.
+    """
+
+    def __init__(self, in_channels, dim, size=4, norm=LayerNorm):
         super().__init__()
         self.in_channels, self.size = in_channels, size
         self.proj = nn.Conv2d(in_channels, dim, size, size)
-        self.norm = LayerNorm(dim)
+        self.norm = norm(dim)
 
     def forward(self, x):
         return self.norm(self.proj(pad_image(x, self.size)).permute(0, 2, 3, 1))
@@ -30,7 +33,7 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * dim, out_dim, bias=False)
 
     def forward(self, x):
-        return self.reduction(cheap(self.norm, self.gather(x)))
+        return self.reduction(recompute(self.norm, self.gather(x)))
 
     def gather(self, x):
         """(B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), 4C)."""
@@ -44,9 +47,10 @@ class PatchMerging(nn.Module):
 class Halve(nn.Sequential):
     """A pool of 2 x 2: (B, C, H, W) -> (B, C, ceil(H / 2), ceil(W / 2)).
 
-    It takes no account of what is behind an odd side. In exported graphs the side ends twice, which
-    comes to the same and which engines understand. Give averages `count_include_pad=False`: with
-    the default, which is the same in eager PyTorch, 2.13 compiles wrong gradients at odd sides.
+    The last row and column of an odd side are pooled alone. Exported graphs replicate-pad odd sides
+    instead, which has the same result and which engines understand. Give average pools
+    `count_include_pad=False`: with the default, which has the same result in eager PyTorch, 2.13
+    compiles wrong gradients at odd sides.
     """
 
     def forward(self, x):
@@ -57,7 +61,7 @@ class Halve(nn.Sequential):
 
 
 class ChannelsFirst(nn.Sequential):
-    """Its modules see (B, C, H, W), its caller (B, H, W, C): two views, no copy."""
+    """Runs modules for (B, C, H, W) on (B, H, W, C): two views, no copy."""
 
     def forward(self, x):
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
@@ -76,5 +80,5 @@ def pad_to(x, multiple):
 
 
 def up_to(side, multiple):
-    """How much a side lacks to a multiple."""
+    """How much padding a side needs to become a multiple."""
     return (side + multiple - 1) // multiple * multiple - side

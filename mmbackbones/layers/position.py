@@ -1,4 +1,4 @@
-"""Where tokens stand: relative position biases, and convolutions that feel the neighbours."""
+"""Positions of tokens: relative position biases, and convolutional positions."""
 
 import math
 

@@ -1,17 +1,17 @@
 """Less memory in inference on a CPU: an MLP goes over a large map some rows at a time.
 
-What it has between its two layers, four times the map, is then never there as a whole. At 896 x
-1344 that saves 17 to 61 % of the peak of Swin, DaViT and CONTAINER, and up to 5 % of the time.
-Whole maps go wherever somebody could notice the difference.
+The hidden layer, four times the size of the map, is then never in memory as a whole. At 896 x 1344
+that saves 17 to 61 % of the peak memory of Swin, DaViT and CONTAINER, and up to 5 % of the time.
+Where somebody could notice the difference (hooks, gradients, graphs), the map is not split.
 """
 
 import torch
 from torch import nn
 
-from .context import hooked, in_graph, in_transform
+from .context import in_graph, in_transform, only_runs
 
-TOKENWISE = {nn.Linear, nn.GELU, nn.ReLU, nn.SiLU, nn.Identity}
-NUMBERS = 2**22  # between two layers at a time: 16 MB in float32
+TOKENWISE = {kind.forward for kind in (nn.Linear, nn.GELU, nn.ReLU, nn.SiLU, nn.Identity)}
+NUMBERS = 2**22  # of the hidden layer at a time: 16 MB in float32
 
 
 def by_rows(function, modules, x, width):
@@ -19,9 +19,9 @@ def by_rows(function, modules, x, width):
 
     Args:
         function: What to compute, from all rows or from some.
-        modules: Those that it calls. Somebody may have put others in their places.
+        modules: Those that it calls. A user may have replaced them by others.
         x: The map.
-        width: The most numbers that a token has between the function's layers.
+        width: The widest hidden size.
     """
     if not separable(modules, x):  # asked first: in a graph, nothing may depend on a size
         return function(x)
@@ -39,12 +39,7 @@ def by_rows(function, modules, x, width):
 
 
 def separable(modules, x):
-    """Whether calling these modules on rows, instead of the map, changes no result and no hook."""
+    """Whether all modules treat each token by itself, and nobody can notice that rows are split."""
     if torch.is_grad_enabled() or x.device.type != 'cpu' or in_graph() or in_transform():
         return False
-    return all(map(tokenwise, modules))
-
-
-def tokenwise(module):
-    """Whether a module is known to treat each token by itself, and has no hooks."""
-    return type(module) in TOKENWISE and not hooked(module)
+    return all(only_runs(module, TOKENWISE) for module in modules)

@@ -14,55 +14,55 @@ import torch
 
 from .attention import Attention
 from .context import any_size, in_graph, in_transform
-from .lean import cheap
+from .recomputation import recompute
 
 
 class WindowOrder(NamedTuple):
     """The tokens of an (H, W) map, window by window.
 
     tokens: (windows, N), the token at each place; at padding another one, of the same window if
-        padding is hidden.
+        padding is masked.
     places: (H * W,), the place of each token.
     padding: (windows * N, 1), whether a place is padding; None if none is.
-    seen: whether other tokens see the padding, so that it must be zero.
-    regions: (windows, N), numbers; tokens of a window that have different ones must not see each
-        other. None if every token may see all others of its window.
+    padding_is_attended: whether other tokens attend to padding, so that it must be zero.
+    mask_ids: (windows, N), numbers; tokens of a window attend to those with the same one. None if
+        every token attends to all of its window.
     """
 
     tokens: torch.Tensor
     places: torch.Tensor
     padding: torch.Tensor | None
-    seen: bool
-    regions: torch.Tensor | None
+    padding_is_attended: bool
+    mask_ids: torch.Tensor | None
 
 
-def window_order(height, width, size, shift, grid, hide_padding, device):
+def window_order(height, width, size, shift, grid, mask_padding, device):
     """The `WindowOrder` of windows of size x size tokens.
 
     They are neighbours, `shift` tokens further down and right, or with `grid` spread evenly over
-    the map. A shift makes regions: its last windows join opposite ends of the map.
+    the map. A shift needs a mask: its last windows join opposite ends of the map.
     """
     y, window_y, inner_y = axis_order(height, size, shift, grid, device)
     x, window_x, inner_x = axis_order(width, size, shift, grid, device)
     windows = (window_y * x.shape[0])[:, None] + window_x
     places = windows * size**2 + (inner_y * size)[:, None] + inner_x
 
-    inside = repeat_first if hide_padding else repeat_last
+    inside = repeat_first if mask_padding else repeat_last
     tokens = (inside(y, height) * width)[:, None, :, None] + inside(x, width)[None, :, None, :]
     y, x = y[:, None, :, None], x[None, :, None, :]  # (windows down, windows right, size, size)
     outside_y, outside_x = y >= height, x >= width
-    padding, regions = torch.logical_or(outside_y, outside_x), None
+    padding, mask_ids = torch.logical_or(outside_y, outside_x), None
     padded = any_size(height, width) or padding.numel() > height * width
-    # `shift` stands last: Swin V2's is known only with the map's size, as in no graph for any size.
-    if (hide_padding and padded) or shift:
-        regions = 2 * (y < shift) + (x < shift)
+    # Swin V2's shift is symbolic in exported graphs, so it is tested last.
+    if (mask_padding and padded) or shift:
+        mask_ids = 2 * (y < shift) + (x < shift)
     shape = tokens.shape[0] * tokens.shape[1], size**2
     return WindowOrder(
-        tokens.reshape(shape).long(),  # they are; but of quotients, coremltools makes floats
+        tokens.reshape(shape).long(),  # coremltools makes floats of quotients of integers
         places.flatten().long(),
         padding.reshape(-1, 1) if padded else None,
-        not hide_padding,
-        None if regions is None else regions.reshape(shape),
+        not mask_padding,
+        None if mask_ids is None else mask_ids.reshape(shape),
     )
 
 
@@ -74,7 +74,7 @@ def repeat_last(tokens, length):
 def repeat_first(tokens, length):
     """Tokens (windows, size) of an axis, at padding the first one of the window.
 
-    A shifted window that begins in padding has gone round the axis, so token 0 is in it.
+    A shifted window that begins in padding wraps around the axis, so token 0 is in it.
     """
     if not any_size(length) and tokens.numel() == length:
         return tokens
@@ -101,8 +101,8 @@ def axis_order(length, size, shift, grid, device):
     return places.reshape(count, size), tokens // size, tokens % size
 
 
-ORDERS: OrderedDict = OrderedDict()  # those used last
-LIMIT = 2**26  # bytes that they take at most
+ORDERS: OrderedDict = OrderedDict()  # a cache; those used last stand at its end
+LIMIT = 2**26  # bytes
 
 
 def cached_window_order(x, *arguments):
@@ -111,11 +111,11 @@ def cached_window_order(x, *arguments):
 
 
 def cached(function, x, *arguments):
-    """function(*arguments, x.device), worked out once and kept among the latest."""
+    """function(*arguments, x.device), from a cache of the latest results."""
     arguments = (*arguments, x.device)
     if in_graph() or in_transform():
         return function(*arguments)
-    # Tensors without data serve their own kind.
+    # With separate entries for FakeTensors, which have no data.
     key = (function, *arguments, getattr(x, 'fake_mode', None))
     order = ORDERS.get(key)
     if order is None:
@@ -129,7 +129,7 @@ def cached(function, x, *arguments):
 
 
 def order_bytes(order):
-    """How much memory an order, or a tensor, takes."""
+    """How many bytes an order, or a tensor, takes."""
     parts = [order] if isinstance(order, torch.Tensor) else order
     return sum(part.nbytes for part in parts if isinstance(part, torch.Tensor))
 
@@ -137,8 +137,8 @@ def order_bytes(order):
 class ToWindows(torch.autograd.Function):
     """Tokens of maps (B, H * W, C) -> (B, windows * N, C) in window order.
 
-    Padding becomes zero, or if nobody sees it, any token. As each token has one place, the gradient
-    is gathered as well; PyTorch's would be added up.
+    Padding becomes zero where it is attended, else any token. As each token has one place, the
+    gradient is a gather as well; PyTorch's own would be a scatter-add.
     """
 
     generate_vmap_rule = True
@@ -182,7 +182,7 @@ def result_of(function, *inputs):
 
 def window_partition(x, order):
     """(B, H, W, C) -> (B * windows, N, C)."""
-    where = order.tokens.flatten(), order.places, order.padding, order.seen
+    where = order.tokens.flatten(), order.places, order.padding, order.padding_is_attended
     x = result_of(ToWindows, x.flatten(1, 2), *where)
     return x.unflatten(1, order.tokens.shape).flatten(0, 1)
 
@@ -194,23 +194,23 @@ def window_reverse(windows, order, shape):
     return x.reshape(shape)
 
 
-def attention_mask(bias, regions, padding, batch, hidden):
-    """(B * windows, heads, N, N) to add to the logits: the bias, and `hidden` for what is not seen.
+def attention_mask(bias, mask_ids, padding, batch, masked):
+    """(B * windows, heads, N, N) to add to the logits: the bias, and `masked` where it is masked.
 
     Args:
         bias: (1, heads, N, N) or None.
-        regions: (windows, N), see `WindowOrder`.
-        padding: (windows * N, 1), what no token must see, or None.
+        mask_ids: (windows, N), see `WindowOrder`.
+        padding: (windows * N, 1), to which no token must attend, or None.
         batch: How many images there are.
-        hidden: Added for tokens of another region, and for padding.
+        masked: Added for tokens of another mask id, and for padding.
     """
-    apart = regions[:, None, :, None] != regions[:, None, None, :]
+    apart = mask_ids[:, None, :, None] != mask_ids[:, None, None, :]
     dtype = torch.get_default_dtype() if bias is None else bias.dtype
-    zero, hidden = (torch.full((), n, dtype=dtype, device=apart.device) for n in (0.0, hidden))
-    mask = torch.where(apart, hidden, zero)
+    zero, masked = (torch.full((), n, dtype=dtype, device=apart.device) for n in (0.0, masked))
+    mask = torch.where(apart, masked, zero)
     if padding is not None:
-        padding = padding.reshape(regions.shape)[:, None, None, :]
-        mask = mask + torch.where(padding, hidden, zero)
+        padding = padding.reshape(mask_ids.shape)[:, None, None, :]
+        mask = mask + torch.where(padding, masked, zero)
     mask = mask.expand(batch, -1, -1, -1, -1)
     return (mask if bias is None else mask + bias).flatten(0, 1)
 
@@ -219,15 +219,15 @@ class WindowAttention(Attention):
     """Attention of (B, H, W, C) inside windows of size x size tokens, laid `shift` further.
 
     `bias` is a module that gives (1, heads, N, N) to add to the logits, or None. Maps are padded
-    to whole windows with zeros that the other tokens see, as in the official detection code.
+    to whole windows with zeros that the other tokens attend to, as in the official detection code.
     """
 
     grid = False  # windows of neighbours, or of tokens spread evenly over the map
-    hide_padding = False
-    # Added to the logits of tokens that must not be seen, as in the official code. Padding that is
-    # hidden repeats a token of its window: whatever the logits, its share is exp(-100) of that
-    # token's, 0 in every precision. -inf or -1e4 would leave quantised logits no steps for others.
-    hidden = -100.0
+    mask_padding = False
+    # Added to the logits of masked tokens, as in the official code. Masked padding repeats a token
+    # of its window: whatever the logits, its weight is exp(-100) of that token's, 0 in every
+    # precision. -inf or -1e4 would leave quantised logits no steps for others.
+    masked = -100.0
 
     def __init__(self, dim, num_heads, size, shift=0, bias=None, qkv_bias=True):
         super().__init__(dim, num_heads, qkv_bias)
@@ -241,20 +241,20 @@ class WindowAttention(Attention):
         qkv = self.qkv(windows)
         bias = None if self.bias is None else self.bias().type_as(qkv)
         mask = bias
-        if order.regions is not None:
-            unseen = order.padding if self.hide_padding else None
-            mask = cheap(attention_mask, bias, order.regions, unseen, x.shape[0], self.hidden)
+        if order.mask_ids is not None:
+            padding = order.padding if self.mask_padding else None
+            mask = recompute(attention_mask, bias, order.mask_ids, padding, x.shape[0], self.masked)
         return window_reverse(self.proj(self.attend(qkv, mask)), order, x.shape)
 
     def order(self, x):
         """The `WindowOrder` of a map."""
-        return cached_window_order(x, self.size, self.shift, self.grid, self.hide_padding)
+        return cached_window_order(x, self.size, self.shift, self.grid, self.mask_padding)
 
 
 class MaskedWindowAttention(WindowAttention):
-    """Attention inside windows in which padding is invisible: no output depends on it."""
+    """Attention inside windows in which padding is masked: no output depends on it."""
 
-    hide_padding = True
+    mask_padding = True
 
 
 class GridAttention(MaskedWindowAttention):

@@ -60,7 +60,7 @@ class GlobalAffinity(nn.Module):
     """Static affinity between all tokens, one per head, as in an MLP-Mixer.
 
     The table has a fixed number of tokens: other maps are averaged down to it and the mixtures
-    interpolated back, which costs no table of the larger size and is the identity at its own.
+    interpolated back, which needs no larger table and is the identity at its own size.
     """
 
     def __init__(self, num_heads, size):
@@ -82,7 +82,7 @@ class GlobalAffinity(nn.Module):
 
 
 def averages(image, size):
-    """Adaptive average pooling by matrix products, which exporters know for images of any size."""
+    """Adaptive average pooling by matrix products, which exports for images of any size."""
     for side in (3, 2):
         weights = averaging(size, image.shape[side], image.device).type_as(image)
         image = F.linear(image.transpose(2, 3) if side == 2 else image, weights)

@@ -24,10 +24,10 @@ from ..layers import (
     PatchEmbed,
     WindowAttention,
     at_least_float,
-    cheap,
     drop_path_rates,
     full_precision,
     pad_to,
+    recompute,
 )
 from ..registry import MODELS
 from ..weights import davit as weights
@@ -50,7 +50,7 @@ ARCHS = {
 
 
 class ChannelAttention(Attention):
-    """Attention between the channels of each head; all tokens of the map describe a channel."""
+    """Attention between the channels of each head, over all tokens of the map."""
 
     def attend(self, qkv, mask=None):
         """(B, N, 3C) -> (B, N, C)."""
@@ -85,8 +85,8 @@ class DaViTBlock(Block):
 
     def forward(self, x):
         x = self.cpe[0](x)
-        x = self.cpe[1](x + self.drop_path1(self.attn(cheap(self.norm1, x))))
-        return x + self.drop_path2(self.mlp(cheap(self.norm2, x)))
+        x = self.cpe[1](x + self.drop_path1(self.attn(recompute(self.norm1, x))))
+        return x + self.drop_path2(self.mlp(recompute(self.norm2, x)))
 
 
 class Stem(PatchEmbed):
@@ -106,7 +106,7 @@ class Downsample(nn.Module):
         self.proj = nn.Conv2d(dim, out_dim, 2, 2)
 
     def forward(self, x):
-        x = pad_to(cheap(self.norm, x), 2)
+        x = pad_to(recompute(self.norm, x), 2)
         return self.proj(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 

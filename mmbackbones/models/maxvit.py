@@ -3,7 +3,7 @@
 Paper: https://arxiv.org/abs/2204.01697. Official code: google-research/maxvit, in TensorFlow; this
 file equals timm's port of it (`maxvit_*_tf_*`) at the sizes it takes, and with `tiny_tv` the one of
 torchvision. Both take only multiples of a size. Here every size works: windows and grids are padded
-at bottom and right, invisibly. As in the authors' detection code, stages are handed out raw, and
+at bottom and right, and masked. As in the authors' detection code, stages are handed out raw, and
 the bias tables may be smaller than the window (`pretrained_window_size`).
 """
 
@@ -23,8 +23,8 @@ from ..layers import (
     MaskedWindowAttention,
     Mlp,
     RelativeBias,
-    cheap,
     drop_path_rates,
+    recompute,
 )
 from ..registry import MODELS
 from ..weights import maxvit as weights
@@ -105,7 +105,7 @@ class ScaledBias(RelativeBias):
 
 
 class SqueezeExcite(nn.Module):
-    """Scales the channels of (B, H, W, C) by what their means over the map say."""
+    """Squeeze and excitation: scales the channels of (B, H, W, C) by gates from their means."""
 
     def __init__(self, dim, hidden):
         super().__init__()
@@ -117,7 +117,7 @@ class SqueezeExcite(nn.Module):
 
 
 class MBConv(nn.Module):
-    """Inverted bottleneck, normed in front: (B, H, W, C) -> (B, H / stride, W / stride, dim).
+    """Pre-norm inverted bottleneck: (B, H, W, C) -> (B, H / stride, W / stride, dim).
 
     Its 1 x 1 convolutions are linear layers here, which need no other layout.
     """
@@ -141,8 +141,8 @@ class MBConv(nn.Module):
     def forward(self, x):
         image = x.permute(0, 3, 1, 2)
         y = self.conv1_1x1(self.pre_norm(image).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        y = self.conv2_kxk(cheap(self.act1, self.norm1(y)))
-        y = cheap(self.act2, self.norm2(y)).permute(0, 2, 3, 1)
+        y = self.conv2_kxk(recompute(self.act1, self.norm1(y)))
+        y = recompute(self.act2, self.norm2(y)).permute(0, 2, 3, 1)
         y = self.conv3_1x1(self.se(y))
         return self.shortcut(image).permute(0, 2, 3, 1) + self.drop_path(y)
 
@@ -158,7 +158,7 @@ class Stem(nn.Module):
         self.conv2 = nn.Conv2d(dim, dim, 3, padding=1)
 
     def forward(self, x):
-        x = cheap(self.act, self.norm1(self.conv1(x)))
+        x = recompute(self.act, self.norm1(self.conv1(x)))
         return self.conv2(x).permute(0, 2, 3, 1)
 
 
@@ -191,7 +191,6 @@ class MaxViT(Backbone):
     """
 
     archs, formats = ARCHS, weights.FORMATS
-    output_norm = nn.Identity
 
     def __init__(
         self,
@@ -210,6 +209,10 @@ class MaxViT(Backbone):
         stages = [Stage(maxvit_blocks(a, b, windows, rates, parts)) for a, b, rates in numbers]
         super().__init__(Stem(in_channels, stem, parts), stages, dims, **common)
         self.apply(init_convolution)
+
+    def output_norm(self, dim: int) -> nn.Module:
+        """None: stages are handed out raw."""
+        return nn.Identity()
 
 
 def init_convolution(module):

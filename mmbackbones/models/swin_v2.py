@@ -1,4 +1,4 @@
-"""Swin Transformer V2: Swin with cosine attention, norms behind the branches, and a learned bias.
+"""Swin Transformer V2: Swin with cosine attention, norms after the branches, and a learned bias.
 
 Paper: https://arxiv.org/abs/2111.09883. Official code: microsoft/Swin-Transformer, a classifier for
 one image size; this file equals it there. At other sizes nothing official exists: padding is
@@ -76,19 +76,19 @@ class LogBias(nn.Module):
 
     @property
     def offsets(self):
-        """What the MLP is asked: (2 size - 1, 2 size - 1, 2), in its precision.
+        """The input of the MLP: (2 size - 1, 2 size - 1, 2), in its precision.
 
-        No buffer: a net that is built without numbers, on the meta device, has no others to load.
+        Not a buffer: no file has it, so a net built on the meta device could not load it.
         """
-        like = getattr(self.cpb_mlp[0], 'weight', None)  # no parameter, where FSDP gathers it
-        if not isinstance(like, torch.Tensor):  # a quantised layer's is a method, on a CPU
+        like = getattr(self.cpb_mlp[0], 'weight', None)  # under FSDP a tensor, but no parameter
+        if not isinstance(like, torch.Tensor):  # `weight` of a quantised layer is a method
             like = next(self.parameters(), torch.empty(0))
         offsets = cached(log_offsets, like, self.size, self.pretrained_size)
         return offsets.to(like.dtype) if like.is_floating_point() else offsets
 
 
 def log_offsets(size, pretrained_size, device):
-    """The offset of two tokens down and right, log-spaced, for all of a window's."""
+    """Log-spaced vertical and horizontal offsets of all pairs of tokens in a window."""
     offset = torch.arange(1 - size, size, dtype=torch.float, device=device)
     offset = offset * 8 / (pretrained_size - 1)
     offset = offset.sign() * torch.log2(offset.abs() + 1) / math.log2(8)
@@ -98,7 +98,7 @@ def log_offsets(size, pretrained_size, device):
 class CosineAttention(MaskedWindowAttention):
     """Attention by the angle between query and key, with a learned scale per head."""
 
-    scale = 1.0  # of the logits: the queries carry theirs
+    scale = 1.0  # of the logits: `heads` scales the queries
 
     def __init__(self, dim, num_heads, size, shift, bias):
         super().__init__(dim, num_heads, size, shift, bias, qkv_bias=False)
@@ -116,9 +116,10 @@ class CosineAttention(MaskedWindowAttention):
 
     def order(self, x):
         """The order of the windows; not shifted where a window covers the map's shorter side."""
-        small = self.size // x.shape[1] + self.size // x.shape[2]  # 0 if not; a graph cannot ask
-        shift = self.shift * (1 // (1 + small))
-        return cached_window_order(x, self.size, shift, self.grid, self.hide_padding)
+        # Arithmetic in place of `if`, as exported graphs cannot branch on the size of a map.
+        covered_sides = self.size // x.shape[1] + self.size // x.shape[2]  # 0 if longer than size
+        shift = self.shift * (1 // (1 + covered_sides))
+        return cached_window_order(x, self.size, shift, self.grid, self.mask_padding)
 
 
 def unit(x):

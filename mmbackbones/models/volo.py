@@ -1,7 +1,7 @@
 """VOLO: outlook attention on a fine map, then plain attention on a coarse one.
 
 Paper: https://arxiv.org/abs/2106.13112. Official code: sail-sg/volo, a classifier; this file equals
-its maps at strides 8 and 16. No dense code was published, so what follows is ours:
+its maps at strides 8 and 16. No dense code was published, so the rest of the pyramid is our design:
 * stride 4 by a transposed convolution and stride 32 by pooling, as ViTDet builds a pyramid;
 * the position embedding is resized at run time, bicubic as the official loader does;
 * any input size: images are padded to a multiple of 8, and an odd fine map to an even one.
@@ -22,13 +22,13 @@ from ..layers import (
     Halve,
     Mlp,
     any_size,
-    cheap,
     drop_path_rates,
     full_precision,
     in_exported_graph,
     in_graph,
     pad_image,
     pad_to,
+    recompute,
 )
 from ..registry import MODELS
 from ..weights import volo as weights
@@ -57,9 +57,9 @@ class OutlookAttention(nn.Module):
     def forward(self, x):
         B, H, W = x.shape[:3]
         weights = self.weights(self.attn(self.pool(x)))
-        values = cheap(self.neighbourhoods, self.v(x))
+        values = recompute(self.neighbourhoods, self.v(x))
         mixed = self.mixtures(weights, values, B)
-        return self.proj(in_order(mixed.narrow(1, 0, H).narrow(2, 0, W)))
+        return self.proj(contiguous(mixed.narrow(1, 0, H).narrow(2, 0, W)))
 
     def weights(self, logits):
         """(B, h, w, 81 heads) -> (B h, w, heads, 9, 9): of each neighbour in each mixture."""
@@ -81,14 +81,14 @@ class OutlookAttention(nn.Module):
         return torch.stack(around, 5).flatten(4, 5).flatten(0, 1)
 
     def mixtures(self, weights, values, batch):
-        """Nine mixtures of nine values (B, 2h, 2w, C), added up where they lie."""
+        """Nine mixtures of nine values (B, 2h, 2w, C), folded: overlapping ones are added."""
         mixed = (weights @ values).transpose(2, 3).flatten(3).unflatten(2, (3, 3))
         mixed = add_neighbours(mixed)
         return add_neighbours(mixed.unflatten(0, (batch, -1)))
 
 
 def add_neighbours(x):
-    """(B, n, m, 3, C) -> (B, 2n, m, C): of each even token, the one before it and after it."""
+    """(B, n, m, 3, C) -> (B, 2n, m, C): adds what overlaps, three values around each even token."""
     before, even, odd = x.unbind(3)
     after = torch.cat([before, torch.zeros_like(before.narrow(1, 0, 1))], 1)
     odd = odd + after.narrow(1, 1, odd.shape[1])
@@ -130,7 +130,7 @@ class Downsample(nn.Module):
         return resize(pos_embed, self.pos_embed.shape[1:3])
 
 
-def in_order(x):
+def contiguous(x):
     """x, contiguous in memory.
 
     In a graph always a copy: whether x is contiguous already depends on the size of the image.
@@ -224,4 +224,4 @@ class VOLO(Backbone):
         """The maps; the fine one, up-sampled, may be wider than the image."""
         H, W = ((side + 3) // 4 for side in x.shape[2:])
         for i, level in zip(self.out_indices, super().levels(x), strict=True):
-            yield in_order(level.narrow(2, 0, H).narrow(3, 0, W)) if i == 0 else level
+            yield contiguous(level.narrow(2, 0, H).narrow(3, 0, W)) if i == 0 else level

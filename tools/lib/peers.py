@@ -6,7 +6,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mmbackbones.registry import MODELS
 
-ARCHS = dict(VOLO='d1', Container='light')  # all others: tiny
 DIMS, DEPTHS, HEADS = [96, 192, 384, 768], [2, 2, 6, 2], [3, 6, 12, 24]
 
 
@@ -22,8 +21,8 @@ class Peer(nn.Module):
 
 
 def ours(name, **kwargs):
-    """Our own backbone of a class."""
-    return MODELS.get(name)(ARCHS.get(name, 'tiny'), drop_path_rate=0.0, **kwargs)
+    """Our own backbone of a class, of the size that is its default."""
+    return MODELS.get(name)(drop_path_rate=0.0, **kwargs)
 
 
 def plain(name, **kwargs):
@@ -138,7 +137,8 @@ def plain_container():
     return Peer(net, forward)
 
 
-PEERS = {
+# {class: {library: function of the image's size that builds its network}}
+KNOWN = {
     'SwinTransformer': {
         'timm': lambda size: timm('swin_tiny_patch4_window7_224', img_size=size),
         'torchvision': lambda size: torchvision('swin_t'),
@@ -157,3 +157,4 @@ PEERS = {
     'VOLO': {'timm': timm_volo},
     'Container': {'paper': lambda size: plain_container()},
 }
+PEERS = {name: KNOWN.get(name, {}) for name in sorted(MODELS.module_dict)}

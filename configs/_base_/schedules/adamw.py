@@ -3,13 +3,15 @@
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
-# Decay pulls towards zero, which means nothing for a norm's scale or a position bias.
+# Decay pulls towards zero, which means nothing for a norm's scale, a layer scale (`gamma`) or a
+# position bias.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', betas=(0.9, 0.999)),
     paramwise_cfg=dict(
         custom_keys={
             'norm': dict(decay_mult=0.0),
+            'gamma': dict(decay_mult=0.0),
             'relative_position_bias_table': dict(decay_mult=0.0),
             'pos_embed': dict(decay_mult=0.0),
             'cpb_mlp': dict(decay_mult=0.0),

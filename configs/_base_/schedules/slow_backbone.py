@@ -9,12 +9,12 @@ slow_without_decay = dict(lr_mult=0.1, decay_mult=0.0)
 without_decay = dict(lr_mult=1.0, decay_mult=0.0)
 
 # The longest key that a name contains counts, so each must be longer than `backbone`, and a bare
-# `norm` would slow the norms of the head, too. No stage has more than 18 blocks here.
+# `norm` would slow the norms of the head, too. The deepest stage of any size has 42 blocks.
 undecayed = [
     'backbone.stem.norm',
     'backbone.norm',
     'downsample.norm',
-    *[f'blocks.{block}.norm' for block in range(18)],
+    *[f'blocks.{block}.{name}' for block in range(64) for name in ('norm', 'gamma')],
     '.pre_norm',
     'relative_position_bias_table',
     'pos_embed',
