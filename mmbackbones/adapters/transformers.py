@@ -68,7 +68,7 @@ class MMBackbonesBackbone(BackboneMixin, PreTrainedModel):
         self.num_features = config.hidden_sizes
         self.net = self.new_net()
         for tensor in tensors(self.net):
-            tensor._is_hf_initialized = True
+            tensor._is_hf_initialized = not tensor.is_meta
         self.post_init()
 
     def new_net(self):
