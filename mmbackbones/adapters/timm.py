@@ -52,7 +52,7 @@ def model_name(family, arch):
 
 
 def known_files():
-    """{name of a model and of its file of weights: `Published`}."""
+    """(name of a model with the tag of a file, `Published`) of each published file."""
     for family, arch, label, weights in every_published():
         tag = re.sub(r'\W+', '_', label.lower())
         yield f'{model_name(MODELS.get(family), arch)}.{tag}', weights

@@ -67,7 +67,7 @@ class MMBackbonesBackbone(BackboneMixin, PreTrainedModel):
         super().__init__(config)
         self.num_features = config.hidden_sizes
         self.net = self.new_net()
-        for tensor in tensors(self.net):
+        for tensor in tensors(self.net).values():
             tensor._is_hf_initialized = not tensor.is_meta
         self.post_init()
 
@@ -79,9 +79,11 @@ class MMBackbonesBackbone(BackboneMixin, PreTrainedModel):
 
     def _init_weights(self, module):
         """What a file lacks starts as in a new net; `copy_` leaves alone what was loaded."""
-        if module is self.net and not all(map(is_initialized, tensors(module))):
-            for mine, new in zip(tensors(module), tensors(self.new_net()), strict=True):
-                copy_(mine, new)
+        if module is self.net and not all(map(is_initialized, tensors(module).values())):
+            new = self.new_net().state_dict()
+            for name, tensor in tensors(module).items():
+                if name in new:
+                    copy_(tensor, new[name])
 
     def forward(self, pixel_values, output_hidden_states=None, return_dict=None, **unused):
         """The maps of the stages that the config chose, and as hidden states the same."""
@@ -97,8 +99,8 @@ class MMBackbonesBackbone(BackboneMixin, PreTrainedModel):
 
 
 def tensors(net):
-    """The parameters and buffers themselves."""
-    return net.state_dict(keep_vars=True).values()
+    """{name: parameter or buffer}, themselves and not copies without their attributes."""
+    return net.state_dict(keep_vars=True)
 
 
 def is_initialized(tensor):
