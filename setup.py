@@ -88,6 +88,8 @@ setup(
         # For addresses of the Hugging Face Hub, hf://OWNER/REPO.
         'hub': ['huggingface_hub'],
         'test': [*EXPORT, 'hypothesis', 'mypy', 'pytest', 'pytest-xdist', 'ruff'],
+        # What mmbackbones/adapters adapts to; torchvision must be of the build that torch is of.
+        'adapters': ['timm>=1.0', 'torchvision', 'transformers>=5.2'],
         # Only to measure against; on a CPU build of torch, torchvision must be one as well.
         'bench': ['timm', 'torchvision'],
         # Whose models tests compare with, see tests/README.md.
