@@ -33,7 +33,7 @@ if [ ${#names[@]} = 0 ]; then
 fi
 mkdir -p "$out" || exit 2
 report=$out/report.md failed=0 left_out=0
-shape=896x1344 batches=(8 1) backends=(eager compile cudagraphs) rounds=20 steps=50 small=() # timm's MaxViT needs multiples of 224
+shape=896x1344 batches=(8 1) backends=(eager compile cudagraphs) rounds=20 steps=50 small=() # some peers need multiples of 224
 if [ "$quick" ]; then
   shape=224x224 batches=(1) backends=(eager) rounds=1 steps=2 small=(--quick)
 fi

@@ -349,7 +349,8 @@ def parse():
     kind = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=kind)
     parser.add_argument('names', nargs='*', metavar='BACKBONE', help='[all]')
-    parser.add_argument('--only', nargs='+', choices=EXPERIMENTS, default=list(EXPERIMENTS))
+    text = 'this experiment; may be given several times [all]'
+    parser.add_argument('--only', action='append', choices=EXPERIMENTS, help=text)
     parser.add_argument('--device', default='cuda')
     parser.add_argument('--shape', nargs=2, type=int, default=(896, 1344), metavar=('H', 'W'))
     parser.add_argument('--batch', type=int, default=8)
@@ -357,7 +358,7 @@ def parse():
     text = 'images of 64 x 64, one round: to try the script, also on a CPU'
     parser.add_argument('--quick', action='store_true', help=text)
     args = parser.parse_args()
-    args.names = args.names or FAMILIES
+    args.names, args.only = args.names or FAMILIES, args.only or list(EXPERIMENTS)
     if unknown := set(args.names) - set(FAMILIES):
         sys.exit(f'there is no backbone {", ".join(unknown)}; choose from {", ".join(FAMILIES)}')
     if args.quick:
