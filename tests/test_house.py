@@ -199,7 +199,7 @@ def test_modules_have_forms_that_every_converter_knows():
 
 PAGES = [
     path
-    for path in (*ROOT.glob('*.md'), *ROOT.glob('*/*.md'))
+    for path in (*ROOT.glob('*.md'), *ROOT.glob('*/*.md'), *PACKAGE.glob('*/*.md'))
     if not path.parent.name.startswith('.venv')
 ]
 
