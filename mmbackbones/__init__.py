@@ -41,7 +41,8 @@ if TYPE_CHECKING or _absence is None:
     try:
         import mmengine  # noqa: F401  asked for first, so that its absence gets a sentence
     except ImportError as error:
-        raise ImportError('mmbackbones needs mmengine: pip install "mmbackbones[onedl]"') from error
+        text = 'mmbackbones needs mmengine: pip install onedl-mmengine (or the original, mmengine)'
+        raise ImportError(text) from error
 
     from . import layers, models
     from .convert import convert_config

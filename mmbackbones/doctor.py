@@ -41,6 +41,7 @@ UNBUILT_ORIGINAL = (
     'use the operators in plain PyTorch of mmbackbones by an mmcv without its own: '
     'pip uninstall -y mmcv, then pip install --no-deps mmcv-lite==2.1.0; or build it: '
 )
+INSTALL = 'pip install "mmbackbones[onedl] @ git+https://github.com/mmbackbones/mmbackbones"'
 ROOM = 2  # GB, for the largest of the published files
 
 
@@ -146,8 +147,7 @@ def family():
         if packages
     )
     if not listed:
-        cure = 'install one: pip install "mmbackbones[onedl]"'
-        yield Finding('BAD', 'no OpenMMLab family is installed', cure)
+        yield Finding('BAD', 'no OpenMMLab family is installed', f'install one: {INSTALL}')
     elif all(found.values()):
         others = ' '.join(found['OpenMMLab'])
         cure = f'keep one family: pip uninstall {others}, then reinstall the other'
@@ -175,8 +175,7 @@ def packages():
             yield Finding('ok', f'{name} {import_module(name).__version__} imports')
         except Exception as error:  # whatever an import runs into is the finding
             text = f'{name} does not import: {type(error).__name__}: {error}'
-            cure = 'pip install "mmbackbones[onedl]", and see about mmcv in the README'
-            yield Finding('BAD', text, cure)
+            yield Finding('BAD', text, f'{INSTALL}; for mmcv see .github/TROUBLESHOOTING.md')
 
 
 def operators():

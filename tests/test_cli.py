@@ -233,7 +233,7 @@ def pretend(monkeypatch, **present):
     [
         (['onedl_mmcv'], 'ok', 'OneDL: onedl-mmcv 1.0'),
         (['onedl_mmcv', 'mmcv'], 'BAD', 'pip uninstall mmcv'),
-        ([], 'BAD', r'pip install "mmbackbones[onedl]"'),
+        ([], 'BAD', r'pip install "mmbackbones[onedl] @ git+https://'),
     ],
 )
 def test_doctor_knows_the_families(monkeypatch, present, state, words):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from families import FAMILIES, gaps
+from test_notebook import NOTEBOOK, code_cells
 
 from mmbackbones.registry import MODELS
 
@@ -217,7 +218,7 @@ def test_modules_have_forms_that_every_converter_knows():
 
 PAGES = [
     path
-    for path in (*ROOT.glob('*.md'), *ROOT.glob('*/*.md'), *ROOT.glob('mmbackbones/*/*.md'))
+    for path in (*ROOT.glob('*.md'), *ROOT.glob('*/*.md'), *PACKAGE.glob('*/*.md'))
     if not path.parent.name.startswith('.venv')
 ]
 
@@ -252,15 +253,24 @@ def test_the_first_page_is_one_screen():
     assert len((ROOT / 'README.md').read_text().splitlines()) <= 120
 
 
+def command_lines():
+    """(page, line) of the blocks and tables of pages, and of the notebook."""
+    for page in PAGES:
+        text = page.read_text()
+        blocks = re.findall('^```bash\n(.*?)^```', text, re.M | re.S)
+        cells = re.findall(r'`((?:python|bash) tools/.*?)` \|$', text, re.M)
+        yield from ((page, line) for line in [*'\n'.join(blocks).splitlines(), *cells])
+    for cell in code_cells(NOTEBOOK):
+        yield from ((NOTEBOOK, line[1:]) for line in cell.splitlines() if line[:1] == '!')
+
+
 def lines_to_paste():
     """(page, words) of each command in the pages that runs a tool or the package."""
-    for page in PAGES:
-        for block in re.findall('^```bash\n(.*?)^```', page.read_text(), re.M | re.S):
-            for line in block.splitlines():
-                words = shlex.split(line, comments=True)
-                ours = words[:3] == ['python', '-m', 'mmbackbones']
-                if ours or any(word.startswith('tools/') for word in words):
-                    yield str(page.relative_to(ROOT)), tuple(words)
+    for page, line in command_lines():
+        words = shlex.split(line, comments=True)
+        ours = words[:3] == ['python', '-m', 'mmbackbones']
+        if ours or any(word.startswith('tools/') for word in words):
+            yield str(page.relative_to(ROOT)), tuple(words)
 
 
 @pytest.mark.parametrize(('page', 'words'), sorted(set(lines_to_paste())))

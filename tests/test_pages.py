@@ -72,7 +72,7 @@ def test_the_pages_agree_that_nothing_is_to_be_imported():
 
 LENGTHS = 'max_epochs', 'max_iters'
 ASKED = re.findall(
-    r'^\| (.*?) \| (`\w+\..*?|`custom_hooks.*?) \|$', (ROOT / 'tools/README.md').read_text(), re.M
+    r'^\| (.*?) \| (`\w+\..*?|`custom_hooks.*?) \|$', (ROOT / 'tools/TRAINING.md').read_text(), re.M
 )
 
 
