@@ -259,7 +259,7 @@ def test_what_a_file_of_transformers_lacks_starts_as_in_a_new_net(name, tmp_path
         for parameter in net.parameters():
             parameter.fill_(0.25)
     kept = {n: t for n, t in net.state_dict().items() if '.blocks.0.' not in n}
-    net.save_pretrained(tmp_path, state_dict=kept)
+    net.save_pretrained(tmp_path, state_dict=dict(kept))  # which it empties
     same = module.MMBackbonesBackbone.from_pretrained(tmp_path)
     torch.manual_seed(0)
     new = dict(module.MMBackbonesBackbone(hf_config(name)).named_parameters())
@@ -292,7 +292,7 @@ def test_transformers_takes_a_step(name, head, tmp_path):
     same = type(model).from_pretrained(tmp_path).eval()
     with torch.no_grad():
         mine, other = (net(pixel_values=image).logits for net in (model, same))
-    assert torch.equal(mine, other)
+    torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-8)  # alignment of memory rounds
 
 
 @pytest.mark.slow

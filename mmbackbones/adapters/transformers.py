@@ -78,12 +78,16 @@ class MMBackbonesBackbone(BackboneMixin, PreTrainedModel):
         return MODELS.get(self.config.backbone)(**arguments)
 
     def _init_weights(self, module):
-        """What a file lacks starts as in a new net; `copy_` leaves alone what was loaded."""
-        if module is self.net and not all(map(is_initialized, tensors(module).values())):
-            new = self.new_net().state_dict()
-            for name, tensor in tensors(module).items():
-                if name in new:
-                    copy_(tensor, new[name])
+        """What a file lacks of a module starts as in a new net.
+
+        Each module gives its own tensors, since transformers passes over modules without any.
+        """
+        names = {each: name for name, each in self.net.named_modules()}
+        own = own_tensors(module)
+        if module in names and not all(map(is_initialized, own.values())):
+            new = own_tensors(self.new_net().get_submodule(names[module]))
+            for name, tensor in own.items():
+                copy_(tensor, new[name])
 
     def forward(self, pixel_values, output_hidden_states=None, return_dict=None, **unused):
         """The maps of the stages that the config chose, and as hidden states the same."""
@@ -101,6 +105,11 @@ class MMBackbonesBackbone(BackboneMixin, PreTrainedModel):
 def tensors(net):
     """{name: parameter or buffer}, themselves and not copies without their attributes."""
     return net.state_dict(keep_vars=True)
+
+
+def own_tensors(module):
+    """{name: parameter or buffer} of a module itself, without those of its children."""
+    return {name: tensor for name, tensor in tensors(module).items() if '.' not in name}
 
 
 def is_initialized(tensor):
