@@ -150,7 +150,8 @@ class Demo:
     def __init__(self, cfg, args, parser):
         settings = dict(innermost(cfg.test_dataloader.dataset), lazy_init=True)  # reads no files
         dataset = drawing.build_or_exit(DATASETS, settings, 'test_dataloader', parser)
-        self.steps = drawing.steps_of(dataset)
+        self.steps, self.dataset = drawing.steps_of(dataset), dataset
+        self.finds_keypoints = cfg.get('default_scope') == 'mmpose'
         self.painter = drawing.Painter(cfg, dataset, args.score_thr)
         self.model, self.is_random = None, not args.weights
         self.predictions = predictions_of(args, self.painter.classes, parser)
@@ -171,6 +172,8 @@ class Demo:
     def predict(self, data, rest, source, name):
         """The picture of a loaded image, on which the rest of the pipeline and the model run."""
         image = data['img'].copy()
+        if self.finds_keypoints:
+            data = drawing.as_one_person(data, self.dataset)
         for step in rest:
             data = step(data)
         with torch.no_grad():

@@ -64,6 +64,8 @@ def parse():
 def configure(args, parser):
     """The config to test with."""
     cfg = load_config(args, parser)
+    if not cfg.get('test_dataloader'):
+        parser.error(f'{args.config} has no test_dataloader, so there is nothing to test on')
     cfg.update(resume=False, load_from=None)
     if not is_exported(args.checkpoint):
         by_makers = args.checkpoint == PUBLISHED

@@ -102,13 +102,13 @@ def read_model(path, parser, options=()):
 
 
 def check_scope(cfg, path, parser):
-    """Exit with one sentence if a config is neither for mmdet nor for mmseg."""
-    if cfg.get('default_scope') not in ('mmdet', 'mmseg'):
-        parser.error(f'{path} has no default_scope of mmdet or mmseg, which this tool needs')
+    """Exit with one sentence if a config does not say which package of mm it is for."""
+    if not cfg.get('default_scope'):
+        parser.error(f'{path} has no default_scope, such as mmdet or mmseg, which this tool needs')
 
 
 def read_mm_model(path, parser, options=()):
-    """The config of a model of mmdet or mmseg, or an exit with one sentence."""
+    """The config of a model of a package of mm, or an exit with one sentence."""
     cfg = read_model(path, parser, options)
     check_scope(cfg, path, parser)
     return cfg

@@ -58,9 +58,11 @@ def file_findings(opened):
             f'{opened.loader}: there is no image {paths[0]}; set data_prefix and data_root'
         )
         return
-    has_maps = hasattr(dataset, 'img_suffix')  # a dataset of mmseg
+    has_maps = hasattr(dataset, 'seg_map_suffix')  # a dataset of mmseg
     if has_maps and not dataset.ann_file:
         yield from suffix_findings(opened)
+    elif entries and 'keypoints' in entries[0]:
+        yield opened.unseen('no check for keypoints')
     elif not entries and not opened.coco:
         yield Finding(f'{opened.loader}: {type_name(opened.settings)} has no image')
     if has_maps and opened.steps('LoadAnnotations'):
