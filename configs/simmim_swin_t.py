@@ -52,9 +52,7 @@ model = dict(
         to_rgb=True,
     ),
     backbone=dict(**_base_.backbone, out_indices=(3,), drop_path_rate=0.0),
-    neck=dict(
-        type='SimMIMLinearDecoder', in_channels=_base_.channels[3], encoder_stride=32
-    ),
+    neck=dict(type='SimMIMLinearDecoder', in_channels=_base_.channels[3], encoder_stride=32),
     head=dict(
         type='SimMIMHead',
         patch_size=4,

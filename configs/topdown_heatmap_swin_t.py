@@ -6,16 +6,13 @@ Other backbones: BACKBONE=davit_t python tools/train.py configs/topdown_heatmap_
 
 _base_ = [
     '_base_/backbones/{{$BACKBONE:swin_t}}.py',
-    'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
-    'td-hm_swin-t-p4-w7_8xb32-210e_coco-256x192.py',
+    'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_swin-t-p4-w7_8xb32-210e_coco-256x192.py',
 ]
 
 work_dir = 'work_dirs/topdown_heatmap_{{$BACKBONE:swin_t}}'
 custom_imports = dict(imports=['mmbackbones'], allow_failed_imports=False)
 model = dict(
-    backbone=dict(
-        _delete_=True, **_base_.backbone, out_indices=(3,), drop_path_rate=0.2
-    ),
+    backbone=dict(_delete_=True, **_base_.backbone, out_indices=(3,), drop_path_rate=0.2),
     head=dict(in_channels=_base_.channels[3]),
 )
 

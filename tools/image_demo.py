@@ -31,8 +31,10 @@ from mmengine.registry import DATASETS, MODELS
 from mmengine.structures import BaseDataElement
 
 from mmbackbones import CheckpointError, load_checkpoint
+from mmbackbones.weights.downloading import local_file
 from mmbackbones.weights.errors import brief
 from mmbackbones.weights.published_dense import published_dense
+from mmbackbones.weights.reading import load_from_checked_file
 
 RANDOM = 'random'  # instead of a checkpoint
 LABEL = 'random weights'  # on pictures without one
@@ -144,11 +146,20 @@ def build(cfg, args, parser):
     return model.to(args.device).eval()
 
 
+def classes_of(weights):
+    """The classes that a training noted in its checkpoint: mmpretrain's are named by folders."""
+    path = local_file(weights)
+    meta = (load_from_checked_file(path, 'meta') if path.is_file() else {}).get('meta') or {}
+    return {key: value for key, value in meta.get('dataset_meta', {}).items() if key == 'classes'}
+
+
 class Demo:
     """Predicts as the test loop of a config does, draws, and keeps what it finds."""
 
     def __init__(self, cfg, args, parser):
         settings = dict(innermost(cfg.test_dataloader.dataset), lazy_init=True)  # reads no files
+        if cfg.get('default_scope') == 'mmpretrain' and args.weights:
+            settings['metainfo'] = classes_of(args.weights) | (settings.get('metainfo') or {})
         dataset = drawing.build_or_exit(DATASETS, settings, 'test_dataloader', parser)
         self.steps, self.dataset = drawing.steps_of(dataset), dataset
         self.finds_keypoints = cfg.get('default_scope') == 'mmpose'

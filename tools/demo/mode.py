@@ -176,9 +176,7 @@ def use_data(cfg, scope, split, masks, demo):
 def use_images(loader, demo):
     """Let a dataloader read the images of the demo set for training without labels."""
     folder = dict(data_root=f'{demo.root}/coco', data_prefix='train2017', with_label=False)
-    loader.dataset = ConfigDict(
-        type='CustomDataset', **folder, pipeline=loader.dataset.pipeline
-    )
+    loader.dataset = ConfigDict(type='CustomDataset', **folder, pipeline=loader.dataset.pipeline)
     loader.update(batch_size=demo.batch_size, num_workers=0, persistent_workers=False)
     loader.drop_last = demo.drop_last
 

@@ -1,5 +1,7 @@
 """The demo set for mmpretrain (crops, a folder for each class) and mmrotate (rotated boxes)."""
 
+import contextlib
+import io
 import tempfile
 from pathlib import Path
 
@@ -22,7 +24,11 @@ def write_sister_set(scope, root):
     with tempfile.TemporaryDirectory(prefix='.sisters_', dir=root) as work:
         fresh = Path(work, 'new')
         for split in ('train', 'val'):
-            coco = COCO(str(Path(root, f'coco/annotations/instances_{split}2017.json')))
+            with contextlib.redirect_stdout(io.StringIO()):
+                coco = COCO(str(Path(root, f'coco/annotations/instances_{split}2017.json')))
+            if scope == 'mmpretrain':
+                for name in CLASSES:  # of few images, some have none
+                    (fresh / split / name).mkdir(parents=True)
             for info in coco.loadImgs(coco.getImgIds()):
                 notes = coco.loadAnns(coco.getAnnIds(info['id']))
                 image = Path(root, f'coco/{split}2017', info['file_name'])
@@ -39,7 +45,6 @@ def write_crop(coco, folder, path, notes):
     name, note = max(notes, key=lambda each: each[1]['area'])
     x, y, width, height = map(round, note['bbox'])
     image = cv2.imread(str(path))[max(0, y - 4) : y + height + 4, max(0, x - 4) : x + width + 4]
-    (folder / name).mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(folder / name / path.name), image)
 
 

@@ -196,6 +196,7 @@ def keep_inside(visualizer):
 
 def scale_lines(visualizer, image):
     """Lines that do not cover a small image, and text and lines that are seen on a large one."""
-    visualizer.line_width = 1.5
+    # Those of mmpose, who draws with OpenCV, are whole pixels.
+    visualizer.line_width = 2 if hasattr(visualizer, 'radius') else 1.5
     visualizer.dpi = max(100, min(image.shape[:2]) / 5)
     visualizer.fig_save.set_dpi(visualizer.dpi)
