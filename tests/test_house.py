@@ -27,6 +27,7 @@ FLOORS = [
     'backbone',
     'optim',
     'models',
+    'adapters',
     'convert',
     'sharding',
     'strategy',

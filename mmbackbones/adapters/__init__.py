@@ -1,1 +1,1 @@
-"""The backbones in other libraries: a file for each, which is imported where its library is."""
+"""The backbones in other libraries: one module each, named as its library, which it needs."""
