@@ -58,7 +58,8 @@ def file_findings(opened):
             f'{opened.loader}: there is no image {paths[0]}; set data_prefix and data_root'
         )
         return
-    has_maps = hasattr(dataset, 'seg_map_suffix')  # a dataset of mmseg
+    # A dataset of mmseg: some of mmdet have the one, and mmrotate's the other.
+    has_maps = hasattr(dataset, 'img_suffix') and hasattr(dataset, 'seg_map_suffix')
     if has_maps and not dataset.ann_file:
         yield from suffix_findings(opened)
     elif entries and 'keypoints' in entries[0]:

@@ -82,7 +82,7 @@ def map_fault(info, opened, step, seen):
             f'{path} is {sides(labels.shape)}, but its image {info["img_path"]} is {sides(size)}; '
             f'they must have one size'
         )
-    if not hasattr(opened.dataset, 'seg_map_suffix'):  # heads of mmdet for it have others
+    if not hasattr(opened.dataset, 'img_suffix'):  # of mmdet, whose heads for it have other classes
         return None
     if labels.dtype == np.uint8 and isinstance(step, LoadAnnotations):  # whatever the file has
         content = fileio.get(path, backend_args=step.backend_args)
