@@ -206,11 +206,12 @@ def test_every_backbone_is_pretrained_by_simmim(name, tmp_path):
 
 
 def test_a_masked_swin_gives_mmpretrain_s_loss(tmp_path):
-    theirs = pytest.importorskip('mmpretrain.models').build_backbone
+    pytest.importorskip('mmpretrain.models')
     arch = dict(embed_dims=8, depths=[2, 2, 2, 2], num_heads=[1, 2, 2, 4])
     settings = dict(type='SimMIMSwinTransformer', img_size=128, arch=arch, drop_path_rate=0)
     blocks = dict(block_cfgs=dict(window_size=4))
-    theirs = theirs(dict(settings, stage_cfgs=blocks, pad_small_map=True)).eval()
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        theirs = MODELS.build(dict(settings, stage_cfgs=blocks, pad_small_map=True)).eval()
     theirs.init_weights()
     torch.nn.init.normal_(theirs.mask_token)
     own = dict(dims=[8, 16, 32, 64], depths=[2, 2, 2, 2], heads=[1, 2, 2, 4])
