@@ -104,7 +104,7 @@ def test_mmpretrain_s_word_for_rgb_is_known():
 
 def test_the_demo_set_says_for_whom_it_is():
     cfg = Config(dict(default_scope='mmpose', model=dict(backbone=dict())))
-    with pytest.raises(ValueError, match=r'mmpretrain, mmrotate .* this one is of mmpose'):
+    with pytest.raises(ValueError, match='pretraining of mmpretrain, and detectors of mmrotate'):
         adapt(cfg)
     loader = dict(dataset=dict(pipeline=[dict(type='mmdet.PackDetInputs')]))
     assert scope_of(Config(dict(default_scope='mmrotate', train_dataloader=loader))) == 'mmrotate'

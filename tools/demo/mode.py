@@ -32,10 +32,12 @@ def to_demo(cfg):
 def adapt(cfg):
     """Turn a config into one for the demo set, whose settings are returned; writes nothing."""
     demo, scope, model = settings_of(cfg), scope_of(cfg), cfg.get('model') or {}
-    if scope not in CLASSES or 'backbone' not in model:
+    labelled = scope != 'mmpretrain' or 'num_classes' in str(model.get('head'))
+    is_empty = not labelled and not cfg.get('train_dataloader')
+    if scope not in CLASSES or 'backbone' not in model or is_empty:
         raise ValueError(
-            f'--demo is for models of {", ".join(CLASSES)} with a backbone, and this one is of '
-            f'{scope}: the demo set has no ground truth for it'
+            '--demo is for detectors of mmdet and segmenters of mmseg with a backbone, classifiers '
+            'and pretraining of mmpretrain, and detectors of mmrotate'
         )
     cfg.default_scope = cfg.get('default_scope') or scope  # class-typed configs may have none
     use_classes(model, CLASSES[scope])
@@ -43,7 +45,6 @@ def adapt(cfg):
     if scope == 'mmdet' and "'Pad'" in str(cfg.get('test_dataloader')):
         model.data_preprocessor.pad_size_divisor = 64  # up to stride 64: no pipeline pads here
     masks = any(step.get('with_mask') for step in parts_of(cfg.get('train_dataloader')))
-    labelled = scope != 'mmpretrain' or 'num_classes' in str(model.get('head'))
     for split in ('train', 'val', 'test') if labelled else ():
         use_data(cfg, scope, split, masks, demo)
     if not labelled:
