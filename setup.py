@@ -83,6 +83,9 @@ setup(
             'safetensors',
             'tqdm',
         ],
+        # Sister libraries, see configs/SISTERS.md. onedl-mmpretrain imports model-index.
+        'classification': ['onedl-mmpretrain>=1.3.6', 'model-index'],
+        'rotated': ['onedl-mmrotate>=1.2.1'],
         'export': EXPORT,
         'int8': [*EXPORT, 'nncf'],
         # For addresses of the Hugging Face Hub, hf://OWNER/REPO.

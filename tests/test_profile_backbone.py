@@ -91,7 +91,7 @@ def test_a_detector_by_its_parts(profile, tmp_path):
         (['swin.py', '--arch', 'tiny'], '--arch is for a backbone by name'),
         (['DaViT', '--size', 0, 64], '--size and --rounds take numbers from 1 up'),
         (['DaViT', '--out', 'chart.doc'], '--out is chart.doc; end it in .png'),
-        (['swin.py'], 'swin.py has no default_scope of mmdet or mmseg'),
+        (['swin.py'], 'swin.py has no default_scope, such as mmdet or mmseg'),
         (['image.txt'], 'image.txt is no config with a model.backbone'),
         (['DaViT', '--device', 'abacus'], '--device abacus: '),
     ],

@@ -35,6 +35,7 @@ from rich.table import Table
 from mmbackbones import CheckpointError, load_checkpoint
 
 OTHERS = ((1, 61, 97), (3, 128, 224), (2, 265, 190), (1, 20, 33))  # (images, height, width)
+WHOLE = ('mmdet', 'mmseg')  # whose models are written whole
 WITH_METADATA = ('onnx', 'openvino')
 # Of an output's standard deviation; half precision carries 11 bits.
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 5e-2}
@@ -110,8 +111,15 @@ def usual_part(args):
     if not Path(args.model).is_file():
         return 'backbone'
     cfg = read_model_config(args.model, args.cfg_options)
-    is_whole = cfg.get('default_scope') in ('mmdet', 'mmseg') and 'type' in cfg.model
-    return 'model' if is_whole else 'backbone'
+    scope = cfg.get('default_scope')
+    if scope and scope not in WHOLE:
+        print(f'note: the backbone alone is written: {why_not_whole(scope)}', file=sys.stderr)
+    return 'model' if scope in WHOLE and 'type' in cfg.model else 'backbone'
+
+
+def why_not_whole(scope):
+    """Why a model of another package is not written whole."""
+    return f'whole models are written for {" and ".join(WHOLE)}, and this one is of {scope}'
 
 
 def build(args):
@@ -121,6 +129,8 @@ def build(args):
     if is_backbone(args.model, args.arch):
         raise UsageError(f'--{args.part} needs a config file, and {args.model} is none')
     cfg = read_mm_config(args.model, args.cfg_options)
+    if cfg.default_scope not in WHOLE:
+        raise UsageError(f'--{args.part}: {why_not_whole(cfg.default_scope)}; leave it out')
     from lib.dense_parts import DenseParts  # these need mmdet or mmseg
     from lib.flops import build as build_model
     from lib.whole import Refused, whole_model

@@ -33,8 +33,10 @@ from mmengine.registry import DATASETS, MODELS
 from mmengine.structures import BaseDataElement
 
 from mmbackbones import CheckpointError, load_checkpoint
+from mmbackbones.weights.downloading import local_file
 from mmbackbones.weights.errors import truncate
 from mmbackbones.weights.published_dense import published_dense
+from mmbackbones.weights.reading import load_from_checked_file
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'  # unless another is asked for
 RANDOM = 'random'  # instead of a checkpoint
@@ -152,13 +154,23 @@ def build(cfg, args):
     return model.to(args.device).eval()
 
 
+def classes_of(weights):
+    """The classes that a training noted in its checkpoint: mmpretrain's are named by folders."""
+    path = local_file(weights)
+    meta = (load_from_checked_file(path, 'meta') if path.is_file() else {}).get('meta') or {}
+    return {key: value for key, value in meta.get('dataset_meta', {}).items() if key == 'classes'}
+
+
 class Predictor:
     """Predicts as the test loop of a config does, draws, and keeps what it finds."""
 
     def __init__(self, cfg, args):
         settings = dict(innermost(cfg.test_dataloader.dataset), lazy_init=True)  # reads no files
+        if cfg.get('default_scope') == 'mmpretrain' and args.weights:
+            settings['metainfo'] = classes_of(args.weights) | (settings.get('metainfo') or {})
         dataset = drawing.build_part(DATASETS, settings, 'test_dataloader')
-        self.steps = drawing.steps_of(dataset)
+        self.steps, self.dataset = drawing.steps_of(dataset), dataset
+        self.finds_keypoints = cfg.get('default_scope') == 'mmpose'
         self.painter = drawing.Painter(cfg, dataset, args.score_thr)
         self.model, self.is_random = None, not args.weights
         self.predictions = predictions_of(args, self.painter.classes)
@@ -179,6 +191,8 @@ class Predictor:
     def predict(self, data, rest, source, name):
         """The picture of a loaded image, on which the rest of the pipeline and the model run."""
         image = data['img'].copy()
+        if self.finds_keypoints:
+            data = drawing.as_one_person(data, self.dataset)
         for step in rest:
             data = step(data)
         with torch.no_grad():

@@ -73,6 +73,8 @@ def check_arguments(args):
 def configure(args):
     """The config to test with, of which everything was looked at that can be before a test."""
     cfg = load_config(args)
+    if not cfg.get('test_dataloader'):
+        raise UsageError(f'{args.config} has no test_dataloader, so there is nothing to test on')
     check_config(cfg)
     meet_on_cpus(args.launcher)
     draw_demo_set(args, cfg)

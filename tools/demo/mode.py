@@ -7,8 +7,10 @@ from mmengine.config import ConfigDict
 
 # A config may have a dict `demo` with other values, and so may --cfg-options: demo.epochs=6.
 DEMO = dict(root='data/demo', train=400, val=50, size=160, batch_size=4, epochs=3, lr=4e-4)
-CLASSES = {'mmdet': 80, 'mmseg': 150}  # of COCO and ADE20K
+# Of COCO, ADE20K and, for sister libraries, of the kinds of objects in the demo set.
+CLASSES = {'mmdet': 80, 'mmseg': 150, 'mmpretrain': 5, 'mmrotate': 5}
 PACKERS = {'mmdet': 'PackDetInputs', 'mmseg': 'PackSegInputs'}
+SISTERS = ('mmpretrain', 'mmrotate')  # see sisters.py
 FREE = dict(drop_path_rate=0.0, frozen_stages=-1, norm_eval=False)
 INSTANCES = dict(panoptic_on=False, instance_on=True, pad_seg=False)  # the demo set has no stuff
 BEST = ('coco/bbox_mAP', 'coco/segm_mAP', 'mIoU')  # what the demo's metrics may be judged by
@@ -21,21 +23,32 @@ def draw_set(cfg):
 
     settings = settings_of(cfg)
     make_demo_set(settings.root, train=settings.train, val=settings.val, size=settings.size)
+    if cfg.default_scope in SISTERS:
+        from demo.sisters import write_sister_set
+
+        write_sister_set(cfg.default_scope, settings.root)
 
 
 def adapt(cfg):
     """Turn a config into one for the demo set, whose settings are returned; writes nothing."""
     demo, scope, model = settings_of(cfg), scope_of(cfg), cfg.get('model') or {}
-    if scope not in PACKERS or 'backbone' not in model:
-        raise ValueError('--demo is for detectors of mmdet and segmenters of mmseg with a backbone')
+    labelled = scope != 'mmpretrain' or 'num_classes' in str(model.get('head'))
+    is_empty = not labelled and not cfg.get('train_dataloader')
+    if scope not in CLASSES or 'backbone' not in model or is_empty:
+        raise ValueError(
+            '--demo is for detectors of mmdet and segmenters of mmseg with a backbone, classifiers '
+            'and pretraining of mmpretrain, and detectors of mmrotate'
+        )
     cfg.default_scope = cfg.get('default_scope') or scope  # class-typed configs may have none
     use_classes(model, CLASSES[scope])
     shrink_model(model, demo.size)
     if scope == 'mmdet' and "'Pad'" in str(cfg.get('test_dataloader')):
         model.data_preprocessor.pad_size_divisor = 64  # up to stride 64: no pipeline pads here
     masks = any(step.get('with_mask') for step in parts_of(cfg.get('train_dataloader')))
-    for split in ('train', 'val', 'test'):
+    for split in ('train', 'val', 'test') if labelled else ():
         use_data(cfg, scope, split, masks, demo)
+    if not labelled:
+        use_images(cfg.train_dataloader, demo)
     use_tta(cfg.get('tta_pipeline', ()), demo.size)
     use_schedule(cfg, demo)
     hooks = cfg.get('custom_hooks') or []
@@ -67,6 +80,8 @@ def settings_of(cfg):
 
 def scope_of(cfg):
     """The package that a config is for, by what packs its inputs."""
+    if cfg.get('default_scope') in SISTERS:
+        return cfg.default_scope
     training = str(cfg.get('train_dataloader'))
     packed = (scope for scope, packer in PACKERS.items() if packer in training)
     return next(packed, cfg.get('default_scope'))
@@ -135,8 +150,15 @@ def use_data(cfg, scope, split, masks, demo):
     from demo.dataset import as_mm_reads
 
     training = split == 'train'
-    dataset, metric = as_mm_reads(scope, demo.root, 'train' if training else 'val')
-    steps = small_pipeline(scope, training, masks, demo.size)
+    part = 'train' if training else 'val'
+    if scope in SISTERS:
+        from demo.sisters import as_sisters_read, sister_pipeline
+
+        dataset, metric = as_sisters_read(scope, demo.root, part)
+        steps = sister_pipeline(scope, training, demo.size)
+    else:
+        dataset, metric = as_mm_reads(scope, demo.root, part)
+        steps = small_pipeline(scope, training, masks, demo.size)
     cfg[f'{split}_dataloader'] = dict(
         batch_size=demo.batch_size if training else 1,
         num_workers=0,
@@ -152,6 +174,14 @@ def use_data(cfg, scope, split, masks, demo):
             metric['metric'] = ['bbox', 'segm'] if masks else 'bbox'
         metric.update({key: own[key] for key in CHOICES if key in own})
         cfg[f'{split}_evaluator'] = dict(metric, _scope_=scope)
+
+
+def use_images(loader, demo):
+    """Let a dataloader read the images of the demo set for training without labels."""
+    folder = dict(data_root=f'{demo.root}/coco', data_prefix='train2017', with_label=False)
+    loader.dataset = ConfigDict(type='CustomDataset', **folder, pipeline=loader.dataset.pipeline)
+    loader.update(batch_size=demo.batch_size, num_workers=0, persistent_workers=False)
+    loader.drop_last = demo.drop_last
 
 
 def small_pipeline(scope, training, masks, size):
@@ -188,7 +218,8 @@ def use_schedule(cfg, demo):
     rise = max(1, min(50, steps // 4))
     fall = dict(type='CosineAnnealingLR', by_epoch=False, begin=rise, end=steps, eta_min=0)
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=demo.epochs, val_interval=1)
-    cfg.update(val_cfg=dict(type='ValLoop'), test_cfg=dict(type='TestLoop'))
+    if cfg.get('val_dataloader'):
+        cfg.update(val_cfg=dict(type='ValLoop'), test_cfg=dict(type='TestLoop'))
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=rise),
         *([fall] if steps > rise else []),  # one step has no room for it
@@ -201,7 +232,9 @@ def use_schedule(cfg, demo):
     hooks = dict(checkpoint=saving, logger=dict(type='LoggerHook', interval=10))
     cfg.merge_from_dict(dict(default_hooks=hooks))
     saving = cfg.default_hooks.checkpoint
-    if saving.get('save_best') not in BEST:  # but of another metric
+    if not cfg.get('val_dataloader'):
+        saving.save_best = None
+    elif saving.get('save_best') not in BEST:  # but of another metric
         masks = 'segm' in cfg.val_evaluator.get('metric', ())
         saving.save_best = 'coco/segm_mAP' if masks else 'auto'
     cfg.log_processor = dict(type='LogProcessor', window_size=20, by_epoch=True)

@@ -68,13 +68,15 @@ def read_model_config(path, options=()):
 
 
 def check_scope(cfg, path):
-    """Raise a `UsageError` if a config is neither for mmdet nor for mmseg."""
-    if cfg.get('default_scope') not in ('mmdet', 'mmseg'):
-        raise UsageError(f'{path} has no default_scope of mmdet or mmseg, which this tool needs')
+    """Raise a `UsageError` if a config does not say which package of mm it is for."""
+    if not cfg.get('default_scope'):
+        raise UsageError(
+            f'{path} has no default_scope, such as mmdet or mmseg, which this tool needs'
+        )
 
 
 def read_mm_config(path, options=()):
-    """The config of a model of mmdet or mmseg."""
+    """The config of a model of a package of mm."""
     cfg = read_model_config(path, options)
     check_scope(cfg, path)
     return cfg

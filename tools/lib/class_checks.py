@@ -8,9 +8,10 @@ from mmengine.registry import MODELS
 from mmengine.utils import import_modules_from_strings
 from torch.overrides import TorchFunctionMode
 
-from lib.datasets import Finding, in_scope
+from lib.datasets import Finding, as_list, in_scope
 from mmbackbones.weights.errors import shorten_list, truncate
 
+SISTERS = ('mmpretrain', 'mmpose', 'mmdet3d', 'mmocr', 'mmaction')  # heads count otherwise there
 OTHERS = {'backbone', 'reid', 'rpn_head', 'teacher_model'}  # parts with classes of their own
 
 
@@ -29,8 +30,31 @@ def class_findings(cfg, datasets):
     text = first.dataset.metainfo['classes']
     if isinstance(text, str):
         yield Finding(f'the classes of {first.loader} are the text {text!r}; write ({text!r},)')
+    elif cfg.get('model') and cfg.get('default_scope') in SISTERS:
+        yield from sister_findings(cfg, datasets)
     elif cfg.get('model'):
         yield from model_findings(cfg, first.dataset, first.loader)
+
+
+def sister_findings(cfg, datasets):
+    """Labels of a dataset that a classifier does not count, and that other heads are unknown."""
+    head = cfg.model.get('head')
+    count = head.get('num_classes') if isinstance(head, dict) else None
+    if cfg.default_scope != 'mmpretrain' or not isinstance(count, int):
+        reason = f'no check for models of {cfg.default_scope}'
+        yield Finding(f'the heads of the model ({reason})', 'not looked at')
+        return
+    for each in datasets:
+        labels = {x for entry in each.dataset.data_list for x in as_list(entry.get('gt_label', 0))}
+        found, names = max(labels, default=0) + 1, each.classes
+        if found > count:
+            yield Finding(
+                f'model.head.num_classes is {count}, but {each.loader} has labels up to '
+                f'{found - 1} (classes {shorten_list(names)}); set it to {max(found, len(names))}'
+            )
+        elif count != len(names):
+            text = f'model.head.num_classes is {count}, and {each.loader} has {len(names)} classes'
+            yield Finding(text, 'note')
 
 
 class OnCpu(TorchFunctionMode):

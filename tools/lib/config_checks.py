@@ -113,6 +113,7 @@ def check_settings(cfg):
                     f'{key} needs workers, and num_workers is 0; set {key}={unused} as well'
                 )
         loop = dict(cfg.get(f'{name}_cfg') or {})
+        loop.pop('_scope_', None)  # which bases of other packages have
         kind = class_of(loop.pop('type', None), LOOPS, cfg)
         if kind is None:
             continue

@@ -58,9 +58,12 @@ def file_findings(opened):
             f'{opened.loader}: there is no image {paths[0]}; set data_prefix and data_root'
         )
         return
-    has_maps = hasattr(dataset, 'img_suffix')  # a dataset of mmseg
+    # A dataset of mmseg: some of mmdet have the one, and mmrotate's the other.
+    has_maps = hasattr(dataset, 'img_suffix') and hasattr(dataset, 'seg_map_suffix')
     if has_maps and not dataset.ann_file:
         yield from suffix_findings(opened)
+    elif entries and 'keypoints' in entries[0]:
+        yield opened.unseen('no check for keypoints')
     elif not entries and not opened.coco:
         yield Finding(f'{opened.loader}: {type_name(opened.settings)} has no image')
     if has_maps and opened.steps('LoadAnnotations'):

@@ -73,6 +73,13 @@ def read_image(steps, path):
     raise ValueError('the pipeline loads no image')
 
 
+def as_one_person(data, dataset):
+    """A loaded image whose box of a person is all of it, as mmpose does where nobody gives one."""
+    height, width = data['img'].shape[:2]
+    box = np.array([[0, 0, width, height]], np.float32)
+    return dict(data, bbox=box, bbox_score=np.ones(1, np.float32), **dataset.metainfo)
+
+
 def to_rgb(image):
     """An image (H, W) or (H, W, C) of any numbers, BGR as mm loads it, as one that can be shown."""
     image = np.atleast_3d(image)
@@ -148,9 +155,13 @@ class Painter:
         settings = dict(settings, vis_backends=None, name=uuid4().hex)  # none of another's name
         self.visualizer = visualizer = VISUALIZERS.build(settings)
         kind = type(visualizer)
-        if kind.add_datasample is Visualizer.add_datasample:
+        # Of mmpretrain's visualizer, which has a method for each task instead.
+        self.classifies = hasattr(visualizer, 'visualize_cls')
+        if kind.add_datasample is Visualizer.add_datasample and not self.classifies:
             sys.exit(f'visualizer.type is {kind.__name__}, which does not draw predictions')
         visualizer.dataset_meta = meta = dict(dataset.metainfo)
+        if hasattr(visualizer, 'set_dataset_meta'):  # of mmpose: colours and lines of a skeleton
+            visualizer.set_dataset_meta(meta)
         self.classes = meta.get('classes') or ()
         if len(meta.get('palette') or ()) < len(self.classes):
             meta.pop('palette', None)  # mmdet then chooses colours
@@ -167,7 +178,10 @@ class Painter:
             self.has_said = True
         image = to_rgb(image)
         scale_lines(self.visualizer, image)
-        self.visualizer.add_datasample(name, image, sample, **self.options, **options)
+        if self.classifies:
+            self.visualizer.visualize_cls(image, sample, name=name, **options)
+        else:
+            self.visualizer.add_datasample(name, image, sample, **self.options, **options)
         return self.visualizer.get_image()
 
 
@@ -185,6 +199,7 @@ def keep_inside(visualizer):
 
 def scale_lines(visualizer, image):
     """Lines that do not cover a small image, and text and lines that are seen on a large one."""
-    visualizer.line_width = 1.5
+    # Those of mmpose, who draws with OpenCV, are whole pixels.
+    visualizer.line_width = 2 if hasattr(visualizer, 'radius') else 1.5
     visualizer.dpi = max(100, min(image.shape[:2]) / 5)
     visualizer.fig_save.set_dpi(visualizer.dpi)

@@ -19,6 +19,12 @@ def flops_of_attention(query, key, value, *args, out_shape=None, **kwargs):
 
 # If the operator moves, attention on a CPU counts as nothing, and test_flops.py fails.
 FORGOTTEN = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: flops_of_attention}
+# Of each scope, what models are told of an image; others, as mmpretrain's, do without.
+SAMPLES = dict(
+    mmdet=('mmdet', 'DetDataSample'),
+    mmrotate=('mmdet', 'DetDataSample'),
+    mmseg=('mmseg', 'SegDataSample'),
+)
 SKIPPED = {*flop_registry, *FORGOTTEN, torch.ops.aten.grid_sampler_2d}  # the last one is slow
 
 
@@ -73,14 +79,14 @@ def use_data_preprocessor(cfg):
 
 def sample(scope, shape):
     """What detectors and segmenters want to know of an image."""
-    kind = dict(mmdet='DetDataSample', mmseg='SegDataSample')[scope]
-    module = import_modules_from_strings(f'{scope}.structures')
+    package, kind = SAMPLES[scope]
+    module = import_modules_from_strings(f'{package}.structures')
     info = dict(img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape)
     return getattr(module, kind)(metainfo=dict(info, scale_factor=(1.0, 1.0)))
 
 
 def count_dense(model, scope, shape):
-    """{name of a module: FLOPs} of a detector or segmenter for an image, with little arithmetic."""
+    """{name of a module: FLOPs} of a model for an image, with little arithmetic."""
     try:
         with torch.device('meta'):
             return count(passing(copy.deepcopy(model).to('meta'), scope, shape))
@@ -90,11 +96,11 @@ def count_dense(model, scope, shape):
 
 
 def passing(model, scope, shape):
-    """A function that sends an image of a shape through a detector or segmenter.
+    """A function that sends an image of a shape through a model of a package of mm.
 
     The image has the channels that the first convolution reads.
     """
     channels = (m.in_channels for m in model.modules() if isinstance(m, torch.nn.Conv2d))
     image = torch.rand(1, next(channels, 3), *shape, device=next(model.parameters()).device)
-    samples = [sample(scope, shape)]
+    samples = [sample(scope, shape)] if scope in SAMPLES else None
     return lambda: model(image, samples, mode='tensor')

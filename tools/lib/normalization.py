@@ -67,7 +67,7 @@ def normalization_of(cfg):
     while isinstance(part, dict) and 'data_preprocessor' in part:
         part = part['data_preprocessor']  # inside one for several branches
     if isinstance(part, dict) and part.get('mean') is not None:
-        swapped = part.get('bgr_to_rgb') or part.get('rgb_to_bgr')
+        swapped = any(part.get(name) for name in ('bgr_to_rgb', 'rgb_to_bgr', 'to_rgb'))
         return Normalization(part['mean'], part['std'], 'RGB' if swapped else 'BGR')
     for dataset in inner_datasets((cfg.get('train_dataloader') or {}).get('dataset', [])):
         for step in dataset.get('pipeline') or []:

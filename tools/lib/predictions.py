@@ -34,6 +34,10 @@ class Predictions:
     def add(self, source, name, size, sample):
         """Keep what is found in an image of a size (height, width), and a map under a name."""
         rows = self.objects(sample.pred_instances) if 'pred_instances' in sample else []
+        if 'pred_score' in sample:  # of a classifier, the likeliest class first
+            scores = sample.pred_score.tolist()
+            order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
+            rows = [self.row(label, score=scores[label]) for label in order]
         entry = dict(image=str(source), height=size[0], width=size[1], predictions=rows)
         numbers = class_map(sample)
         if numbers is not None:
@@ -52,6 +56,9 @@ class Predictions:
     def objects(self, found):
         """A row for each object, with its box and mask (RLE, as pycocotools reads it)."""
         found = found.numpy()
+        if 'keypoints' in found:
+            pairs = zip(found.keypoints, found.keypoint_scores, strict=True)
+            return [dict(keypoints=p.tolist(), scores=s.tolist()) for p, s in pairs]
         rows = [
             self.row(label, score=float(score))
             for label, score in zip(found.labels, found.scores, strict=True)
