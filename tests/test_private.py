@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,22 @@ KNOWN = [
         f'{LAYERS}/context.py',
         'no backbone can run',
         lambda: torch._C._are_functorch_transforms_active() is False,
+    ),
+    Private(
+        '_is_hf_initialized',
+        'mmbackbones/adapters/transformers.py',
+        'tensors that a file lacks stay empty in models of transformers',
+        lambda: (
+            not find_spec('transformers')
+            or '_is_hf_initialized'
+            in inspect.getsource(import_module('transformers.initialization').copy_)
+        ),
+    ),
+    Private(
+        '_dynamo',
+        'tools/lib/gpu_experiments.py',
+        'blocks are not compiled one by one at many sizes',
+        lambda: hasattr(import_module('torch._dynamo').config, 'patch'),
     ),
     Private(
         '_global_forward_hooks _global_forward_pre_hooks _forward_hooks _forward_pre_hooks',

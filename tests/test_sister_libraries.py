@@ -121,7 +121,7 @@ def test_export_says_what_it_leaves_out(tmp_path, monkeypatch, capsys, call_tool
     path = tmp_path / 'own.py'
     path.write_text(TOOL_CONFIG)
     args = SimpleNamespace(model=str(path), cfg_options={})
-    assert export.usual_part(args, None) == 'backbone'
+    assert export.usual_part(args) == 'backbone'
     assert 'whole models are written for mmdet and mmseg, and this one is of mmpose' in (
         capsys.readouterr().err
     )

@@ -17,6 +17,7 @@ import convert_config
 import image_demo
 import test as test_tool
 from lib.flops import build
+from lib.usage import run_tool
 from mmengine.config import Config, DictAction
 from recording import Recording
 from shipped import CONFIGS, model, recent_mmdet
@@ -174,13 +175,13 @@ def call(monkeypatch, words):
 
 def test_published_is_a_checkpoint(small, monkeypatch, capsys):
     call(monkeypatch, 'mask_rcnn_swin_t.py published --demo')
-    cfg = test_tool.configure(*test_tool.parse())
+    cfg = run_tool(test_tool.command_line, test_tool.configure)
     assert Path(cfg.load_from).is_relative_to(small / 'cache')
     assert 'state_dict' in torch.load(cfg.load_from)
     (small / 'mine.py').write_text("_base_ = 'mask_rcnn_swin_t.py'")
     call(monkeypatch, 'mine.py published --demo')
     with pytest.raises(SystemExit):
-        test_tool.configure(*test_tool.parse())
+        run_tool(test_tool.command_line, test_tool.configure)
     sentence = 'nobody published weights for mine.py; there are some for mask_rcnn_swin_t, '
     assert sentence in capsys.readouterr().err
 

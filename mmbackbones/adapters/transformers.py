@@ -68,6 +68,7 @@ class MMBackbonesBackbone(BackboneMixin, PreTrainedModel):
         self.num_features = config.hidden_sizes
         self.net = self.new_net()
         for tensor in tensors(self.net).values():
+            # If transformers renames its mark, tensors that a file lacks stay empty.
             tensor._is_hf_initialized = not tensor.is_meta
         self.post_init()
 

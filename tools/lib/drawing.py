@@ -160,7 +160,7 @@ class Painter:
         if kind.add_datasample is Visualizer.add_datasample and not self.classifies:
             sys.exit(f'visualizer.type is {kind.__name__}, which does not draw predictions')
         visualizer.dataset_meta = meta = dict(dataset.metainfo)
-        if hasattr(visualizer, 'set_dataset_meta'):  # of mmpose: colours and lines of a skeleton
+        if draws_keypoints(visualizer):  # it has colours and lines for a skeleton
             visualizer.set_dataset_meta(meta)
         self.classes = meta.get('classes') or ()
         if len(meta.get('palette') or ()) < len(self.classes):
@@ -197,9 +197,14 @@ def keep_inside(visualizer):
     visualizer.draw_texts = draw_texts
 
 
+def draws_keypoints(visualizer):
+    """Whether a visualizer is one of mmpose, whose points have a radius."""
+    return hasattr(visualizer, 'radius')
+
+
 def scale_lines(visualizer, image):
     """Lines that do not cover a small image, and text and lines that are seen on a large one."""
     # Those of mmpose, who draws with OpenCV, are whole pixels.
-    visualizer.line_width = 2 if hasattr(visualizer, 'radius') else 1.5
+    visualizer.line_width = 2 if draws_keypoints(visualizer) else 1.5
     visualizer.dpi = max(100, min(image.shape[:2]) / 5)
     visualizer.fig_save.set_dpi(visualizer.dpi)

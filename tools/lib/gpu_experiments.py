@@ -231,7 +231,7 @@ def over(run, net, images):
 @contextmanager
 def many_graphs():
     """PyTorch may compile one function for as many shapes and blocks as there are."""
-    config = torch._dynamo.config
+    config = torch._dynamo.config  # which has no public name; if it moves, sizes are compiled anew
     limits = [name for name in dir(config) if name.endswith(('recompile_limit', 'size_limit'))]
     with config.patch(dict.fromkeys(limits, 100_000)):
         yield
