@@ -7,8 +7,8 @@ work=work_dirs/demo # of its own: a training that somebody shortened is never ta
 cat <<END
 What happens now, with times on 2 cores; what is done is skipped, and Ctrl-C loses nothing but the
 epoch that runs:
-  1. .venv gets PyTorch and the mm packages                             1 minute, once
-  2. Mask R-CNN with Swin-T learns on pictures that are drawn first   12 minutes
+  1. .venv gets PyTorch and the mm packages                             1 to 2 minutes, once
+  2. Mask R-CNN with Swin-T learns on pictures that are drawn first  6 to 12 minutes
      after each of 3 epochs it says its AP and draws what it finds:    $work/*/vis_data/vis_image/
   3. evaluation, pictures of every held-out image, training curve      1 minute
 END
