@@ -43,9 +43,8 @@ def usage_errors(*kinds, about=''):
     except UsageError:
         raise
     except kinds as error:
-        from mmbackbones.weights.errors import (
-            truncate,
-        )  # tools that read logs start without PyTorch
+        # Imported here, as tools that read logs start without PyTorch.
+        from mmbackbones.weights.errors import truncate
 
         text = f'{about}: {truncate(error, 500)}' if about else str(error)
         raise UsageError(text) from error
