@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from lib.engines import (
     write_openvino,
     write_script,
 )
+from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from mmbackbones.registry import MODELS
@@ -49,6 +51,35 @@ def test_engines_give_the_same_for_every_size(exported, tmp_path):
     translate(net, graph, path, True, 20)
     equal(net, read_onnx(path), ALL_SIZES)
     equal(net, read_openvino(path), ALL_SIZES)
+
+
+class Crops(nn.Module):
+    """Something for each of some finds, and maps of the picture, which is cropped to two sizes."""
+
+    output_names, counted_outputs = ('masks', 'scores', 'map'), ('masks', 'scores')
+
+    def __init__(self):
+        super().__init__()
+        self.axes = {2: 'height', 3: 'width'}
+
+    def forward(self, image):
+        scores = image[0, 0, 0, ::7]
+        masks = scores[:, None, None] * image[0, 0, :-3, :-5]
+        return masks, scores, image[0, 1, 2:, 4:]
+
+
+def test_sizes_of_one_name_are_equal_in_files(tmp_path):
+    """Engines use the memory of one for the other."""
+    path = str(tmp_path / 'crops.onnx')
+    write_onnx(Crops(), torch.rand(1, 3, 40, 56), path, True, 20)
+    shapes = {
+        value.name: [size.dim_param for size in value.type.tensor_type.shape.dim]
+        for value in onnx.load(path).graph.output
+    }
+    masks, scores, cropped = shapes['masks'], shapes['scores'], shapes['map']
+    assert scores == ['n'] == masks[:1]
+    assert masks[1:] == ['height_masks', 'width_masks']
+    assert cropped == ['height_map', 'width_map']
 
 
 @quick_for_some

@@ -218,10 +218,21 @@ def test_a_segmenter_of_one_class_has_a_threshold():
     assert 0 <= found['scores'].min() <= found['scores'].max() <= 1
 
 
+@pytest.mark.parametrize('size', [(64, 64), (97, 70), (40, 129)])
+def test_a_segmenter_that_is_tested_in_windows_averages_them(size):
+    model = shipped(f'mmseg::{HEADS[0]}')
+    model.test_cfg = type(model.test_cfg)(mode='slide', crop_size=(64, 48), stride=(30, 32))
+    net, image = whole_model(model, dict(size=size, scores=True)), torch.from_numpy(shapes(*size))
+    with torch.no_grad():
+        classes, scores = net(image)
+    assert scores.shape[1:] == size
+    assert (classes.numpy() == expected(net, image.numpy())['classes']).all()
+
+
 def test_what_is_not_known_is_refused_in_a_sentence():
     model = shipped(f'mmseg::{HEADS[0]}')
     model.test_cfg = type(model.test_cfg)(mode='slide', crop_size=(64, 64), stride=(32, 32))
-    with pytest.raises(Refused, match="mode 'slide', part by part"):
+    with pytest.raises(Refused, match=r"mode 'slide'.* depends on its size: give --size"):
         whole_model(model)
     model.test_cfg = type(model.test_cfg)(mode='whole')
     model.data_preprocessor.test_cfg = dict(size=(64, 64))

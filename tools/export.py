@@ -135,7 +135,7 @@ def build(args):
     from lib.flops import build as build_model
     from lib.whole import Refused, whole_model
 
-    names = ('batch', 'scores', 'paste_masks', 'gather')
+    names = ('size', 'batch', 'scores', 'paste_masks', 'gather')
     settings = {name: getattr(args, name) for name in names}
     with usage_errors(TypeError, ValueError, KeyError, OSError, CheckpointError):
         try:

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from lib.engine_graphs import (
-    AXES,
     absorb_constants,
     axes_of,
     capture,
@@ -104,12 +103,17 @@ def tidy(model):
 
 
 def name_sizes(model, net):
-    """Call the free sizes of outputs by names, where they are expressions of the input's."""
+    """Call the free sizes of outputs by names, where they are expressions of the input's.
+
+    Engines take sizes of one name for equal: only the number of finds has the same in several.
+    """
+    counted = getattr(net, 'counted_outputs', ())
     for value in model.graph.outputs:
+        sides = {len(value.shape) - 2: 'height', len(value.shape) - 1: 'width'}
         for axis, size in enumerate(value.shape):
             if not isinstance(size, int) and size.value not in axes_of(net).values():
-                name = getattr(net, 'size_of_outputs', f'{AXES.get(axis)}_{value.name}')
-                value.shape[axis] = name
+                is_count = axis == 0 and value.name in counted
+                value.shape[axis] = 'n' if is_count else f'{sides.get(axis, axis)}_{value.name}'
 
 
 def write_onnx_as_it_is(net, image, path, opset):

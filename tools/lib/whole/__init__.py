@@ -24,7 +24,7 @@ METHODS = {  # a class of mm: what stands for it and for the classes made from i
     'DETR': 'queries.QueryDetector',
     'DeformableDETR': 'queries.DeformableQueryDetector',
     'MaskFormer': 'mask_queries.mask_query_model',
-    'EncoderDecoder': 'segmenters.Segmenter',
+    'EncoderDecoder': 'segmenters.segmenter',
 }
 
 
@@ -41,6 +41,7 @@ class WholeModel(nn.Module):
 
     task, masks = 'detection', 'none'
     output_names = ('boxes', 'scores', 'labels')
+    counted_outputs = ('boxes', 'scores', 'labels', 'masks', 'segments')  # one for each find
     takes_several = False  # pictures in a file of --batch
     score_threshold = None  # below which nothing is found
     mask_threshold = 0.5  # from which on a pixel belongs to a mask
@@ -57,7 +58,6 @@ class WholeModel(nn.Module):
                 f'{type(model).__name__} finds another number of things in each picture, so its '
                 f'files take one at a time; leave out --batch'
             )
-        self.size_of_outputs = 'n'  # what a free size of one is called
         self.axes = {1: 'height', 2: 'width'} if several else {0: 'height', 1: 'width'}
 
     def features(self, images):
@@ -93,7 +93,7 @@ def whole_model(model, settings=(), cfg=None):
 
     Args:
         model: A detector of mmdet or a segmenter of mmseg.
-        settings: Flags of the tool that methods read: batch, scores, paste_masks, gather.
+        settings: Flags of the tool that methods read: size, batch, scores, paste_masks, gather.
         cfg: Its config, whose test pipeline may pad pictures.
     """
     settings = dict(settings, pad=named(test_steps(cfg), 'Pad') if cfg else None)

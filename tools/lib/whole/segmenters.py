@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 
 import torch
+import torch.nn.functional as F
 from mmdet.models.dense_heads import MaskFormerHead
 from mmseg.models import EncoderDecoder
 
@@ -27,15 +28,8 @@ class Segmenter(WholeModel):
 
     def __init__(self, model, settings):
         super().__init__(model, settings)
-        check_methods(
-            [model], 'predict inference whole_inference postprocess_result', EncoderDecoder
-        )
-        mode = model.test_cfg.get('mode', 'whole')
-        if mode != 'whole':
-            raise Refused(
-                f'the config tests in mode {mode!r}, part by part, and a file takes the picture as '
-                f'a whole; add --cfg-options model.test_cfg.mode=whole if that is what you want'
-            )
+        inference = f'{model.test_cfg.get("mode", "whole")}_inference'
+        check_methods([model], f'predict inference {inference} postprocess_result', EncoderDecoder)
         if (getattr(model.data_preprocessor, 'test_cfg', None) or {}).get('size'):
             raise Refused(
                 'the config pads pictures to one size in tests, which files do not do; take '
@@ -54,16 +48,20 @@ class Segmenter(WholeModel):
     def forward(self, image):
         height, width = image.shape[-3:-1]
         x = self.picture(image)
-        meta = dict.fromkeys(('img_shape', 'pad_shape', 'ori_shape'), Sizes(x.shape[2:]))
         with ExitStack() as stack:
             for head in self.query_heads:
                 stack.enter_context(exportable_masks(head, self.settings.get('gather')))
-            scores = self.model.encode_decode(x, [meta] * len(x))
+            scores = self.scores(x)
         if self.picture.size_divisor > 1:
             scores = scores[:, :, :height, :width]
         classes, scores = self.decide(scores)
         found = (classes, scores) if 'scores' in self.output_names else (classes,)
         return found if image.dim() == 4 else tuple(x[0] for x in found)
+
+    def scores(self, images):
+        """The scores (N, C, H, W) of prepared pictures."""
+        meta = dict.fromkeys(('img_shape', 'pad_shape', 'ori_shape'), Sizes(images.shape[2:]))
+        return self.model.encode_decode(images, [meta] * len(images))
 
     def decide(self, scores):
         """The classes (N, H, W), and scores as mm gives them: the best counts, or a threshold."""
@@ -71,3 +69,46 @@ class Segmenter(WholeModel):
             return scores.argmax(1).to(torch.uint8), scores
         scores = scores.sigmoid()
         return (scores[:, 0] > self.model.decode_head.threshold).to(torch.uint8), scores
+
+
+class SlidingSegmenter(Segmenter):
+    """A segmenter that is tested in windows: all go through the network together."""
+
+    def __init__(self, model, settings):
+        super().__init__(model, settings)
+        if not settings.get('size'):
+            raise Refused(
+                "the config tests in mode 'slide', and how many windows a picture has depends on "
+                'its size: give --size, or add --cfg-options model.test_cfg.mode=whole'
+            )
+
+    def scores(self, images):
+        """The scores of windows, averaged where these overlap."""
+        height, width = images.shape[2:]
+        windows = self.windows(height, width)
+        crops = torch.cat([images[:, :, y0:y1, x0:x1] for y0, y1, x0, x1 in windows])
+        total, count = 0, images.new_zeros(height, width)
+        parts = super().scores(crops).split(len(images))
+        for part, (top, bottom, left, right) in zip(parts, windows, strict=True):
+            total = total + F.pad(part, (left, width - right, top, height - bottom))
+            count[top:bottom, left:right] += 1
+        return total / count
+
+    def windows(self, height, width):
+        """(top, bottom, left, right) of each: the last of a row and column end with the picture."""
+        settings = self.model.test_cfg
+        sides = zip((height, width), settings.crop_size, settings.stride, strict=True)
+        rows, columns = (
+            [
+                (max(0, min(start + crop, side) - crop), min(start + crop, side))
+                for start in range(0, max(side - crop + step - 1, 0) // step * step + 1, step)
+            ]
+            for side, crop, step in sides
+        )
+        return [(*row, *column) for row in rows for column in columns]
+
+
+def segmenter(model, settings):
+    """What stands for a segmenter, by the mode that its config tests in."""
+    kinds = dict(whole=Segmenter, slide=SlidingSegmenter)
+    return kinds[model.test_cfg.get('mode', 'whole')](model, settings)
