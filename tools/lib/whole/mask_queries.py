@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
+from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.models import MaskFormerFusionHead
 from mmdet.models.dense_heads import Mask2FormerHead, MaskFormerHead
 from mmdet.models.detectors import MaskFormer
@@ -19,7 +20,6 @@ from mmdet.models.layers import (
     SinePositionalEncoding,
     TransformerEncoderPixelDecoder,
 )
-from mmdet.structures import INSTANCE_OFFSET
 
 from lib.whole import Refused, WholeModel, check_methods
 from lib.whole.deformable import centres, exportable_attention, replaced, sine_positions, tokens
