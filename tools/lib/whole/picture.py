@@ -18,7 +18,8 @@ class Picture(nn.Module):
         super().__init__()
         # If the attribute moves, files read pictures of models for RGB as BGR, which the comparison
         # with mm finds when they are written.
-        is_turned = getattr(preprocessor, '_channel_conversion', False)
+        names = '_channel_conversion', 'channel_conversion'  # the latter of OpenMMLab's mmseg
+        is_turned = any(getattr(preprocessor, name, False) for name in names)
         self.channels = 'rgb' if is_turned else 'bgr'  # mm reads files as BGR
         scaled = hasattr(preprocessor, 'mean')
         self.register_buffer('mean', preprocessor.mean.clone() if scaled else torch.zeros(3, 1, 1))
