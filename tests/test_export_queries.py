@@ -234,6 +234,9 @@ def test_what_is_not_known_is_refused_in_a_sentence():
     model.test_cfg = type(model.test_cfg)(mode='slide', crop_size=(64, 64), stride=(32, 32))
     with pytest.raises(Refused, match=r"mode 'slide'.* depends on its size: give --size"):
         whole_model(model)
+    model.test_cfg = type(model.test_cfg)(mode='crop')
+    with pytest.raises(Refused, match="mode 'crop'; mmseg knows whole and slide"):
+        whole_model(model)
     model.test_cfg = type(model.test_cfg)(mode='whole')
     model.data_preprocessor.test_cfg = dict(size=(64, 64))
     with pytest.raises(Refused, match='pads pictures to one size'):

@@ -95,20 +95,28 @@ class SlidingSegmenter(Segmenter):
         return total / count
 
     def windows(self, height, width):
-        """(top, bottom, left, right) of each: the last of a row and column end with the picture."""
-        settings = self.model.test_cfg
-        sides = zip((height, width), settings.crop_size, settings.stride, strict=True)
-        rows, columns = (
-            [
-                (max(0, min(start + crop, side) - crop), min(start + crop, side))
-                for start in range(0, max(side - crop + step - 1, 0) // step * step + 1, step)
-            ]
-            for side, crop, step in sides
+        """(top, bottom, left, right) of each window of a picture."""
+        (crop_height, crop_width), (down, right) = (
+            self.model.test_cfg.crop_size,
+            self.model.test_cfg.stride,
         )
+        rows, columns = spans(height, crop_height, down), spans(width, crop_width, right)
         return [(*row, *column) for row in rows for column in columns]
+
+
+def spans(side, crop, step):
+    """(start, end) of the windows along a side; the last one ends with the side."""
+    count = max(side - crop + step - 1, 0) // step + 1
+    ends = [min(i * step + crop, side) for i in range(count)]
+    return [(max(end - crop, 0), end) for end in ends]
+
+
+MODES = dict(whole=Segmenter, slide=SlidingSegmenter)
 
 
 def segmenter(model, settings):
     """What stands for a segmenter, by the mode that its config tests in."""
-    kinds = dict(whole=Segmenter, slide=SlidingSegmenter)
-    return kinds[model.test_cfg.get('mode', 'whole')](model, settings)
+    mode = model.test_cfg.get('mode', 'whole')
+    if mode not in MODES:
+        raise Refused(f'the config tests in mode {mode!r}; mmseg knows {" and ".join(MODES)}')
+    return MODES[mode](model, settings)
