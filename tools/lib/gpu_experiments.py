@@ -15,11 +15,9 @@ transformers  the same networks of Hugging Face's transformers, where it has the
 Times are medians of alternating rounds under bfloat16 autocast; above 1 the change is faster.
 """
 
-import argparse
 import functools
 import multiprocessing
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
@@ -33,6 +31,8 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import mmbackbones
+from lib.timing import measure, seconds
+from lib.usage import make_parser
 from mmbackbones.backbone import Backbone
 from mmbackbones.layers import window
 from mmbackbones.layers.attention import Attention
@@ -77,19 +77,10 @@ def training(net, image):
 PASSES = (inference, training)
 
 
-def seconds(run):
-    """How long a call takes, on a GPU until its last kernel has ended."""
-    start = time.perf_counter()
-    run()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def medians(runs, rounds):
-    """Milliseconds of each call, of which each round makes one; a first round warms up."""
-    times = [[seconds(run) for run in runs] for _ in range(rounds + 1)]
-    return [1e3 * median(own) for own in zip(*times[1:], strict=True)]
+def medians(runs, images, rounds):
+    """Milliseconds that each function of an image takes for all images."""
+    times = measure(dict(enumerate(runs)), images, rounds)
+    return [1e3 * median(own) for own in times.values()]
 
 
 def row(name, what, now, changed, difference=None):
@@ -118,11 +109,11 @@ def beside(name, change, args):
     apart = difference(inference(net, image), maps)
     for run in PASSES:
 
-        def changed(run=run):
+        def changed(image, run=run):
             with change():
                 run(net, image)
 
-        now, then = medians([functools.partial(run, net, image), changed], args.rounds)
+        now, then = medians([functools.partial(run, net), changed], [image], args.rounds)
         yield row(name, run.__name__, now, then, apart if run is inference else None)
 
 
@@ -138,12 +129,12 @@ def aligned_masks():
         is_aligned = all(stride % 8 == 0 for stride in mask.stride()[:-1])
         return attend(self, qkv, mask if is_aligned else widened(mask, 1)[..., : mask.shape[-1]])
 
-    def mask_aligned(bias, regions, padding, *others):
-        tokens = regions.shape[-1]
+    def mask_aligned(bias, mask_ids, padding, *others):
+        tokens = mask_ids.shape[-1]
         bias = None if bias is None else widened(bias, 2)
         if padding is not None:
-            padding = widened(padding.reshape(regions.shape), 1).reshape(-1, 1)
-        mask = make(bias, widened(regions, 1), padding, *others)
+            padding = widened(padding.reshape(mask_ids.shape), 1).reshape(-1, 1)
+        mask = make(bias, widened(mask_ids, 1), padding, *others)
         return mask[..., :tokens, :tokens]
 
     patches = (
@@ -196,8 +187,7 @@ def blocks(args):
         sizes = [(short, min(1333, short * 5 // 3)) for short in range(480, 801, 32)]
         options, bucket = {}, 128
     images = [torch.rand(args.batch, 3, *size, device=args.device) for size in sizes]
-    padded = [pad(image, bucket) for image in images]
-    shapes = len({image.shape for image in padded})
+    shapes = len({pad(image, bucket).shape for image in images})
     for name in args.names:
         nets = [build(name, args, **options) for _ in range(3)]
         for module in list(nets[2].modules()):
@@ -205,12 +195,10 @@ def blocks(args):
                 module.compile(dynamic=False)
         with many_graphs():
             for run in PASSES:
-                streams = [
-                    functools.partial(over, run, net, stream)
-                    for net, stream in zip(nets, [images, padded, padded], strict=True)
-                ]
-                first = seconds(streams[2])
-                eager, bucketed, compiled = medians(streams, args.rounds)
+                runs = [functools.partial(run, nets[0])]
+                runs += [functools.partial(padded, run, net, bucket) for net in nets[1:]]
+                first = sum(seconds(runs[2], image) for image in images)
+                eager, bucketed, compiled = medians(runs, images, args.rounds)
                 what = f'{run.__name__}, {len(sizes)} sizes'
                 yield row(name, f'{what}, padded to {shapes}', eager, bucketed)
                 yield row(name, f'{what}, blocks compiled ({first:.0f} s)', eager, compiled)
@@ -222,10 +210,9 @@ def pad(image, multiple):
     return F.pad(image, (0, -width % multiple, 0, -height % multiple))
 
 
-def over(run, net, images):
-    """One pass for each image."""
-    for image in images:
-        run(net, image)
+def padded(run, net, multiple, image):
+    """One pass with an image that is padded first."""
+    run(net, pad(image, multiple))
 
 
 @contextmanager
@@ -321,8 +308,8 @@ def transformers(args):
         image = torch.rand(args.batch, 3, *args.shape, device=args.device)
         ours = build(name, args)
         for run in PASSES:
-            calls = [functools.partial(run, net, image) for net in (MapsOnly(theirs), ours)]
-            yield row(name, run.__name__, *medians(calls, args.rounds))
+            calls = [functools.partial(run, net) for net in (MapsOnly(theirs), ours)]
+            yield row(name, run.__name__, *medians(calls, [image], args.rounds))
 
 
 class MapsOnly(nn.Module):
@@ -347,8 +334,7 @@ EXPERIMENTS: dict[str, Callable] = {
 
 def parse():
     """The arguments."""
-    kind = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=kind)
+    parser = make_parser(__doc__, epilog=None)
     parser.add_argument('names', nargs='*', metavar='BACKBONE', help='[all]')
     text = 'this experiment; may be given several times [all]'
     parser.add_argument('--only', action='append', choices=EXPERIMENTS, help=text)
