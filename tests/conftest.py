@@ -84,6 +84,17 @@ def without_logs():
 
 
 @pytest.fixture
+def export_tool(call_tool):
+    """A function that runs tools/export.py; its exit status, and all that it wrote."""
+
+    def function(*arguments):
+        code, *texts = call_tool('export', *arguments)
+        return code, ''.join(texts)
+
+    return function
+
+
+@pytest.fixture
 def linspace_on_cpu(monkeypatch):
     """Models of mm that read `torch.linspace` while they are built can be built on meta."""
     linspace = torch.linspace

@@ -269,24 +269,13 @@ def test_files_hold_names_and_no_notes(mask_rcnn):
     assert not [node.name for node in moved if node.input[0] in weights]
 
 
-@pytest.fixture
-def run(call_tool):
-    """A function that runs the tool; its exit status, and all that it wrote."""
-
-    def function(*arguments):
-        code, *words = call_tool('export', *arguments)
-        return code, ''.join(words)
-
-    return function
-
-
-def test_the_tool_writes_whole_models(run, tmp_path):
+def test_the_tool_writes_whole_models(export_tool, tmp_path):
     config = small(tmp_path, 'retinanet', RETINANET, 'start_level=0')
     model = sure(build(Config.fromfile(config)))
     torch.save(model.state_dict(), tmp_path / 'weights.pth')
     out = tmp_path / 'net.xml'
     flags = ('--weights', tmp_path / 'weights.pth', '--format', 'openvino', '--out', out)
-    code, words = run(config, *flags, '--size', 96, 128)
+    code, words = export_tool(config, *flags, '--size', 96, 128)
     assert code == 0, words
     assert 'beside what mm predicts' in ' '.join(words.split())
     assert 'RANDOM' not in words
@@ -298,12 +287,12 @@ def test_the_tool_writes_whole_models(run, tmp_path):
     assert [output.get_any_name() for output in file.outputs] == ['boxes', 'scores', 'labels']
 
 
-def test_a_refusal_comes_before_any_work(run):
+def test_a_refusal_comes_before_any_work(export_tool):
     config = ROOT / 'configs/mask_rcnn_swin_t.py'
-    code, words = run(config, '--batch', 2, '--weights', 'none.pth')
+    code, words = export_tool(config, '--batch', 2, '--weights', 'none.pth')
     assert code == 2
     assert 'leave out --batch; --backbone writes the backbone alone' in words
-    code, words = run(config, '--format', 'torch-export')
+    code, words = export_tool(config, '--format', 'torch-export')
     assert code == 2
     assert '--format torch-export is for --backbone and --raw; take onnx or openvino' in words
 

@@ -5,10 +5,12 @@ import os
 from lib.datasets import as_list, type_name
 from mmengine.config import ConfigDict
 
+from demo.scene import KINDS
+
 # A config may have a dict `demo` with other values, and so may --cfg-options: demo.epochs=6.
 DEMO = dict(root='data/demo', train=400, val=50, size=160, batch_size=4, epochs=3, lr=4e-4)
 # Of COCO, ADE20K and, for sister libraries, of the kinds of objects in the demo set.
-CLASSES = {'mmdet': 80, 'mmseg': 150, 'mmpretrain': 5, 'mmrotate': 5}
+CLASSES = {'mmdet': 80, 'mmseg': 150, 'mmpretrain': len(KINDS), 'mmrotate': len(KINDS)}
 PACKERS = {'mmdet': 'PackDetInputs', 'mmseg': 'PackSegInputs'}
 SISTERS = ('mmpretrain', 'mmrotate')  # see sisters.py
 FREE = dict(drop_path_rate=0.0, frozen_stages=-1, norm_eval=False)

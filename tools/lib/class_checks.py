@@ -11,7 +11,13 @@ from torch.overrides import TorchFunctionMode
 from lib.datasets import Finding, as_list, in_scope
 from mmbackbones.weights.errors import shorten_list, truncate
 
-SISTERS = ('mmpretrain', 'mmpose', 'mmdet3d', 'mmocr', 'mmaction')  # heads count otherwise there
+SISTER_SCOPES = (
+    'mmpretrain',
+    'mmpose',
+    'mmdet3d',
+    'mmocr',
+    'mmaction',
+)  # heads count otherwise there
 OTHERS = {'backbone', 'reid', 'rpn_head', 'teacher_model'}  # parts with classes of their own
 
 
@@ -30,7 +36,7 @@ def class_findings(cfg, datasets):
     text = first.dataset.metainfo['classes']
     if isinstance(text, str):
         yield Finding(f'the classes of {first.loader} are the text {text!r}; write ({text!r},)')
-    elif cfg.get('model') and cfg.get('default_scope') in SISTERS:
+    elif cfg.get('model') and cfg.get('default_scope') in SISTER_SCOPES:
         yield from sister_findings(cfg, datasets)
     elif cfg.get('model'):
         yield from model_findings(cfg, first.dataset, first.loader)

@@ -338,21 +338,14 @@ def error_of(got, wanted):
 
 def share_found_again(got, wanted):
     """Of the best finds, the share that others have with the same label and an IoU above 0.5."""
+    from mmdet.evaluation import bbox_overlaps  # files with boxes are of mmdet
+
     best = np.argsort(-wanted['scores'])[:BEST]
     if not len(best) or not len(got['boxes']):
         return float(len(best) == len(got['boxes']))
-    alike = overlaps(wanted['boxes'][best], got['boxes']) > 0.5
+    alike = bbox_overlaps(wanted['boxes'][best], got['boxes']) > 0.5
     alike &= wanted['labels'][best][:, None] == got['labels']
     return float(alike.any(1).mean())
-
-
-def overlaps(ours, theirs):
-    """(n, m): the IoU of each of n boxes with each of m."""
-    low = np.maximum(ours[:, None, :2], theirs[:, :2])
-    high = np.minimum(ours[:, None, 2:], theirs[:, 2:])
-    shared = (high - low).clip(0).prod(2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (ours, theirs)]
-    return shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1e-9)
 
 
 def show(rows, title):
