@@ -241,6 +241,11 @@ def test_what_is_not_known_is_refused_in_a_sentence():
     model.data_preprocessor.test_cfg = dict(size=(64, 64))
     with pytest.raises(Refused, match='pads pictures to one size'):
         whole_model(model)
+    image = shapes(64, 80)  # as large, so that nothing is padded
+    net = whole_model(model, dict(size=(64, 80)))
+    with torch.no_grad():
+        (classes,) = net(torch.from_numpy(image))
+    assert (classes.numpy() == expected(net, image)['classes']).all()
     model = panoptic('maskformer')
     model.panoptic_fusion_head.test_cfg.panoptic_on = False
     with pytest.raises(Refused, match='both off'):
@@ -259,6 +264,18 @@ def test_modules_of_mm_are_as_they_were_after_a_prediction():
     with pytest.raises(TypeError, match='len'), replaced(attention, forward=len):
         attention()
     assert 'forward' not in vars(attention)
+
+
+@pytest.mark.slow
+def test_files_of_segmenters_that_are_tested_in_windows(tmp_path):
+    model, size, path = shipped(f'mmseg::{HEADS[0]}'), (97, 129), str(tmp_path / 'model.onnx')
+    model.test_cfg = type(model.test_cfg)(mode='slide', crop_size=(64, 48), stride=(30, 32))
+    net, image = whole_model(model, dict(size=size)), torch.from_numpy(shapes(*size))
+    write_onnx(net, image, path, False, 20)
+    wanted = expected(net, image.numpy())['classes']
+    for read in (read_onnx(path), read_openvino(path)):
+        (classes,) = read(image)
+        assert (np.asarray(classes) == wanted).all()
 
 
 @pytest.mark.slow

@@ -30,10 +30,12 @@ class Segmenter(WholeModel):
         super().__init__(model, settings)
         inference = f'{model.test_cfg.get("mode", "whole")}_inference'
         check_methods([model], f'predict inference {inference} postprocess_result', EncoderDecoder)
-        if (getattr(model.data_preprocessor, 'test_cfg', None) or {}).get('size'):
+        least = (getattr(model.data_preprocessor, 'test_cfg', None) or {}).get('size') or (0, 0)
+        given = settings.get('size') or (0, 0)
+        if any(side < smallest for side, smallest in zip(given, least, strict=True)):
             raise Refused(
-                'the config pads pictures to one size in tests, which files do not do; take '
-                'size_divisor in data_preprocessor.test_cfg, or --size'
+                f'the config pads pictures to one size in tests, {tuple(least)}, which files do '
+                f'not do; take size_divisor in data_preprocessor.test_cfg, or a --size as large'
             )
         if model.num_classes > 256:
             raise Refused(
