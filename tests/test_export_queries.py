@@ -11,10 +11,11 @@ pytest.importorskip('mmseg')
 
 import export  # noqa: F401  it quietens the exporter
 from lib.engines import read_onnx, read_openvino, write_onnx
-from lib.whole import Refused, whole_model
+from lib.whole import Refused, refuse_operators, whole_model
 from lib.whole.compare import difference, expected, is_equal, shapes
-from lib.whole.deformable import replaced
-from mmcv.ops import MultiScaleDeformableAttention
+from lib.whole.deformable import centres, far_inside, replaced
+from mmcv.ops import CrissCrossAttention, MultiScaleDeformableAttention, RoIPool
+from mmcv.ops.merge_cells import SumCell
 from mmengine.model import revert_sync_batchnorm
 from test_heads_matrix import SEGMENTERS, whole
 from test_mask_models import model_of
@@ -22,7 +23,7 @@ from test_published_models import build
 from test_whole_dino import detector
 
 EXAMPLE = 224, 288  # so large that every map has several windows
-SIZES = (64, 96), (97, 61), (33, 40), (128, 130)
+SIZES = (64, 96), (97, 61), (33, 40), (128, 130), (400, 64)  # 50 rows at stride 8
 DETRS = [
     'conditional_detr/conditional-detr_r50_8xb2-50e_coco',
     'dab_detr/dab-detr_r50_8xb2-50e_coco',
@@ -128,6 +129,14 @@ def test_dino_finds_the_same_with_padding_and_without(gather, divisor):
     assert is_equal(row)
     assert row['finds'] == 50
     assert found['boxes'].std() > 1
+
+
+def test_the_border_of_proposals_is_where_mm_has_it():
+    for count in (*range(1, 201), 250, 800, 1333):
+        centre = centres(count, 1)  # of one column, at 0.5
+        inside = ((centre > 0.01) & (centre < 0.99)).all(1)  # PyTorch divides exactly
+        assert (far_inside(count, 1) == inside).all(), count
+        assert (far_inside(1, count + 7, None, torch.tensor(float(count)))[:count] == inside).all()
 
 
 def test_padding_reaches_the_masks_of_detr():
@@ -252,6 +261,12 @@ def test_what_is_not_known_is_refused_in_a_sentence():
         whole_model(model)
     with pytest.raises(Refused, match='DDQDETR has a pre_decoder'):
         whole_model(shipped('mmdet::ddq/ddq-detr-4scale_r50_8xb2-12e_coco'))
+
+
+def test_of_mmcv_only_operators_are_refused_that_engines_lack():
+    refuse_operators(torch.nn.ModuleList([CrissCrossAttention(8), SumCell(4, 4)]))
+    with pytest.raises(Refused, match='ModuleList has RoIPool of mmcv, which engines lack'):
+        refuse_operators(torch.nn.ModuleList([SumCell(4, 4), RoIPool(7)]))
 
 
 def test_modules_of_mm_are_as_they_were_after_a_prediction():

@@ -14,7 +14,12 @@ from lib.whole.pipeline import named, test_steps
 # What files for any size are made from. PyTorch takes a number that is 1 here, such as that of the
 # windows of a small map, for one that always is. It computes with shapes alone: size costs nothing.
 EXAMPLE = 1376, 1760
-WRITTEN_ANEW = {'MultiScaleDeformableAttention', 'RoIAlign'}  # of mmcv's operators
+# What lies among mmcv's operators and can be exported: the first two are written anew here, the
+# others (of CCNet and NAS-FPN) are plain PyTorch.
+EXPORTABLE = {
+    'MultiScaleDeformableAttention', 'RoIAlign',
+    'CrissCrossAttention', 'ConcatCell', 'GlobalPoolingCell', 'SumCell',
+}  # fmt: skip
 # The method in which heads of mm predict for one image. A file repeats it, so it must be the known
 # one; if it moves, detectors cannot be exported.
 OF_ONE_IMAGE = '_predict_by_feat_single'
@@ -72,11 +77,9 @@ class WholeModel(nn.Module):
 def refuse_operators(model):
     """Raise `Refused` if a model has operators of mmcv that engines lack, e.g. deformable ones."""
     kinds = {type(module) for module in model.modules()}
-    found = {
-        kind.__name__ for kind in kinds if kind.__module__.startswith('mmcv.ops')
-    } - WRITTEN_ANEW
-    if found:
-        names = ', '.join(sorted(found))
+    names = {kind.__name__ for kind in kinds if kind.__module__.startswith('mmcv.ops')}
+    if found := sorted(names - EXPORTABLE):
+        names = ', '.join(found)
         raise Refused(f'{type(model).__name__} has {names} of mmcv, which engines lack')
 
 

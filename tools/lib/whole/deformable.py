@@ -118,6 +118,21 @@ def centres(rows, columns, valid_rows=None, valid_columns=None):
     return torch.stack([x, y], -1).flatten(0, 1)
 
 
+def far_inside(rows, columns, valid_rows=None, valid_columns=None):
+    """(rows * columns,): whether centres lie between 0.01 and 0.99, both excluded, on both axes.
+
+    Whole numbers are compared, (2 i + 1) / 2 n > 1 / 100 as 50 (2 i + 1) > n: of 50 rows, as 800
+    pixels have at stride 16, the last is at 0.99, where OpenVINO's quotient is a float below.
+    """
+    axes = []
+    for count, valid in ((rows, valid_rows), (columns, valid_columns)):
+        valid = number(count) if valid is None else valid
+        place = 50 * (2 * torch.arange(count, dtype=torch.float32) + 1)
+        axes.append((place > valid) & (place < 99 * valid))
+    y, x = axes
+    return (y[:, None] & x).flatten()
+
+
 def tokens(maps):
     """(B, cells of all maps, C), of maps (B, C, H, W)."""
     return torch.cat([m.flatten(2).transpose(1, 2) for m in maps], 1)

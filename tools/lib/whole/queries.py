@@ -24,6 +24,7 @@ from lib.whole import OF_ONE_IMAGE, Refused, WholeModel, check_methods
 from lib.whole.deformable import (
     centres,
     exportable_attention,
+    far_inside,
     replaced,
     sine_positions,
     tokens,
@@ -159,12 +160,16 @@ class DeformableQueryDetector(QueryDetector):
 
     def proposals(self, memory, mask, shapes):
         """What each cell remembers, and the logits of a box around it, infinite at the border."""
-        boxes = []
-        for level, cells in enumerate(self.cells):
+        boxes, sides = [], [0.05 * 2.0**level for level in range(len(self.cells))]
+        for side, cells in zip(sides, self.cells, strict=True):
             centre = centres(*cells)
-            boxes.append(torch.cat([centre, torch.full_like(centre, 0.05 * 2.0**level)], 1))
+            boxes.append(torch.cat([centre, torch.full_like(centre, side)], 1))
         boxes = torch.cat(boxes)[None]
-        outside = ~((boxes > 0.01) & (boxes < 0.99)).all(-1, keepdim=True)
+        inside = [
+            far_inside(*cells) & (side < 0.99)
+            for side, cells in zip(sides, self.cells, strict=True)
+        ]
+        outside = ~torch.cat(inside)[None, :, None]
         if mask is not None:
             outside = outside | mask[..., None]
         logits = torch.log(boxes / (1 - boxes)).masked_fill(outside, float('inf'))
