@@ -37,7 +37,8 @@ def test_it_measures_shows_and_keeps(tmp_path, call_tool, monkeypatch):
     assert kept['machine']['torch'] == torch.__version__
     for row in kept['figures'].values():
         assert len(row['seconds']) == len(row['ratios']) == 1
-        assert min(row['median'], row['share'], row['activations'], row['peak']) > 0
+        assert min(row['median'], row['share'], row['activations']) > 0
+        assert row['peak'] >= 0  # nothing, where other tests left memory of this process free
     assert kept['figures']['ours']['ratio'] == 1
     assert cv2.imread(str(out.with_suffix('.png'))).std() > 5
 

@@ -210,6 +210,19 @@ def test_finds_are_paired():
     assert not compare.is_equal(row)
 
 
+@pytest.mark.parametrize('kind', [bool, np.float32])
+def test_finds_of_one_box_are_paired_by_their_masks(kind):
+    scores = np.array([0.5, 0.5 - 1e-6, 0.4])
+    masks = np.arange(3)[:, None, None] == np.array([[0, 1, 2]])
+    wanted = dict(boxes=np.ones((3, 4), np.float32), scores=scores, labels=np.zeros(3, int))
+    wanted['masks'] = masks.astype(kind)
+    other = {name: part[[1, 0, 2]].copy() for name, part in wanted.items()}
+    other['scores'] = scores  # noise has changed which is the best
+    row = compare.difference(other, wanted)
+    assert (row['missing'], row['extra'], row['masks']) == (0, 0, 0)
+    assert compare.is_equal(row)
+
+
 @pytest.fixture(scope='module')
 def mask_rcnn(tmp_path_factory):
     """A small Mask R-CNN and its file for pictures of any size."""

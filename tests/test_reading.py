@@ -301,14 +301,14 @@ def test_lists_that_share_lists_are_refused_at_once(levels, read, tmp_path):
     for name, make in places.items():
         path = tmp_path / f'{name}.pth'
         torch.save(make(), path)
-        start = time.perf_counter()
+        start = time.process_time()
         if name in ('as_type', 'as_device'):  # which are ignored
             read(path)
         else:
             with pytest.raises(CheckpointError) as caught:
                 read(path)
             assert len(str(caught.value)) < 1000
-        assert time.perf_counter() - start < 1, name
+        assert time.process_time() - start < 1, name
     with pytest.raises(CheckpointError, match=r'would make \de\+\d+ objects'):
         read(tmp_path / 'beside.pth')
 
