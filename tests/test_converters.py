@@ -87,7 +87,7 @@ def test_what_is_exported_under_autocast_runs_outside_it(name):
     image = torch.randn(2, 3, 61, 98)
     with torch.no_grad():
         with torch.autocast('cpu', torch.bfloat16):
-            graph = torch.export.export(net, (image,)).module()
+            graph = torch.export.export(net, (image,), strict=False).module()
             assert difference(net, graph, image.shape) < 0.05
         assert difference(net, graph, image.shape) < 0.05
 
@@ -97,7 +97,7 @@ def test_an_exported_graph_can_learn(name):
     """All that the net learns has the same gradient: no grad mode is frozen into the graph."""
     net, image = build(name, **FAMILIES[name].first).eval(), torch.randn(2, 3, 61, 98)
     with torch.no_grad():
-        graph = torch.export.export(net, (image,)).module()
+        graph = torch.export.export(net, (image,), strict=False).module()
     learned = dict(net.named_parameters())
     grads = [
         torch.autograd.grad(sum(out.square().mean() for out in each(image)), parameters)
@@ -115,7 +115,7 @@ def test_an_exported_graph_can_learn(name):
 def test_tensors_of_graphs_have_five_axes_at_most(name):
     """As many as Core ML and the processors of phones take."""
     net = build(name, **FAMILIES[name].first).eval()
-    nodes = torch.export.export(net, (torch.randn(1, 3, 61, 98),)).graph.nodes
+    nodes = torch.export.export(net, (torch.randn(1, 3, 61, 98),), strict=False).graph.nodes
     ranks = {
         (str(node.target), node.meta['val'].dim())
         for node in nodes

@@ -34,16 +34,22 @@ def in_transform():
     return not in_graph() and torch._C._are_functorch_transforms_active()
 
 
+@torch.compiler.assume_constant_result  # PyTorch 2.6 cannot compile what it calls
+def has_autocast(kind):
+    """Whether devices of this kind, such as cuda, have autocast."""
+    return torch.amp.is_autocast_available(kind)
+
+
 def full_precision(x):
     """A context in which autocast leaves float32 alone, on the device of x."""
-    known = torch.amp.is_autocast_available(x.device.type)
-    return torch.autocast(x.device.type, enabled=False) if known else nullcontext()
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if has_autocast(kind) else nullcontext()
 
 
 def autocast_dtype(x):
     """The dtype that autocast gives linear layers on the device of x, or None without autocast."""
     kind = x.device.type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+    if has_autocast(kind) and torch.is_autocast_enabled(kind):
         return torch.get_autocast_dtype(kind)
     return None
 

@@ -16,11 +16,14 @@ import torch
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from .context import autocast_dtype, in_graph, in_transform, only_runs
+from .context import autocast_dtype, has_autocast, in_graph, in_transform, only_runs
 from .norm import LayerNorm
 
 # Functions of the input and the parameters alone. A ReLU is none, as autograd saves its result.
 REPEATABLE = {kind.forward for kind in (nn.LayerNorm, LayerNorm, nn.GELU, nn.SiLU)}
+# Whether PyTorch tells who decides what autograd saves. It has no public way. Where this one is
+# missing, as before PyTorch 2.8, nothing is recomputed, or hooks of others would be overruled.
+CAN_ASK = hasattr(torch._C._autograd, '_top_saved_tensors_default_hooks')
 
 
 class State(threading.local):
@@ -65,9 +68,10 @@ def recomputation():
     """Inside, autograd saves no results of `recompute`, but how to compute them.
 
     It has no effect in graphs and transforms, and where somebody else already decides what autograd
-    saves, such as `torch.utils.checkpoint` or `save_on_cpu`.
+    saves, such as `torch.utils.checkpoint` or `save_on_cpu`. Before PyTorch 2.8 it has none at all.
     """
-    if active_pack_hook() or not STATE.enabled or in_graph() or in_transform():
+    others = not CAN_ASK or active_pack_hook()
+    if others or not STATE.enabled or in_graph() or in_transform():
         yield
         return
     STATE.results = {}
@@ -80,11 +84,7 @@ def recomputation():
 
 def active_pack_hook():
     """The function that decides what autograd saves: `pack`, somebody else's, or None."""
-    # PyTorch has no public way to ask. If this one moves, hooks of others are overruled.
-    top = getattr(torch._C._autograd, '_top_saved_tensors_default_hooks', None)
-    if top is None:  # before PyTorch 2.8
-        return pack if STATE.results is not None else None
-    hooks = top(False)
+    hooks = torch._C._autograd._top_saved_tensors_default_hooks(False)
     return hooks[0] if hooks else None
 
 
@@ -181,7 +181,7 @@ class Computation:
 
     def precision(self):
         """The autocast of the forward pass."""
-        if not torch.amp.is_autocast_available(self.device):
+        if not has_autocast(self.device):
             return nullcontext()
         return torch.autocast(self.device, self.autocast, enabled=self.autocast is not None)
 

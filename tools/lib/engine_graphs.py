@@ -150,9 +150,10 @@ def axes_of(net):
 def capture(net, image, free, mode=InOrder):
     """The graph of torch.export, for images like this one or, if `free`, of any number and size."""
     # A size of the example that happens to be 1 somewhere says nothing about other images.
-    with mode(), tracing.patch(backed_size_oblivious=True), torch.no_grad():
+    settings = dict(backed_size_oblivious=True) if hasattr(tracing,'backed_size_oblivious') else {}
+    with mode(), tracing.patch(**settings), torch.no_grad():
         shapes = (dict.fromkeys(axes_of(net), Dim.DYNAMIC),) if free else None
-        return torch.export.export(net, (image,), dynamic_shapes=shapes)
+        return torch.export.export(net, (image,), dynamic_shapes=shapes, strict=False)
 
 
 def capture_for_engines(net, image, free):

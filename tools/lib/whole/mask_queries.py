@@ -153,12 +153,14 @@ class PanopticMasks(MaskQueryModel):
         void = self.fusion.num_classes
         kept = ((labels != void) & (scores > self.score_threshold)).nonzero()[:, 0]
         # A last one loses every pixel to the others: there may be none of them.
-        scores = F.pad(scores[kept], (0, 1), value=-1.0)
+        scores = F.pad(scores[kept], (0, 1))
         labels = F.pad(labels[kept], (0, 1), value=void)
         masks = torch.cat([masks[kept], torch.full_like(masks[:1], 100.0)])
-        masks = self.enlarge(masks, sides, size).sigmoid()
-        owner = (scores[:, None, None] * masks).argmax(0)
-        clear = masks >= 0.5
+        masks = self.enlarge(masks, sides, size)
+        # mm takes scores * sigmoid(masks), but onnxruntime has one sigmoid for all that is below -18
+        # (and makes log(sigmoid) of F.logsigmoid), so that of several small masks any could win.
+        owner = (scores.log()[:, None, None] - F.softplus(-masks)).argmax(0)
+        clear = masks >= 0
         areas = count_pixels(owner, torch.ones_like(owner, dtype=torch.float32), scores)
         share = areas / clear.float().flatten(1).sum(1)
         alive = (areas > 0) & (share >= self.config.get('iou_thr', 0.8)) & (share < float('inf'))
