@@ -90,7 +90,15 @@ setup(
         'int8': [*EXPORT, 'nncf'],
         # For addresses of the Hugging Face Hub, hf://OWNER/REPO.
         'hub': ['huggingface_hub'],
-        'test': [*EXPORT, 'hypothesis', 'mypy', 'pytest', 'pytest-xdist', 'ruff'],
+        'test': [
+            *EXPORT,
+            'hypothesis',
+            'mypy',
+            'pytest',
+            'pytest-xdist',
+            'ruff',
+            'setuptools>=70.1',  # which builds wheels by itself
+        ],
         # What mmbackbones/adapters adapts to; torchvision must be of the build that torch is of.
         'adapters': ['timm>=1.0', 'torchvision', 'transformers>=5.2'],
         # Only to measure against; on a CPU build of torch, torchvision must be one as well.

@@ -8,6 +8,7 @@ import pytest
 import torch
 from families import FAMILIES, NAMES, TINY, build, every_class, gradients
 from lib.memory import Storages, kept
+from versions import needs_recomputation
 
 import mmbackbones
 from mmbackbones import no_recomputation
@@ -96,6 +97,7 @@ def test_rows_at_a_time_change_nothing(name, size, some, monkeypatch):
             assert (got - wanted).abs().max() <= 1e-9 * (1e-2 + wanted.abs().max())
 
 
+@needs_recomputation
 @every_class
 def test_activation_memory(name):
     """A norm or an activation that is recomputed no more takes more than the margin of 1 %."""

@@ -12,6 +12,7 @@ from exporting import quick_for_some
 from families import FAMILIES, build, every_class
 from lib.engines import read_onnx, read_openvino
 from torch.export import Dim
+from versions import needs_exporter
 
 pytestmark = pytest.mark.usefixtures('without_logs')
 EXAMPLE = (2, 3, 200, 264)
@@ -67,6 +68,7 @@ def test_openvino_reads_the_net(name, tmp_path):
     equal(net, openvino_of(net, str(tmp_path / 'net.xml'), torch.randn(EXAMPLE)))
 
 
+@needs_exporter
 @quick_for_some
 def test_onnx_of_any_size(name, tmp_path):
     net = build(name, **FAMILIES[name].first).eval()

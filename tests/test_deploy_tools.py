@@ -4,6 +4,7 @@ import importlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 from demo.dataset import make_demo_set
 from deploy_files import FOUND, write, write_segmenter
+from lib import quantization
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import save_checkpoint
@@ -173,6 +175,33 @@ def test_a_file_has_its_own_weights_and_scale(words, here, call_tool):
     code, _, errors = call_tool('image_demo', picture, 'x.onnx', *words.split())
     assert code == 2
     assert 'x.onnx has its weights and scale: leave out --weights' in errors
+
+
+def test_metrics_of_a_file_in_int8_stand_beside_those_in_float32(
+    work, here, call_tool, monkeypatch
+):
+    """The files stand for both; the tool that shows them runs here, on the demo set."""
+    about = dict(task='semantic', classes=list(map(str, range(150))), resize=AS_IT_IS)
+    truth = truth_of_pixels(work).astype(np.uint8)
+    write(here / 'float32.onnx', dict(classes=truth), **about)
+    write(here / 'int8.onnx', dict(classes=np.where(truth == truth[0, 0], 149, truth)), **about)
+    said = []
+
+    def run(command):
+        code, out, errors = call_tool('test', *command[2:], '--demo')
+        said.append(out)
+        return SimpleNamespace(returncode=code, errors=errors)
+
+    monkeypatch.setattr(quantization, 'subprocess', SimpleNamespace(run=run))
+    args = SimpleNamespace(model=str(work / 'seg.py'), cfg_options={})
+    quantization.test(here / 'int8.onnx', here / 'float32.onnx', here, args)
+    (row,) = [line.split() for line in said[0].splitlines() if line.startswith('mIoU  ')]
+    first, second, difference = map(float, row[1:])
+    assert second == 100
+    assert first < 100
+    assert difference == pytest.approx(first - second, abs=1e-3)
+    with pytest.raises(SystemExit, match=r'none\.onnx is in float32'):
+        quantization.test(here / 'int8.onnx', here / 'none.onnx', here, args)
 
 
 def test_the_benchmark_times_files_beside_mm_s_model(work, here, call_tool):

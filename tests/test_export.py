@@ -21,6 +21,7 @@ from lib.engines import (
 )
 from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
+from versions import needs_exporter
 
 from mmbackbones.registry import MODELS
 
@@ -45,6 +46,7 @@ def test_the_graph_of_torch_export_holds_for_every_size(name):
     equal(net, capture(net, torch.randn(EXAMPLE), free=True).module(), SIZES)
 
 
+@needs_exporter
 def test_engines_give_the_same_for_every_size(exported, tmp_path):
     net, graph = exported
     path = str(tmp_path / 'net.onnx')
@@ -68,6 +70,7 @@ class Crops(nn.Module):
         return masks, scores, image[0, 1, 2:, 4:]
 
 
+@needs_exporter
 def test_sizes_of_one_name_are_equal_in_files(tmp_path):
     """Engines use the memory of one for the other."""
     path = str(tmp_path / 'crops.onnx')
@@ -82,6 +85,7 @@ def test_sizes_of_one_name_are_equal_in_files(tmp_path):
     assert cropped == ['height_map', 'width_map']
 
 
+@needs_exporter
 @quick_for_some
 def test_engines_give_the_same_for_one_size(name, tmp_path):
     net, path = fixed(name, **FAMILIES[name].first), str(tmp_path / 'net.onnx')
@@ -90,6 +94,7 @@ def test_engines_give_the_same_for_one_size(name, tmp_path):
     equal(net, read_openvino(path), [(1, 61, 97)])
 
 
+@needs_exporter
 def test_openvino_compiles_maxvit_in_its_default_precision(tmp_path):
     """Where the processor has bfloat16, that is it; with the shifts of trained norms it failed."""
     arch, path = dict(dims=[64], depths=[1], stem=64, parts='tensorflow'), str(tmp_path / 'net.xml')
@@ -100,6 +105,7 @@ def test_openvino_compiles_maxvit_in_its_default_precision(tmp_path):
     compile_as_usual(path)
 
 
+@needs_exporter
 def test_graphs_for_engines_have_what_these_run_fast(exported):
     """Attention in parts, linear layers over (tokens, C), layer norms over at most three axes."""
     nodes = exported[1].graph.nodes

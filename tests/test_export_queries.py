@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+from versions import needs_exporter
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
@@ -60,7 +61,8 @@ def shipped(name, **preprocessor):
     cfg = whole(name, 'SwinTransformer')
     if 'encoder' in cfg.model:
         cfg.model.encoder.num_layers = cfg.model.decoder.num_layers = 2
-        cfg.model.num_queries = 100  # of DINO's hundreds there must be as many cells
+        # The maps of a small picture must have as many cells as there are proposals.
+        cfg.model.num_queries = 30 if cfg.model.get('as_two_stage') else 100
     cfg.model.data_preprocessor.update(preprocessor)
     return varied(revert_sync_batchnorm(build(cfg)))
 
@@ -148,6 +150,7 @@ class Border(torch.nn.Module):
         return far_inside(*image.shape[:2]).int()
 
 
+@needs_exporter
 @pytest.mark.parametrize('read', [read_onnx, read_openvino])
 def test_engines_have_the_border_of_proposals_where_mm_has_it(read, tmp_path):
     net, path = Border(), str(tmp_path / 'border.onnx')
@@ -320,11 +323,16 @@ def test_files_of_segmenters_that_are_tested_in_windows(tmp_path):
         (dino, dict(gather=True)),
         (instances, {}),
         (lambda: panoptic('mask2former'), {}),
+        (lambda: panoptic('maskformer'), {}),
         (semantic, dict(scores=True)),
         (lambda: shipped(f'mmseg::{HEADS[1]}'), {}),
+        *((lambda name=name: shipped(f'mmdet::{name}'), {}) for name in DETRS),
     ],
-    ids=['dino', 'dino with gather', 'instances', 'panoptic', 'semantic', 'upernet'],
-)
+    ids=[
+        'dino', 'dino with gather', 'instances', 'panoptic', 'maskformer', 'semantic', 'upernet',
+        *DETRS,
+    ],
+)  # fmt: skip
 def test_files_find_the_same_at_every_size(make, settings, tmp_path):
     model, path = make(), str(tmp_path / 'model.onnx')
     net = whole_model(model, settings)

@@ -12,8 +12,9 @@ from lib.engines import (
     FORMATS,
     read_onnx,
 )
+from versions import needs_exporter
 
-pytestmark = pytest.mark.usefixtures('without_logs')
+pytestmark = [pytest.mark.usefixtures('without_logs'), needs_exporter]
 ROOT = Path(__file__).parent.parent
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from versions import needs_exporter
 
 pytest.importorskip('mmdet')
 
@@ -237,6 +238,7 @@ def mask_rcnn(tmp_path_factory):
 READERS = [engines.read_onnx, engines.read_openvino]
 
 
+@needs_exporter
 @pytest.mark.parametrize('read', READERS)
 def test_files_find_what_mmdet_finds(mask_rcnn, read, monkeypatch):
     whole, path = mask_rcnn
@@ -246,6 +248,7 @@ def test_files_find_what_mmdet_finds(mask_rcnn, read, monkeypatch):
     assert [row['finds'] > 3 for _, row, _ in rows[:2]] == [True] * 2
 
 
+@needs_exporter
 @pytest.mark.parametrize('read', READERS)
 def test_files_may_find_nothing(mask_rcnn, read, tmp_path):
     model, changed = onnx.load(mask_rcnn[1]), 0
@@ -262,6 +265,7 @@ def test_files_may_find_nothing(mask_rcnn, read, tmp_path):
     assert [tuple(output.shape) for output in outputs] == [(0, 4), (0,), (0,), (0, 28, 28)]
 
 
+@needs_exporter
 def test_files_hold_names_and_no_notes(mask_rcnn):
     """Weights are weights, not parts of them, and nothing tells of the machine that wrote it."""
     model = onnx.load(mask_rcnn[1])
@@ -282,6 +286,7 @@ def test_files_hold_names_and_no_notes(mask_rcnn):
     assert not [node.name for node in moved if node.input[0] in weights]
 
 
+@needs_exporter
 def test_the_tool_writes_whole_models(export_tool, tmp_path):
     config = small(tmp_path, 'retinanet', RETINANET, 'start_level=0')
     model = sure(build(Config.fromfile(config)))

@@ -699,7 +699,7 @@ def test_the_command_that_joins_a_folder_joins_it(tmp_path):
     from torch.distributed import checkpoint
     from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
-    checkpoint.save(dict(model=ONE), checkpoint_id=tmp_path / 'folder', no_dist=True)
+    checkpoint.save(dict(model=ONE), checkpoint_id=tmp_path / 'folder')
     dcp_to_torch_save(tmp_path / 'folder', tmp_path / 'weights.pth')
     assert_same(by_load_checkpoint(swin, tmp_path / 'weights.pth'), loaded(ONE), but='norm')
 

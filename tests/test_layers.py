@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from lib.memory import kept
 from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
+from versions import needs_recomputation
 
 import mmbackbones
 from mmbackbones import layers
@@ -305,6 +306,7 @@ def test_fused_batch_norms_change_no_output():
 # Memory
 
 
+@needs_recomputation
 def test_recompute_computes_again_inside_recomputation_alone():
     calls, x = [], torch.randn(5, 5, requires_grad=True)
 
@@ -321,6 +323,7 @@ def test_recompute_computes_again_inside_recomputation_alone():
         assert calls == times
 
 
+@needs_recomputation
 def test_recomputed_inputs_are_computed_again_as_well():
     x = torch.randn(4, 4, dtype=torch.double, requires_grad=True)
     with recomputation():
@@ -393,6 +396,7 @@ CALLED_AGAIN = {
 }
 
 
+@needs_recomputation
 @pytest.mark.parametrize('kind', CALLED_AGAIN)
 def test_modules_are_recomputed_whose_forward_is_known(kind):
     make, known = CALLED_AGAIN[kind]
@@ -409,6 +413,7 @@ def test_modules_are_recomputed_whose_forward_is_known(kind):
     assert near(*found)
 
 
+@needs_recomputation
 def test_a_subclass_saves_as_little_as_its_base():
     """A net's memory does not depend on who defined its norm and its activation."""
     sizes, x = [], torch.randn(1, 9, 9, 8, requires_grad=True)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from versions import needs_tracer
 
 from mmbackbones import doctor, operators
 from mmbackbones.__main__ import main
@@ -450,6 +451,7 @@ def test_operators_do_not_break_a_graph(plain, name):
     compare(with_gradients(whole(*tensors), *leaves), wanted, 1e-5)
 
 
+@needs_tracer
 def test_nms_is_one_node_of_a_graph_that_may_have_shapes_of_its_own(plain):
     draw = Draw(13)
     tensors = draw.boxes(50), draw.rand(50)

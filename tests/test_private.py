@@ -94,7 +94,7 @@ KNOWN = [
     Private(
         '_C _autograd _top_saved_tensors_default_hooks',
         f'{LAYERS}/recomputation.py',
-        "recomputation does not notice hooks of others, such as torch.utils.checkpoint's",
+        'nothing is recomputed, and training needs more memory',
         lambda: (
             hasattr(torch._C._autograd, '_top_saved_tensors_default_hooks')
             or torch.__version__ < '2.8'
@@ -199,7 +199,10 @@ KNOWN = [
         '_config',
         'tools/lib/engine_graphs.py',
         'export.py cannot start',
-        lambda: hasattr(import_module('torch.fx.experimental._config'), 'backed_size_oblivious'),
+        lambda: (
+            hasattr(import_module('torch.fx.experimental._config'), 'backed_size_oblivious')
+            or torch.__version__ < '2.7'
+        ),
     ),
     Private(
         '_assert_scalar _assert_tensor_metadata',

@@ -22,7 +22,9 @@ from lib.quantization import (
     read_pictures,
 )
 from onnx import TensorProto, helper, numpy_helper
+from versions import needs_exporter
 
+pytestmark = needs_exporter
 SMALL = ('--size', 64, 96, '--cfg-options', 'out_indices=0')
 FORMATS = [
     'onnx',
@@ -44,7 +46,7 @@ def folder(tmp_path_factory):
 def settings(**changes):
     """Arguments as the tool has them."""
     usual = dict(model='VOLO', weights=None, size=None, batch=1, pictures=8, cfg_options={})
-    return argparse.Namespace(**usual | dict(format='onnx') | changes)
+    return argparse.Namespace(**usual | dict(format='onnx', test=False) | changes)
 
 
 @pytest.mark.parametrize('form', FORMATS)
@@ -178,6 +180,7 @@ def test_a_device_is_compared_with_the_cpu(call_tool, tmp_path, monkeypatch):
     [
         (['--int8', '.', '--format', 'torchscript'], '--int8 is for --format openvino or onnx'),
         (['--int8', '.', '--half'], '--int8 and --half exclude each other'),
+        (['--int8', '.', '--test'], '--test is for --int8 with a config'),
         (['--int8', 'none'], '--int8 needs a folder of pictures, and none is none'),
         (['--int8', 'empty'], '--int8: empty holds no pictures'),
         (['--int8', '.', '--pictures', '0'], '--pictures takes numbers from 1 up'),

@@ -25,7 +25,7 @@ from lib.arguments import (
     read_mm_config,
     read_model_config,
 )
-from lib.engines import EXAMPLE, FORMATS, NEEDED, OPSET, compile_as_usual
+from lib.engines import EXAMPLE, FORMATS, NEEDED, OLDEST, OPSET, compile_as_usual, is_old
 from lib.process import prepare_process
 from lib.usage import UsageError, make_parser, run_tool, usage_errors
 from rich.console import Console
@@ -89,6 +89,11 @@ def complete(args):
     missing = [name for name in NEEDED.get(args.format, ()) if not find_spec(name)]
     if missing:
         raise UsageError(f"{', '.join(missing)} missing: pip install -e '.[export]'")
+    if args.format in NEEDED and is_old():
+        raise UsageError(
+            f'--format {args.format} needs PyTorch {OLDEST} or newer, and {torch.__version__} is '
+            f'installed; install a newer one, or write --format torch-export'
+        )
     if args.opset < 18:
         raise UsageError(f'--opset is {args.opset}; take 18 or more')
     if args.format == 'openvino' and args.out and args.out.suffix != '.xml':

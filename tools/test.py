@@ -40,7 +40,7 @@ def command_line():
     parser = common_parser(__doc__, example)
     text = 'a path or URL, `published` for those of its makers, or a file .onnx or .xml'
     parser.add_argument('checkpoint', help=text)
-    text = 'with a file .onnx or .xml: a checkpoint to test as well'
+    text = 'with a file .onnx or .xml: a checkpoint, or another file, to test as well'
     parser.add_argument('beside', nargs='?', metavar='CHECKPOINT', help=text)
     parser.add_argument('--out', help='keep predictions: a .pkl, or maps in a folder')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')

@@ -150,7 +150,8 @@ def axes_of(net):
 def capture(net, image, free, mode=InOrder):
     """The graph of torch.export, for images like this one or, if `free`, of any number and size."""
     # A size of the example that happens to be 1 somewhere says nothing about other images.
-    settings = dict(backed_size_oblivious=True) if hasattr(tracing,'backed_size_oblivious') else {}
+    # PyTorch 2.6 has no such setting.
+    settings = {name: True for name in ['backed_size_oblivious'] if hasattr(tracing, name)}
     with mode(), tracing.patch(**settings), torch.no_grad():
         shapes = (dict.fromkeys(axes_of(net), Dim.DYNAMIC),) if free else None
         return torch.export.export(net, (image,), dynamic_shapes=shapes, strict=False)
@@ -217,7 +218,7 @@ def drop_checks(graph):
 
 def drop_copies(graph):
     """Remove what changes strides only, or nothing."""
-    for node in calls(graph, *WITHOUT_EFFECT, aten.to.dtype):
+    for node in calls(graph, *WITHOUT_EFFECT, aten.to.dtype, aten.type_as.default):
         if value(node).dtype == value(node.args[0]).dtype:
             node.replace_all_uses_with(node.args[0])
     for node in calls(graph, aten.mul.Tensor):
@@ -243,7 +244,8 @@ def split_projections(graph):
                     for parameter in linear.args[1:]
                     if parameter is not None
                 ]
-                own = insert(graph, aten.linear.default, linear.args[0], *learned)
+                own = graph.call_function(aten.linear.default, (linear.args[0], *learned))
+                own.meta['val'] = value(part)
             part.replace_all_uses_with(own)
 
 

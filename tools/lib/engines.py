@@ -23,6 +23,13 @@ EXAMPLE = (2, 224, 288)  # images, height and width that a file for any size is 
 OF_WEIGHTS = {'Reshape', 'Slice', 'Squeeze', 'Transpose', 'Unsqueeze'}  # in another form, or part
 LIMIT = 2**31  # bytes, of an .onnx file; weights of more lie in a second one
 
+OLDEST = '2.9'  # PyTorch whose exporter writes ONNX of free sizes without mistakes
+
+
+def is_old():
+    """Whether this PyTorch's exporter of ONNX fails with networks of ours."""
+    return torch.__version__ < OLDEST
+
 
 def outputs_of(net):
     """What a network's outputs are called in a file."""
@@ -88,6 +95,7 @@ def tidy(model):
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass, RemoveUnusedNodesPass
     from onnxscript.optimizer import fold_constants_ir
 
+    enter_constants(model)
     fold_constants_ir(
         model,
         output_size_limit=LIMIT,
@@ -100,6 +108,21 @@ def tidy(model):
         for value in node.outputs:
             if value not in outputs:
                 value.shape = None
+
+
+def enter_constants(model):
+    """Enter constants into the graph that onnxscript's optimizer leaves out.
+
+    Of two limits of one value, as Deformable DETR has them, it enters those of the first.
+    """
+    known = model.graph.initializers
+    for node in model.graph.all_nodes():
+        for value in node.inputs:
+            if value is None or value.const_value is None or value.producer():
+                continue
+            if known.get(value.name) is not value:
+                value.name = f'{value.name}_of_{node.name}'
+                model.graph.register_initializer(value)
 
 
 def name_sizes(model, net):

@@ -5,6 +5,7 @@ given them and note the range of every activation; weights need none.
 """
 
 import os
+import subprocess
 import sys
 import tempfile
 from functools import partial
@@ -37,17 +38,21 @@ LEAST_KEPT = 0.9  # of what is found, on a device
 
 
 def add_arguments(parser):
-    """Add the flags --int8, --pictures and --check."""
+    """Add the flags --int8, --pictures, --test and --check."""
     text = 'quantise to INT8 with pictures of this folder, which are such as will be used'
     parser.add_argument('--int8', metavar='FOLDER', type=Path, help=text)
     text = f'how many of them, spread over the folder [{PICTURES}]'
     parser.add_argument('--pictures', type=int, default=PICTURES, help=text)
+    text = 'with --int8: evaluate both precisions with the metrics and the test data of the config'
+    parser.add_argument('--test', action='store_true', help=text)
     text = 'run the file on this device of OpenVINO as well, e.g. NPU, and compare with the CPU'
     parser.add_argument('--check', metavar='DEVICE', help=text)
 
 
 def check_arguments(args):
     """Raise a `UsageError` if these flags ask for what cannot be done."""
+    if args.test and not (args.int8 and args.part == 'model'):
+        raise UsageError('--test is for --int8 with a config whose whole model is written')
     if args.int8:
         check_int8(args)
     if args.check:
@@ -181,6 +186,8 @@ def quantise(path, args):
         rows = compare(dict(float32=path, INT8=new), inputs)
         show(rows, f'{path} in INT8')
         print(f'{len(calibrating)} pictures to quantise, {len(measured)} to compare')
+        if args.test:
+            test(new, path, Path(folder), args)
         for file in files_of(new):
             os.replace(file, path.with_suffix(file.suffix))
 
@@ -252,6 +259,17 @@ def of_channels(convolution):
 
 
 # --- comparing
+
+
+def test(new, path, folder, args):
+    """Evaluate both files with tools/test.py, which shows their metrics side by side."""
+    cfg = Config.fromfile(args.model)
+    cfg.merge_from_dict(dict(args.cfg_options))
+    cfg.dump(folder / 'config.py')
+    tool = Path(__file__).parent.parent / 'test.py'
+    words = tool, folder / 'config.py', new, path, '--work-dir', folder / 'test'
+    if subprocess.run([sys.executable, *map(str, words)]).returncode:
+        sys.exit(f'the metrics were not found, for the reason above; {path} is in float32')
 
 
 def files_of(path):

@@ -157,8 +157,8 @@ class PanopticMasks(MaskQueryModel):
         labels = F.pad(labels[kept], (0, 1), value=void)
         masks = torch.cat([masks[kept], torch.full_like(masks[:1], 100.0)])
         masks = self.enlarge(masks, sides, size)
-        # mm takes scores * sigmoid(masks), but onnxruntime has one sigmoid for all that is below -18
-        # (and makes log(sigmoid) of F.logsigmoid), so that of several small masks any could win.
+        # mm takes scores * sigmoid(masks). Of two masks below -18 the nearer would not win, as
+        # onnxruntime's sigmoid is one number there, in which F.logsigmoid is written as well.
         owner = (scores.log()[:, None, None] - F.softplus(-masks)).argmax(0)
         clear = masks >= 0
         areas = count_pixels(owner, torch.ones_like(owner, dtype=torch.float32), scores)
