@@ -305,6 +305,7 @@ def test_the_tool_writes_whole_models(export_tool, tmp_path):
     assert [output.get_any_name() for output in file.outputs] == ['boxes', 'scores', 'labels']
 
 
+@needs_exporter
 def test_a_refusal_comes_before_any_work(export_tool):
     config = ROOT / 'configs/mask_rcnn_swin_t.py'
     code, words = export_tool(config, '--batch', 2, '--weights', 'none.pth')
