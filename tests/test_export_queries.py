@@ -1,6 +1,7 @@
 """Whole files of DETRs, of models with mask queries and of segmenters find what mm finds."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,6 +162,23 @@ def test_engines_have_the_border_of_proposals_where_mm_has_it(read, tmp_path):
         assert (run(image)[0] == net(image)).all()
 
 
+@needs_exporter
+@pytest.mark.parametrize('read', [read_onnx, read_openvino])
+def test_weights_of_half_the_size_are_read_as_float32(read, tmp_path):
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 64, 3), torch.nn.Conv2d(64, 64, 3)).eval()
+    net[1].weight.data[0] *= 1e9  # more than float16 holds
+    net.output_names, net.stores_half, path = ['map'], True, tmp_path / 'net.onnx'
+    image = torch.rand(1, 3, 9, 11)
+    write_onnx(net, image, str(path), False, 20)
+    (found,) = read(str(path))(image)
+    net[0].weight.data = net[0].weight.data.half().float()
+    with torch.no_grad():
+        torch.testing.assert_close(torch.as_tensor(found), net(image), atol=1e-3, rtol=1e-4)
+    kept = net[1].weight.numel() * 4
+    assert kept < path.stat().st_size < kept + net[0].weight.numel() * 2 + 3000
+
+
 def test_padding_reaches_the_masks_of_detr():
     row, _ = compared(shipped(f'mmdet::{DETRS[4]}', pad_size_divisor=32), (70, 97))
     assert is_equal(row)
@@ -313,6 +331,26 @@ def test_files_of_segmenters_that_are_tested_in_windows(tmp_path):
     for read in (read_onnx(path), read_openvino(path)):
         (classes,) = read(image)
         assert (np.asarray(classes) == wanted).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('make', [instances, semantic, lambda: panoptic('maskformer')])
+def test_files_with_half_the_weights_find_nearly_the_same(make, tmp_path):
+    net, paths = whole_model(make()), [str(tmp_path / name) for name in ('full.onnx', 'half.onnx')]
+    for path in paths:
+        net.stores_half = path is paths[1]
+        write_onnx(net, torch.from_numpy(shapes(*EXAMPLE)), path, True, 20)
+    full, half = (Path(path).stat().st_size for path in paths)
+    weights = sum(parameter.numel() for parameter in net.parameters())
+    assert full - half > 1.5 * weights
+    for read in (read_onnx, read_openvino):
+        run = read(paths[1])
+        for size in SIZES:
+            image = shapes(*size)
+            outputs = map(np.asarray, run(torch.from_numpy(image)))
+            found = dict(zip(net.output_names, outputs, strict=True))
+            row = difference(found, expected(net, image))
+            assert is_equal(row, half=True), (size, row)
 
 
 @pytest.mark.slow

@@ -75,7 +75,7 @@ def command_line():
     parser.add_argument('--gather', action='store_true', help=text)
     text = 'pictures to compare a whole model in [made up]'
     parser.add_argument('--images', nargs='+', default=[], metavar='FILE', help=text)
-    text = 'in float16, for GPUs and for half the file; OpenVINO: weights only'
+    text = 'in float16, for GPUs and half the file; OpenVINO, queries, segmenters: weights only'
     parser.add_argument('--half', action='store_true', help=text)
     text = f'of ONNX, from 18 up [{OPSET}]'
     parser.add_argument('--opset', type=int, default=OPSET, help=text)
@@ -181,7 +181,10 @@ def write(net, image, path, args, **metadata):
     """Write a file; images are in its precision, unless it takes them as they are."""
     if args.half:
         net = copy.deepcopy(net)
-        getattr(net, 'model', net).half()
+        if getattr(net, 'computes_half', True):
+            getattr(net, 'model', net).half()
+        else:
+            net.stores_half = True
     columns = SpinnerColumn(), TextColumn('{task.description}'), TimeElapsedColumn()
     with torch.no_grad(), Progress(*columns, console=Console(stderr=True)) as progress:
         progress.add_task(f'writing {path}, which takes up to some minutes')

@@ -21,6 +21,8 @@ for name in ('onnx_ir', 'onnxscript', 'torch.onnx'):  # which report all that th
 OPSET = 20  # of ONNX, unless another is asked for
 EXAMPLE = (2, 224, 288)  # images, height and width that a file for any size is made from
 OF_WEIGHTS = {'Reshape', 'Slice', 'Squeeze', 'Transpose', 'Unsqueeze'}  # in another form, or part
+SMALL = 256  # numbers, fewer of which are not worth a conversion
+HIGHEST = 65504  # of float16
 LIMIT = 2**31  # bytes, of an .onnx file; weights of more lie in a second one
 
 OLDEST = '2.9'  # PyTorch whose exporter writes ONNX of free sizes without mistakes
@@ -79,6 +81,8 @@ def translate(net, graph, path, free, opset, metadata=None):
         verbose=False,
     )
     tidy(program.model)
+    if getattr(net, 'stores_half', False):
+        store_half(program.model)
     name_sizes(program.model, net)
     program.model.metadata_props.update(metadata or {})
     size = sum(value.const_value.nbytes for value in program.model.graph.initializers.values())
@@ -108,6 +112,30 @@ def tidy(model):
         for value in node.outputs:
             if value not in outputs:
                 value.shape = None
+
+
+def store_half(model):
+    """Store weights in float16, which engines read as float32."""
+    import onnx_ir
+
+    graph = model.graph
+    for value in list(graph.initializers.values()):
+        if value.dtype != onnx_ir.DataType.FLOAT or value.const_value.size < SMALL:
+            continue
+        numbers = value.const_value.numpy()
+        if abs(numbers).max() > HIGHEST:
+            continue
+        half = onnx_ir.tensor(numbers.astype('float16'))
+        stored = onnx_ir.Value(
+            name=f'{value.name}_half', type=onnx_ir.TensorType(half.dtype), shape=value.shape,
+            const_value=half,
+        )  # fmt: skip
+        del graph.initializers[value.name]
+        graph.register_initializer(stored)
+        node = onnx_ir.node('Cast', [stored], attributes=dict(to=onnx_ir.DataType.FLOAT))
+        node.outputs[0].name = value.name
+        value.replace_all_uses_with(node.outputs[0])
+        graph.insert_before(graph[0], node)
 
 
 def enter_constants(model):

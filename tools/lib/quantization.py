@@ -179,7 +179,7 @@ def quantise(path, args):
     model = open_model(path, args)
     calibrating, measured = read_pictures(model, args)
     inputs = [as_input(model, image) for image in measured]
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix='INT8_', dir=path.parent) as folder:
         new = Path(folder, path.name)
         write = dict(onnx=write_onnx_int8, openvino=write_openvino_int8)[args.format]
         write(path, new, [partial(as_input, model, image) for image in calibrating])

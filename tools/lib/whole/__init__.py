@@ -48,6 +48,7 @@ class WholeModel(nn.Module):
     output_names = ('boxes', 'scores', 'labels')
     counted_outputs = ('boxes', 'scores', 'labels', 'masks', 'segments')  # one for each find
     takes_several = False  # pictures in a file of --batch
+    computes_half = False  # in float16 with --half; otherwise only weights are stored so
     score_threshold = None  # below which nothing is found
     mask_threshold = 0.5  # from which on a pixel belongs to a mask
 

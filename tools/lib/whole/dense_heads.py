@@ -47,6 +47,8 @@ def candidates(levels, count):
 class DenseDetector(WholeModel):
     """A detector whose boxes are the best of a dense head, after non-maximum suppression."""
 
+    computes_half = True
+
     def __init__(self, model, settings):
         super().__init__(model, settings)
         self.head, self.config = model.bbox_head, model.bbox_head.test_cfg

@@ -24,6 +24,8 @@ def as_list(module):
 class RegionDetector(WholeModel):
     """A detector that proposes regions and classifies each, in one stage or several."""
 
+    computes_half = True
+
     def __init__(self, model, settings):
         super().__init__(model, settings)
         self.roi = model.roi_head
