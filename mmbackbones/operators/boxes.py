@@ -164,7 +164,7 @@ def overlaps_of_one(box, others, offset):
 
 
 def fill_gaps(gaps):
-    """Indices of what is no gap, in the order after gaps are filled one by one from the end."""
+    """Indices of what is kept, in the order in which mmcv leaves it: the last fills each gap."""
     left = len(gaps) - np.count_nonzero(gaps)
     order = np.arange(left)
     order[gaps[:left]] = left + np.flatnonzero(~gaps[left:])[::-1]

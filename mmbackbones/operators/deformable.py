@@ -108,7 +108,7 @@ def convolve(images, offset, mask, weight, stride, padding, dilation, groups):
 
 
 def steps(images):
-    """Slices of one image each, as many at a time as mmcv's masked convolution takes."""
+    """Slices of one image each, as mmcv goes: all samples of a batch would need much memory."""
     return [slice(i, i + 1) for i in range(len(images))]
 
 

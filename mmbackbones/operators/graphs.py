@@ -16,7 +16,7 @@ traced = torch.compiler.allow_in_graph
 
 
 def kernel(function):
-    """A function as a compiled kernel is: autocast and autograd do not look into it."""
+    """Make a function behave as a compiled kernel: without autocast and autograd inside."""
 
     @wraps(function)
     def call(*args, **kwargs):

@@ -1,6 +1,7 @@
 """Focal losses, of Lin et al., https://arxiv.org/abs/1708.02002.
 
-The cross entropy of each class or anchor, lowered by `(1 - p) ** gamma` where it is well told.
+The cross entropy of each class or anchor, times `(1 - p) ** gamma`, which is small where the
+probability p of the right answer is already high.
 """
 
 import torch

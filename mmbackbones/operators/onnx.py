@@ -9,7 +9,7 @@ from .roi import roi_align
 
 
 def translations():
-    """What `torch.onnx.export(..., dynamo=True, custom_translation_table=...)` is to be given."""
+    """The table for `torch.onnx.export(..., dynamo=True, custom_translation_table=...)`."""
     import onnxscript
 
     op: Any = onnxscript.opset18
@@ -46,5 +46,5 @@ def kept_boxes(boxes, scores, iou_threshold, limit):
 
 
 def node_of(function):
-    """The node that a function is in a graph."""
+    """The operator that stands for a function in a graph."""
     return getattr(torch.ops.mmbackbones, function.__name__).default

@@ -17,7 +17,7 @@ class Boxes(NamedTuple):
     width: torch.Tensor
 
     def take(self, index):
-        """Some of the regions."""
+        """The regions at an index, a slice or a mask."""
         return Boxes(*(column[index] for column in self))
 
 

@@ -24,7 +24,6 @@ OF_WEIGHTS = {'Reshape', 'Slice', 'Squeeze', 'Transpose', 'Unsqueeze'}  # in ano
 SMALL = 256  # numbers, fewer of which are not worth a conversion
 HIGHEST = 65504  # of float16
 LIMIT = 2**31  # bytes, of an .onnx file; weights of more lie in a second one
-
 OLDEST = '2.9'  # PyTorch whose exporter writes ONNX of free sizes without mistakes
 
 
