@@ -290,7 +290,7 @@ def border_align_backward(grad_output, boxes, argmax_idx, grad_input, pool_size)
 
 
 def linear_backward(function):
-    """mmcv's backward operator of a function that is linear in the maps: it adds to `grad_input`."""
+    """The backward operator, as mmcv calls it, of a function that is linear in the maps."""
 
     def backward(grad_output, regions, grad_input, **options):
         maps = torch.zeros_like(grad_input)
@@ -300,7 +300,7 @@ def linear_backward(function):
 
 
 def forward(function):
-    """mmcv's forward operator of a function of maps and regions: it writes into `output`."""
+    """The forward operator, as mmcv calls it: it writes the result into `output`."""
 
     def write(maps, regions, output, **options):
         output.copy_(function(maps, regions, **options))
