@@ -333,6 +333,19 @@ def test_files_of_segmenters_that_are_tested_in_windows(tmp_path):
         assert (np.asarray(classes) == wanted).all()
 
 
+@needs_exporter
+@pytest.mark.parametrize('make', [dino, instances])
+def test_files_for_one_size_find_the_same(make, tmp_path):
+    """The same for every size, and of the other methods, takes a minute each: see below."""
+    model, size, path = make(), SIZES[0], str(tmp_path / 'model.onnx')
+    net = whole_model(model)
+    write_onnx(net, torch.from_numpy(shapes(*size)), path, False, 20)
+    for read in (read_onnx(path), read_openvino(path)):
+        row, _ = compared(model, size, read)
+        assert is_equal(row), row
+        assert row['finds'] in (10, 50)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('make', [instances, semantic, lambda: panoptic('maskformer')])
 def test_files_with_half_the_weights_find_nearly_the_same(make, tmp_path):
