@@ -11,13 +11,8 @@ from torch.overrides import TorchFunctionMode
 from lib.datasets import Finding, as_list, in_scope
 from mmbackbones.weights.errors import shorten_list, truncate
 
-SISTER_SCOPES = (
-    'mmpretrain',
-    'mmpose',
-    'mmdet3d',
-    'mmocr',
-    'mmaction',
-)  # heads count otherwise there
+# Heads of these packages count classes otherwise.
+SISTER_SCOPES = ('mmpretrain', 'mmpose', 'mmdet3d', 'mmocr', 'mmaction')
 OTHERS = {'backbone', 'reid', 'rpn_head', 'teacher_model'}  # parts with classes of their own
 
 

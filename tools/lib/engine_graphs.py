@@ -150,8 +150,9 @@ def axes_of(net):
 def capture(net, image, free, mode=InOrder):
     """The graph of torch.export, for images like this one or, if `free`, of any number and size."""
     # A size of the example that happens to be 1 somewhere says nothing about other images.
-    # PyTorch 2.6 has no such setting.
-    settings = {name: True for name in ['backed_size_oblivious'] if hasattr(tracing, name)}
+    settings = dict(backed_size_oblivious=True)
+    if not hasattr(tracing, 'backed_size_oblivious'):  # as in PyTorch 2.6
+        settings = {}
     with mode(), tracing.patch(**settings), torch.no_grad():
         shapes = (dict.fromkeys(axes_of(net), Dim.DYNAMIC),) if free else None
         return torch.export.export(net, (image,), dynamic_shapes=shapes, strict=False)

@@ -21,8 +21,7 @@ for name in ('onnx_ir', 'onnxscript', 'torch.onnx'):  # which report all that th
 OPSET = 20  # of ONNX, unless another is asked for
 EXAMPLE = (2, 224, 288)  # images, height and width that a file for any size is made from
 OF_WEIGHTS = {'Reshape', 'Slice', 'Squeeze', 'Transpose', 'Unsqueeze'}  # in another form, or part
-SMALL = 256  # numbers, fewer of which are not worth a conversion
-HIGHEST = 65504  # of float16
+SMALL = 256  # numbers: weights of fewer stay in float32 with --half
 LIMIT = 2**31  # bytes, of an .onnx file; weights of more lie in a second one
 OLDEST = '2.9'  # PyTorch whose exporter writes ONNX of free sizes without mistakes
 
@@ -122,7 +121,7 @@ def store_half(model):
         if value.dtype != onnx_ir.DataType.FLOAT or value.const_value.size < SMALL:
             continue
         numbers = value.const_value.numpy()
-        if abs(numbers).max() > HIGHEST:
+        if abs(numbers).max() > torch.finfo(torch.float16).max:
             continue
         half = onnx_ir.tensor(numbers.astype('float16'))
         stored = onnx_ir.Value(

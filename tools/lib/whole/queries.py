@@ -160,15 +160,12 @@ class DeformableQueryDetector(QueryDetector):
 
     def proposals(self, memory, mask, shapes):
         """What each cell remembers, and the logits of a box around it, infinite at the border."""
-        boxes, sides = [], [0.05 * 2.0**level for level in range(len(self.cells))]
-        for side, cells in zip(sides, self.cells, strict=True):
-            centre = centres(*cells)
+        boxes, inside = [], []
+        for level, cells in enumerate(self.cells):
+            centre, side = centres(*cells), 0.05 * 2.0**level
             boxes.append(torch.cat([centre, torch.full_like(centre, side)], 1))
+            inside.append(far_inside(*cells) & (side < 0.99))
         boxes = torch.cat(boxes)[None]
-        inside = [
-            far_inside(*cells) & (side < 0.99)
-            for side, cells in zip(sides, self.cells, strict=True)
-        ]
         outside = ~torch.cat(inside)[None, :, None]
         if mask is not None:
             outside = outside | mask[..., None]
